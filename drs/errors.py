@@ -52,7 +52,8 @@ class InputError(DrsError, ValueError):
         if not self.faults:
             raise ValueError("an InputError needs at least one fault")
         first = self.faults[0]
-        self.where, self.given, self.expected, self.hint = first.where, first.given, first.expected, first.hint
+        self.where, self.given = first.where, first.given
+        self.expected, self.hint = first.expected, first.hint
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
     def __reduce__(self) -> tuple[object, ...]:

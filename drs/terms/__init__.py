@@ -1,1 +1,47 @@
-"""TODO room"""
+"""The grammar between rules and engines: a small closed algebra of terms over items and bins.
+
+A rule lowers to terms and never sees a solver; a solver reads terms and never sees a rule.
+"""
+
+from drs.terms.base import NOWHERE, During, Level, Lowered, Term, Wall, Weighted
+from drs.terms.costs import (
+    BinsUsed,
+    Deviation,
+    FreeBalance,
+    GroupMoves,
+    MoveCost,
+    OverTarget,
+    Penalty,
+    Unplaced,
+)
+from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together
+
+LIMITS = (Allowed, Capacity, AtMost, AtLeast, Together, Near, MoveLimit)
+COSTS = (OverTarget, Deviation, FreeBalance, MoveCost, GroupMoves, Penalty, BinsUsed, Unplaced)
+
+__all__ = [
+    "COSTS",
+    "LIMITS",
+    "NOWHERE",
+    "Allowed",
+    "AtLeast",
+    "AtMost",
+    "BinsUsed",
+    "Capacity",
+    "Deviation",
+    "During",
+    "FreeBalance",
+    "GroupMoves",
+    "Level",
+    "Lowered",
+    "MoveCost",
+    "MoveLimit",
+    "Near",
+    "OverTarget",
+    "Penalty",
+    "Term",
+    "Together",
+    "Unplaced",
+    "Wall",
+    "Weighted",
+]

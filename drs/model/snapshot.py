@@ -1,0 +1,328 @@
+"""A cluster at one moment: hosts, VMs, disks, datastores, networks, links and load history.
+
+Frozen dataclasses of read-only numpy vectors. Names are numpy string arrays; references to other tables
+are positions (`_idx`, -1 for none); a quantity that was not given holds its documented default, NaN where
+that default is "unknown". Building one from files or frames, with validation, is `drs.io`'s work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Names = NDArray[np.str_]
+
+HOST_STATES = ("connected", "maintenance", "quarantine", "disconnected")
+AUTOMATION = ("manual", "partial", "full")
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        frozen = value.view()
+        frozen.flags.writeable = False
+        return frozen
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _freeze(item) for key, item in value.items()})
+    return value
+
+
+class _Table:
+    """Freezes its vectors and checks that they have one length."""
+
+    name: Names
+
+    def __post_init__(self) -> None:
+        for column in dataclasses.fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def columns(self) -> Iterator[tuple[str, Any]]:
+        """(name, vector) of each column; a resource mapping yields one column per resource."""
+        for column in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, column.name)
+            if isinstance(value, Mapping):
+                for key in sorted(value):
+                    yield f"{key}_{column.name}", value[key]
+            else:
+                yield column.name, value
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Name to position."""
+        return {str(name): i for i, name in enumerate(self.name)}
+
+
+@dataclass(frozen=True)
+class ClusterTable(_Table):
+    """Clusters, shape (n_clusters,)."""
+
+    name: Names
+    site: Names
+    vcenter: Names
+    evc_mode: Names
+    """VMware's key, "" for none."""
+    ha_failover_hosts: Ints
+    cpu_overcommit_ratio: Floats
+    """CPU demand allowed per MHz of capacity, default 1."""
+    automation: Names
+    migration_threshold: Ints
+
+
+@dataclass(frozen=True)
+class HostTable(_Table):
+    """Hosts, shape (n_hosts,)."""
+
+    name: Names
+    cluster_idx: Ints
+    cpu_mhz: Floats
+    memory_mib: Floats
+    cpu_reserved_mhz: Floats
+    memory_reserved_mib: Floats
+    cpu_cores: Floats
+    cpu_vendor: Names
+    evc_max: Names
+    state: Names
+    rack: Names
+    site: Names
+    vcenter: Names
+    vmotion_mbps: Floats
+    hypervisor: Names
+    power_idle_w: Floats
+    power_max_w: Floats
+    capacity: Mapping[str, Floats] = field(default_factory=dict)
+    """Further resources by name: `<name>_capacity` columns."""
+
+
+@dataclass(frozen=True)
+class VmTable(_Table):
+    """VMs, shape (n_vms,)."""
+
+    name: Names
+    host_idx: Ints
+    """Where it runs (or is registered, when powered off); -1 for not yet placed."""
+    memory_mib: Floats
+    cpu_demand_mhz: Floats
+    vcpus: Floats
+    memory_active_mib: Floats
+    """NaN where not given."""
+    memory_consumed_mib: Floats
+    """NaN where not given."""
+    cpu_reservation_mhz: Floats
+    cpu_limit_mhz: Floats
+    """inf for none."""
+    cpu_shares: Floats
+    memory_reservation_mib: Floats
+    memory_limit_mib: Floats
+    """inf for none."""
+    memory_shares: Floats
+    evc_mode: Names
+    """Baseline that the VM was powered on with; "" for unknown."""
+    power: Names
+    automation: Names
+    """"" for the cluster's."""
+    dirty_rate_mibps: Floats
+    """NaN where not measured."""
+    working_set_mib: Floats
+    """NaN where not measured."""
+    downtime_budget_ms: Floats
+    """NaN for none."""
+    gpus: Floats
+    demand: Mapping[str, Floats] = field(default_factory=dict)
+    """Demand for the hosts' further resources: `<name>_demand` columns."""
+
+    @cached_property
+    def on(self) -> Bools:
+        """Powered-on VMs, bool[n_vms]: only these use CPU, memory and other host resources."""
+        return np.asarray(self.power != "off")
+
+
+@dataclass(frozen=True)
+class DiskTable(_Table):
+    """Virtual disks, shape (n_disks,)."""
+
+    name: Names
+    vm_idx: Ints
+    datastore_idx: Ints
+    size_gib: Floats
+    used_gib: Floats
+    """The size where not given."""
+    write_mibps: Floats
+    iops: Floats
+
+
+@dataclass(frozen=True)
+class DatastoreTable(_Table):
+    """Datastores, shape (n_datastores,)."""
+
+    name: Names
+    capacity_gib: Floats
+    free_gib: Floats
+    datastore_cluster: Names
+    latency_ms: Floats
+    iops_capacity: Floats
+    state: Names
+
+
+@dataclass(frozen=True)
+class LinkTable:
+    """Links of the network, shape (n_links,). Ends are hosts or any other names (switches, routers)."""
+
+    a: Names
+    b: Names
+    bandwidth_mbps: Floats
+    latency_ms: Floats
+    """One way."""
+    loss_ratio: Floats
+    shared_mbps: Floats
+    """Taken by other traffic."""
+
+    def __post_init__(self) -> None:
+        for column in dataclasses.fields(self):
+            object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+@dataclass(frozen=True)
+class LoadHistory:
+    """Load of the VMs over time; NaN where a VM has no sample."""
+
+    time: NDArray[np.datetime64]
+    """datetime64[s], ascending, shape (n_times,)."""
+    cpu_mhz: NDArray[np.float32]
+    """Shape (n_times, n_vms)."""
+    memory_active_mib: NDArray[np.float32]
+    """Shape (n_times, n_vms)."""
+
+    def __post_init__(self) -> None:
+        for column in dataclasses.fields(self):
+            object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A cluster at one moment. Immutable; `dataclasses.replace` makes a changed copy."""
+
+    hosts: HostTable
+    vms: VmTable
+    clusters: ClusterTable
+    disks: DiskTable
+    datastores: DatastoreTable
+    links: LinkTable
+    mounts: Bools
+    """Which host sees which datastore, shape (n_hosts, n_datastores)."""
+    networks: Names
+    """Names of the networks, shape (n_networks,)."""
+    portgroups: Bools
+    """Which host offers which network, shape (n_hosts, n_networks)."""
+    nic_vm_idx: Ints
+    """Shape (n_nics,): the VM of each virtual NIC."""
+    nic_network_idx: Ints
+    """Shape (n_nics,): its network."""
+    loads: LoadHistory | None = None
+    name: str = ""
+    taken_at: str = ""
+    description: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for column in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
+            object.__setattr__(self, column, _freeze(getattr(self, column)))
+
+    @property
+    def n_hosts(self) -> int:
+        """How many hosts."""
+        return len(self.hosts)
+
+    @property
+    def n_vms(self) -> int:
+        """How many VMs."""
+        return len(self.vms)
+
+    @cached_property
+    def resources(self) -> tuple[str, ...]:
+        """Names of the host resources: cpu, memory and every further `<name>_capacity`."""
+        return ("cpu", "memory", *sorted(self.hosts.capacity))
+
+    def capacity(self, resource: str) -> Floats:
+        """What VMs may use on each host, f8[n_hosts]: the total less the hypervisor's own reserve."""
+        hosts = self.hosts
+        if resource == "cpu":
+            return np.asarray(hosts.cpu_mhz - hosts.cpu_reserved_mhz)
+        if resource == "memory":
+            return np.asarray(hosts.memory_mib - hosts.memory_reserved_mib)
+        return np.asarray(hosts.capacity[resource])
+
+    def demand(self, resource: str) -> Floats:
+        """What each VM uses of a resource, f8[n_vms]; 0 when it is powered off.
+
+        cpu: `cpu_demand_mhz`; memory: the configured `memory_mib`; others: their `<name>_demand` column.
+        """
+        vms = self.vms
+        if resource == "cpu":
+            raw = vms.cpu_demand_mhz
+        elif resource == "memory":
+            raw = vms.memory_mib
+        else:
+            raw = vms.demand.get(resource, np.zeros(len(vms)))
+        return np.where(vms.on, raw, 0.0)
+
+    @cached_property
+    def memory_active_mib(self) -> Floats:
+        """Active memory, f8[n_vms]; where not measured the consumed, else the configured memory."""
+        vms = self.vms
+        known = np.where(np.isnan(vms.memory_active_mib), vms.memory_consumed_mib, vms.memory_active_mib)
+        return np.where(np.isnan(known), vms.memory_mib, known)
+
+    @cached_property
+    def disks_of_vm(self) -> tuple[Ints, Ints]:
+        """Disks by VM as CSR: (start[n_vms + 1], disk positions)."""
+        order = np.argsort(self.disks.vm_idx, kind="stable").astype(np.int32)
+        start = np.searchsorted(self.disks.vm_idx[order], np.arange(self.n_vms + 1)).astype(np.int32)
+        return start, order
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
+
+        The descriptive fields (name, taken_at, description, source) do not count.
+        """
+        digest = hashlib.sha256()
+
+        def feed(label: str, value: Any) -> None:
+            array = np.ascontiguousarray(value)
+            digest.update(f"{label}:{array.dtype.kind}:{array.shape};".encode())
+            if array.dtype.kind in "US":
+                digest.update("\0".join(array.ravel().tolist()).encode())
+            else:
+                digest.update(array.tobytes())
+
+        for table in (self.hosts, self.vms, self.clusters, self.disks, self.datastores):
+            for label, value in table.columns():
+                feed(f"{type(table).__name__}.{label}", value)
+        for column in dataclasses.fields(self.links):
+            feed(f"links.{column.name}", getattr(self.links, column.name))
+        for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
+            feed(label, getattr(self, label))
+        if self.loads is not None:
+            feed("loads.time", self.loads.time.astype(np.int64))
+            feed("loads.cpu_mhz", self.loads.cpu_mhz)
+            feed("loads.memory_active_mib", self.loads.memory_active_mib)
+        return digest.hexdigest()[:16]

@@ -1,0 +1,173 @@
+"""Costs: terms to be made small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from drs.terms.base import Floats, Ints
+from drs.terms.limits import usage
+
+Measure = Literal["std", "mad", "max", "range"]
+
+
+class _Cost:
+    """A cost is no limit: there is nothing to relax."""
+
+    def relaxed(self, start: Ints) -> _Cost:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class OverTarget(_Cost):
+    """Sum over bins of weight x max(0, use - target): load above a safety level, or undelivered demand."""
+
+    resource: str
+    demand: Floats
+    """f8[n_items]"""
+    target: Floats
+    """f8[n_bins]"""
+    weight: Floats
+    """f8[n_bins]"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        use = usage(assign, self.demand, len(self.target))
+        return float((self.weight * np.maximum(0.0, use - self.target)).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Deviation(_Cost):
+    """How unevenly a resource is loaded over some bins, above a target: max(0, measure - target).
+
+    Over x_b = use_b / capacity_b of the bins named: `std` the population standard deviation (the DRS
+    imbalance, "current host load standard deviation"), `mad` the mean absolute deviation from the mean,
+    `max` the largest, `range` largest minus smallest.
+    """
+
+    resource: str
+    demand: Floats
+    """f8[n_items]"""
+    capacity: Floats
+    """f8[n_bins], above 0 in the bins named"""
+    bins: Ints
+    """i4[n]: the bins that are compared (a cluster's hosts)"""
+    measure: Measure = "std"
+    target: float = 0.0
+
+    def loads(self, assign: Ints) -> Floats:
+        """Use over capacity of the bins named, f8[n]."""
+        use = usage(assign, self.demand, len(self.capacity))
+        return np.asarray(use[self.bins] / self.capacity[self.bins])
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        if not len(self.bins):
+            return 0.0
+        x = self.loads(assign)
+        match self.measure:
+            case "std":
+                value = x.std()
+            case "mad":
+                value = np.abs(x - x.mean()).mean()
+            case "max":
+                value = x.max()
+            case "range":
+                value = x.max() - x.min()
+        return float(max(0.0, value - self.target))
+
+
+@dataclass(frozen=True, eq=False)
+class FreeBalance(_Cost):
+    """Sum over bins of weight x max(0, ratio x free_a - free_b), free = limit - use.
+
+    Free room of one resource is useless without some of the other (ROADEF/EURO 2012, balance cost).
+    """
+
+    demand_a: Floats
+    limit_a: Floats
+    demand_b: Floats
+    limit_b: Floats
+    ratio: float
+    weight: Floats
+    """f8[n_bins]"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        free_a = self.limit_a - usage(assign, self.demand_a, len(self.limit_a))
+        free_b = self.limit_b - usage(assign, self.demand_b, len(self.limit_b))
+        return float((self.weight * np.maximum(0.0, self.ratio * free_a - free_b)).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class MoveCost(_Cost):
+    """Sum over moved items of per_item + scale x pair[class of the old bin, class of the new bin]."""
+
+    per_item: Floats
+    """f8[n_items]"""
+    bin_class: Ints | None = None
+    """i4[n_bins]"""
+    pair: Floats | None = None
+    """f8[n_classes, n_classes]"""
+    scale: Floats | None = None
+    """f8[n_items], 1 where not given"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        moved = np.flatnonzero((assign != start) & (start >= 0) & (assign >= 0))
+        total = float(self.per_item[moved].sum())
+        if self.pair is not None and self.bin_class is not None:
+            pair = self.pair[self.bin_class[start[moved]], self.bin_class[assign[moved]]]
+            total += float((pair if self.scale is None else pair * self.scale[moved]).sum())
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMoves(_Cost):
+    """The largest number of moved items in any one group."""
+
+    group: Ints
+    """i4[n_items], -1 for none"""
+    n_groups: int
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        moved = self.group[(assign != start) & (start >= 0) & (self.group >= 0)]
+        return float(np.bincount(moved, minlength=self.n_groups).max(initial=0))
+
+
+@dataclass(frozen=True, eq=False)
+class Penalty(_Cost):
+    """Sum over placed items of cost[class of the item, bin]: preferences for or against bins."""
+
+    class_idx: Ints
+    """i4[n_items]"""
+    penalty: Floats
+    """f8[n_classes, n_bins]"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        placed = assign >= 0
+        return float(self.penalty[self.class_idx[placed], assign[placed]].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class BinsUsed(_Cost):
+    """Sum of the price of every bin that holds at least one of the items that count."""
+
+    price: Floats
+    """f8[n_bins]"""
+    items: Ints
+    """i4[n]"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        bins = assign[self.items]
+        used = np.bincount(bins[bins >= 0], minlength=len(self.price)) > 0
+        return float(self.price[used].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Unplaced(_Cost):
+    """Sum of the weights of the items that are nowhere."""
+
+    weight: Floats
+    """f8[n_items]"""
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        return float(self.weight[assign < 0].sum())

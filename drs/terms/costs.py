@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from drs.terms.base import Floats, Ints
+from drs.terms.base import Floats, Ints, Term
 from drs.terms.limits import usage
 
 Measure = Literal["std", "mad", "max", "range"]
@@ -16,7 +16,10 @@ Measure = Literal["std", "mad", "max", "range"]
 class _Cost:
     """A cost is no limit: there is nothing to relax."""
 
-    def relaxed(self, start: Ints) -> _Cost:
+    def cost(self, assign: Ints, start: Ints) -> float:
+        raise NotImplementedError
+
+    def relaxed(self, start: Ints) -> Term:
         return self
 
 

@@ -1,0 +1,78 @@
+"""What every goal is: a naive `measure` that is the law, and a `lower` that names weighted terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from drs.model import Placement, Snapshot
+from drs.terms import Weighted
+from drs.terms.base import Floats
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What moving each VM costs, computed once by the problem from the pre-copy model; f8[n_vms] each."""
+
+    move_s: Floats
+    """Estimated seconds of one migration over the VM's own host's vMotion network."""
+    memory_gib: Floats
+    """Memory that crosses the network."""
+    disk_gib: Floats
+    """Disks that cross too where the new host does not see them."""
+
+    @classmethod
+    def nominal(cls, snapshot: Snapshot) -> Prices:
+        """Prices from sizes alone, at the hosts' nominal bandwidth."""
+        memory_gib = snapshot.vms.memory_mib / 1024
+        host = np.maximum(snapshot.vms.host_idx, 0)
+        mbps = snapshot.hosts.vmotion_mbps[host] if snapshot.n_hosts else np.ones(snapshot.n_vms)
+        disk_gib = np.bincount(
+            snapshot.disks.vm_idx, weights=snapshot.disks.used_gib, minlength=snapshot.n_vms
+        ).astype(np.float64)
+        return cls(memory_gib * 8589.934592 / np.maximum(mbps, 1.0), memory_gib, disk_gib)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Base of all goals. Goals are minimised in the order given; weights exist only within one goal.
+
+    slack_ratio : how far later goals may worsen this one, as a share of its best.
+    worth_ratio : the least improvement, as a share of today's value, for which anything is moved.
+    """
+
+    type: ClassVar[str]
+    unit: ClassVar[str] = ""
+    _: KW_ONLY
+    slack_ratio: float | None = None
+    worth_ratio: float | None = None
+    default_slack_ratio: ClassVar[float] = 0.0
+    default_worth_ratio: ClassVar[float] = 0.0
+
+    def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
+        """The value of a placement, found the naive way; `snapshot` says where the VMs are today."""
+        raise NotImplementedError
+
+    def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
+        """The weighted terms whose sum is the measure."""
+        raise NotImplementedError
+
+
+GOALS: dict[str, type[Goal]] = {}
+"""Every goal by its type, as it stands in `policy.toml`."""
+
+G = TypeVar("G", bound=type[Goal])
+
+
+def goal(type_: str) -> Callable[[G], G]:
+    """Register a goal under the name that it has in `policy.toml`."""
+
+    def register(cls: G) -> G:
+        cls.type = type_
+        GOALS[type_] = cls
+        return cls
+
+    return register

@@ -1,0 +1,137 @@
+"""What a solve answers: a placement with its score, bound and gap, checked by the rules themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from drs.errors import InfeasibleError
+from drs.goals import Prices
+from drs.model import Placement, Snapshot
+from drs.planning import Plan
+from drs.problem import Problem
+from drs.rules import Violation
+from drs.solvers.base import Status
+
+
+@dataclass(frozen=True, slots=True)
+class GoalScore:
+    """One goal before and after. `bound`: no placement does better, given the goals before it."""
+
+    name: str
+    unit: str
+    before: float
+    after: float
+    bound: float
+
+    @property
+    def gap_ratio(self) -> float:
+        """(after - bound) / |after|: 0 when proven optimal, inf without a bound."""
+        if self.after - self.bound <= 1e-9:
+            return 0.0
+        return (self.after - self.bound) / abs(self.after) if math.isfinite(self.bound) else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Immovable:
+    """A VM that no plan can move, and why."""
+
+    vm: str
+    reason: str
+
+
+def metrics(snapshot: Snapshot, placement: Placement) -> dict[str, dict[str, float]]:
+    """Load of the connected hosts under a placement, per resource.
+
+    Load is demand over capacity (total less the hypervisor's reserve). Per resource: `mean`, `std`
+    (population), `max`, `max_min` (largest less smallest) over the connected hosts, and `over_capacity`, the
+    sum of the demand above capacity over all hosts in the resource's own unit.
+    """
+    usable = snapshot.hosts.state == "connected"
+    placed = placement.host_idx >= 0
+    table: dict[str, dict[str, float]] = {}
+    for resource in snapshot.resources:
+        capacity = snapshot.capacity(resource)
+        use = np.bincount(
+            placement.host_idx[placed],
+            weights=snapshot.demand(resource)[placed],
+            minlength=snapshot.n_hosts,
+        )
+        shown = usable & (capacity > 0)
+        load = use[shown] / capacity[shown] if shown.any() else np.zeros(1)
+        table[resource] = {
+            "mean": float(load.mean()),
+            "std": float(load.std()),
+            "max": float(load.max()),
+            "max_min": float(load.max() - load.min()),
+            "over_capacity": float(np.maximum(0.0, use - capacity).sum()),
+        }
+    return table
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to a problem.
+
+    placement : where everything should be; with a `plan`, where the plan leads.
+    violations_before, violations_after : every broken rule, found by the rules' own checks.
+    plan : the moves in order, priced and timed, once made.
+    """
+
+    problem: Problem
+    status: Status
+    placement: Placement
+    goals: tuple[GoalScore, ...]
+    violations_before: tuple[Violation, ...]
+    violations_after: tuple[Violation, ...]
+    solver: str
+    seed: int
+    elapsed_s: float
+    iterations: int = 0
+    interrupted: bool = False
+    plan: Plan | None = None
+    immovable: tuple[Immovable, ...] = ()
+    warnings: tuple[str, ...] = ()
+    mode: str = "balance"
+    stats: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The cluster that was asked about."""
+        return self.problem.snapshot
+
+    @property
+    def prices(self) -> Prices:
+        """What moving each VM costs."""
+        return self.problem.prices
+
+    @property
+    def metrics_before(self) -> dict[str, dict[str, float]]:
+        """Load of the hosts today; see `metrics`."""
+        return metrics(self.snapshot, self.problem.today)
+
+    @property
+    def metrics_after(self) -> dict[str, dict[str, float]]:
+        """Load of the hosts after the moves."""
+        return metrics(self.snapshot, self.placement)
+
+    @property
+    def moved_vms(self) -> tuple[str, ...]:
+        """Names of the VMs that change their host."""
+        moved = self.problem.today.moved(self.placement)
+        return tuple(self.snapshot.vms.name[moved].tolist())
+
+    def raise_for_status(self) -> Result:
+        """Itself, or InfeasibleError when there is no placement that satisfies the hard rules."""
+        if self.status in ("infeasible", "no_solution"):
+            broken = [violation.sentence for violation in self.violations_after]
+            raise InfeasibleError("; ".join([f"{self.status}", *broken[:5]]))
+        return self
+
+    @property
+    def snapshot_after(self) -> Snapshot:
+        """The cluster as it is once the moves are done."""
+        return self.placement.apply(self.snapshot)

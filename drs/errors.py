@@ -22,6 +22,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
+MAX_FAULTS_SHOWN = 50
+"""The text of an InputError tells this many faults; `faults` holds all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with an input.
@@ -54,7 +58,10 @@ class InputError(DrsError, ValueError):
         first = self.faults[0]
         self.where, self.given = first.where, first.given
         self.expected, self.hint = first.expected, first.hint
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+        lines = [str(fault) for fault in self.faults[:MAX_FAULTS_SHOWN]]
+        if len(self.faults) > MAX_FAULTS_SHOWN:
+            lines.append(f"and {len(self.faults) - MAX_FAULTS_SHOWN} more")
+        super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.faults,))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.policy import Policy
-from drs.rules import Rule, Violation, default_rules
+from drs.pricing import disks_follow, nominal_prices
+from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
 from drs.terms import (
+    Allowed,
     Capacity,
     During,
     Level,
@@ -23,6 +26,7 @@ from drs.terms import (
     Wall,
     Weighted,
 )
+from drs.terms.base import Ints
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,28 @@ class Problem:
             return tuple(self.rules)
         taken = {rule.replaces for rule in self.rules if rule.replaces}
         return (
+            *self._costly(),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *self.rules,
         )  # fmt: skip
+
+    def _costly(self) -> list[Rule]:
+        """VMs whose migration would exceed a limit of the policy, or their own downtime budget, stay."""
+        limits, names = self.policy.limits, self.snapshot.vms.name
+        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
+        budget_ms = self.snapshot.vms.downtime_budget_ms
+        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
+        if limits.max_downtime_ms is not None:
+            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
+        live = self.snapshot.vms.on
+        too_long = names[live & (self.prices.move_s > longest_s)].tolist()
+        too_hard = names[live & (self.prices.downtime_ms > budget_ms)].tolist()
+        return [
+            Pinned(vms, name=why)
+            for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
+            if vms
+        ]
 
     @cached_property
     def today(self) -> Placement:
@@ -70,8 +92,37 @@ class Problem:
 
     @cached_property
     def prices(self) -> Prices:
-        """What moving each VM costs."""
-        return Prices.nominal(self.snapshot)
+        """What moving each VM costs, from the pre-copy model."""
+        return nominal_prices(self.snapshot, self.policy.profile)
+
+    @cached_property
+    def compatible(self) -> Allowed:
+        """All limits on where a VM may be, as one: the hosts of each class of VMs that are alike to them."""
+        limits = [wall.term for wall in self.lowered.walls if isinstance(wall.term, Allowed)]
+        if not limits:
+            every = np.ones((1, self.snapshot.n_hosts), dtype=np.bool_)
+            return Allowed(np.zeros(self.snapshot.n_vms, dtype=np.int32), every)
+        columns = np.stack([limit.class_idx for limit in limits], axis=1)
+        kinds, class_idx = np.unique(columns, axis=0, return_inverse=True)
+        mask = np.ones((len(kinds), self.snapshot.n_hosts), dtype=np.bool_)
+        for column, limit in enumerate(limits):
+            mask &= limit.mask[kinds[:, column]]
+        return Allowed(np.asarray(class_idx.ravel(), dtype=np.int32), mask, self.lowered.start)
+
+    def allowed_hosts(self, vm: int) -> NDArray[np.bool_]:
+        """Where one VM may be as far as it alone is concerned, bool[n_hosts]; its own host always counts."""
+        mask = self.compatible.mask[self.compatible.class_idx[vm]].copy()
+        if self.lowered.start[vm] >= 0:
+            mask[self.lowered.start[vm]] = True
+        return np.asarray(mask)
+
+    def placement(self, host_idx: Ints) -> Placement:
+        """The placement with these hosts; disks follow where a VM's new host does not see them."""
+        return Placement(host_idx, disks_follow(self.snapshot, host_idx))
+
+    def holding(self, vms: Sequence[str], why: str) -> Problem:
+        """The same problem with these VMs kept where they are."""
+        return replace(self, rules=(*self.rules, Pinned(list(vms), name=why)))
 
     def check(self, placement: Placement) -> list[Violation]:
         """Every rule in force, checked the naive way, independent of terms and solvers."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
+from drs.goals.demand import Memory, demand_at, demand_by_time, demand_now
 from drs.model import Placement, Snapshot
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
@@ -27,16 +28,27 @@ def threshold(migration_threshold: int, n_hosts: int) -> float:
     return 0.1 * (5 - migration_threshold) / float(np.sqrt(max(1, n_hosts)))
 
 
+def priority(imbalance_ratio: float, n_hosts: int) -> int:
+    """DRS's priority of a recommendation by the imbalance, 2 (best) to 5; 1 is for mandatory ones.
+
+    >>> priority(0.11, 8)
+    2
+    """
+    level = 6 - int(np.ceil(imbalance_ratio / 0.1 * np.sqrt(max(1, n_hosts)) - 1e-12))
+    return min(5, max(2, level))
+
+
 @goal("balance")
 @dataclass(frozen=True)
 class Balance(Goal):
     """Per cluster and resource, the spread of host load over capacity above a target, summed.
 
-    measure : `std` (the DRS imbalance), `mad`, `max`, `range`.
+    measure_by : `std` (the DRS imbalance), `mad`, `max`, `range`.
     target : a number, or "threshold": what the cluster's migration threshold tolerates, so that balancing
         stops where DRS would be content. 0 balances as far as possible.
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
         taxes it), or `consumed`.
+    percentile : of the VM's load history instead of its demand now.
     """
 
     unit: ClassVar[str] = "load spread above target"
@@ -46,57 +58,76 @@ class Balance(Goal):
     measure_by: Measure = "std"
     resources: Sequence[str] = ("cpu", "memory")
     target: float | Literal["threshold"] = "threshold"
-    memory: Literal["configured", "active", "consumed"] = "configured"
+    memory: Memory = "configured"
+    percentile: float | None = None
 
     def load_demand(self, snapshot: Snapshot, resource: str) -> Floats:
         """Demand per VM as this goal counts it, f8[n_vms]."""
-        if resource != "memory" or self.memory == "configured":
-            return snapshot.demand(resource)
-        vms = snapshot.vms
-        consumed = np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
-        active = np.minimum(snapshot.memory_active_mib, vms.memory_mib)
-        used = consumed if self.memory == "consumed" else active + 0.25 * np.maximum(0.0, consumed - active)
-        return np.where(vms.on, used, 0.0)
+        if self.percentile is None:
+            return demand_now(snapshot, resource, self.memory)
+        return demand_at(snapshot, resource, self.percentile, self.memory)
 
-    def _parts(self, snapshot: Snapshot) -> list[tuple[str, Ints, float]]:
+    def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
+        """One demand per VM for each load that is to be even, f8[n_vms] each; they count alike."""
+        return [self.load_demand(snapshot, resource)]
+
+    def _clusters(self, snapshot: Snapshot) -> Iterator[tuple[str, Ints, float]]:
         usable = snapshot.hosts.state == "connected"
-        parts = []
         for cluster in range(len(snapshot.clusters)):
             member = usable & (snapshot.hosts.cluster_idx == cluster)
             tolerance = self.target
             if tolerance == "threshold":
-                tolerance = threshold(int(snapshot.clusters.migration_threshold[cluster]), int(member.sum()))
+                level = int(snapshot.clusters.migration_threshold[cluster])
+                tolerance = threshold(level, int(member.sum()))
             for resource in self.resources:
+                if resource not in snapshot.resources:
+                    continue
                 bins = np.flatnonzero(member & (snapshot.capacity(resource) > 0)).astype(np.int32)
                 if len(bins) > 1 and np.isfinite(tolerance):
-                    parts.append((resource, bins, float(tolerance)))
-        return parts
+                    yield resource, bins, float(tolerance)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         total = 0.0
-        for resource, bins, target in self._parts(snapshot):
-            demand, capacity = self.load_demand(snapshot, resource), snapshot.capacity(resource)
-            loads = []
-            for host in bins:
-                loads.append(sum(demand[placement.host_idx == host]) / capacity[host])
-            mean = sum(loads) / len(loads)
-            value = {
-                "std": (sum((x - mean) ** 2 for x in loads) / len(loads)) ** 0.5,
-                "mad": sum(abs(x - mean) for x in loads) / len(loads),
-                "max": max(loads),
-                "range": max(loads) - min(loads),
-            }[self.measure_by]
-            total += max(0.0, value - target)
+        for resource, bins, target in self._clusters(snapshot):
+            capacity, demands = snapshot.capacity(resource), self.demands(snapshot, resource)
+            for demand in demands:
+                loads = []
+                for host in bins:
+                    loads.append(sum(demand[placement.host_idx == host]) / capacity[host])
+                mean = sum(loads) / len(loads)
+                value = {
+                    "std": (sum((x - mean) ** 2 for x in loads) / len(loads)) ** 0.5,
+                    "mad": sum(abs(x - mean) for x in loads) / len(loads),
+                    "max": max(loads),
+                    "range": max(loads) - min(loads),
+                }[self.measure_by]
+                total += max(0.0, value - target) / len(demands)
         return total
 
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
-        return [
-            Weighted(
-                Deviation(
-                    resource, self.load_demand(snapshot, resource), snapshot.capacity(resource), bins,
-                    self.measure_by, target,
-                ),
-                origin=f"balance of {resource}",
-            )
-            for resource, bins, target in self._parts(snapshot)
-        ]  # fmt: skip
+        found = []
+        made = {resource: self.demands(snapshot, resource) for resource in self.resources
+                if resource in snapshot.resources}  # fmt: skip
+        for resource, bins, target in self._clusters(snapshot):
+            capacity, demands = snapshot.capacity(resource), made[resource]
+            for demand in demands:
+                term = Deviation(resource, demand, capacity, bins, self.measure_by, target)
+                found.append(Weighted(term, 1.0 / len(demands), f"{self.type} of {resource}"))
+        return found
+
+
+@goal("balance-over-time")
+@dataclass(frozen=True)
+class BalanceOverTime(Balance):
+    """Balance at every time of the day: the mean spread over `n_buckets` parts of the day.
+
+    A VM's demand in a part is that `percentile` (default 50) of its samples there; VMs that are busy at
+    different times may then share a host. Without a load history it is the balance of the demand now.
+    """
+
+    _: KW_ONLY
+    n_buckets: int = 8
+
+    def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
+        percentile = 50.0 if self.percentile is None else self.percentile
+        return demand_by_time(snapshot, resource, self.n_buckets, percentile, self.memory)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from drs.model import Placement, Snapshot
 from drs.terms import Weighted
-from drs.terms.base import Floats
+from drs.terms.base import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,8 @@ class Prices:
     """Memory that crosses the network."""
     disk_gib: Floats
     """Disks that cross too where the new host does not see them."""
-
-    @classmethod
-    def nominal(cls, snapshot: Snapshot) -> Prices:
-        """Prices from sizes alone, at the hosts' nominal bandwidth."""
-        memory_gib = snapshot.vms.memory_mib / 1024
-        host = np.maximum(snapshot.vms.host_idx, 0)
-        mbps = snapshot.hosts.vmotion_mbps[host] if snapshot.n_hosts else np.ones(snapshot.n_vms)
-        disk_gib = np.bincount(
-            snapshot.disks.vm_idx, weights=snapshot.disks.used_gib, minlength=snapshot.n_vms
-        ).astype(np.float64)
-        return cls(memory_gib * 8589.934592 / np.maximum(mbps, 1.0), memory_gib, disk_gib)
+    downtime_ms: Floats
+    """Estimated downtime of that migration."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +68,21 @@ def goal(type_: str) -> Callable[[G], G]:
         return cls
 
     return register
+
+
+class Named(Protocol):
+    """A table of named rows, as far as selectors need it."""
+
+    @property
+    def position(self) -> Mapping[str, int]: ...
+
+
+def select(selector: str | Sequence[str], table: Named) -> Ints:
+    """Positions of the names that a name, a pattern (`web-*`) or a list of either means, ascending, i4[n]."""
+    chosen: set[int] = set()
+    for pattern in [selector] if isinstance(selector, str) else selector:
+        if pattern in table.position:
+            chosen.add(table.position[pattern])
+        elif any(sign in pattern for sign in "*?["):
+            chosen.update(table.position[name] for name in fnmatch.filter(table.position, pattern))
+    return np.array(sorted(chosen), dtype=np.int32)

@@ -49,6 +49,15 @@ class _Table:
     def __len__(self) -> int:
         return len(self.name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapping proxy cannot be sent to a worker process; a dict can.
+        values = ((column.name, getattr(self, column.name)) for column in dataclasses.fields(self))  # type: ignore[arg-type]
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, _freeze(value))
+
     def columns(self) -> Iterator[tuple[str, Any]]:
         """(name, vector) of each column; a resource mapping yields one column per resource."""
         for column in dataclasses.fields(self):  # type: ignore[arg-type]

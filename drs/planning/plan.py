@@ -79,6 +79,8 @@ class Plan:
     makespan_s: float = 0.0
     makespan_bound_s: float = 0.0
     """No schedule of these moves can be shorter."""
+    broken_during: tuple[str, ...] = ()
+    """Limits that are broken on the way, in words: only where today breaks them already."""
     warnings: tuple[str, ...] = ()
     stats: dict[str, float | int | str] = field(default_factory=dict)
 

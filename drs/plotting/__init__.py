@@ -1,1 +1,26 @@
-"""TODO room"""
+"""Figures and the report: pure functions from results to plotly figures and to one HTML page.
+
+plotly is imported when the first figure is made; the report needs no plotly.
+"""
+
+from drs.plotting.goals import frontier, goal_scores
+from drs.plotting.hosts import host_load, load_distribution, load_history
+from drs.plotting.migration import curve, downtime_curve, five_kinds, rounds
+from drs.plotting.report import render_report
+from drs.plotting.schedule import link_load, timeline, topology
+
+__all__ = [
+    "curve",
+    "downtime_curve",
+    "five_kinds",
+    "frontier",
+    "goal_scores",
+    "host_load",
+    "link_load",
+    "load_distribution",
+    "load_history",
+    "render_report",
+    "rounds",
+    "timeline",
+    "topology",
+]

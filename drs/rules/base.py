@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Placement, Snapshot
-from drs.terms import Term
+from drs.terms import Allowed, Term
+from drs.terms.base import Bools, Ints
 
 Policy = Literal["hard", "not_worse", "soft"]
 When = Literal["after", "during", "at_once"]
 Scope = Literal["host", "rack", "cluster", "site", "vcenter"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+Items = Literal["vms", "disks"]
 Selector = str | Sequence[str]
 """A name, a pattern (`web-*`), or a list of either; `*` is everything."""
+Judge = Callable[[int, int], str]
+"""Why a VM may not run on a host, by their positions; "" where it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Rule:
 
     type: ClassVar[str]
     default_when: ClassVar[When] = "after"
+    can_hold_at_once: ClassVar[bool] = False
     _: KW_ONLY
     name: str = ""
     policy: Policy = "not_worse"
@@ -55,6 +61,11 @@ class Rule:
     def label(self) -> str:
         """The name, or the type where no name was given."""
         return self.name or self.type
+
+    @property
+    def items(self) -> Items:
+        """What the rule places: VMs on hosts, or disks on datastores."""
+        return "vms"
 
     @property
     def replaces(self) -> str:
@@ -76,7 +87,20 @@ class Rule:
 
     def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
         """What is wrong with the rule's own fields against this snapshot; found before solving."""
-        yield from ()
+        for column, known in (("policy", get_args(Policy)), ("when", (None, *get_args(When)))):
+            value = getattr(self, column)
+            if value not in known:
+                choices = [str(choice) for choice in known if choice]
+                near = did_you_mean(str(value), choices)
+                yield Fault(self.field(column), repr(value), f"one of {', '.join(choices)}", near)
+        if not 0 <= self.weight < float("inf"):
+            yield Fault(self.field("weight"), str(self.weight), "a number, 0 or more")
+        if self.when == "at_once" and not self.can_hold_at_once:
+            yield Fault(self.field("when"), "'at_once'", "after or during; only capacity can hold at once")
+
+    def field(self, column: str) -> str:
+        """Where a fault is: the rule and its field."""
+        return f"rule {self.label!r}, field {column}"
 
     def scale(self, snapshot: Snapshot) -> float:
         """What counts as one unit of breaking it, in the unit of its terms (1 VM, one mean host)."""
@@ -100,60 +124,183 @@ def rule(type_: str) -> Callable[[R], R]:
     return register
 
 
-def select(
-    selector: Selector, names: NDArray[np.str_], position: dict[str, int] | None = None
-) -> NDArray[np.int32]:
-    """Positions of the names that a selector means, ascending, i4[n]; unknown names are left out."""
+@dataclass(frozen=True)
+class HostFilter(Rule):
+    """Base of the rules that say of each VM by itself on which hosts it may run."""
+
+    def judge(self, snapshot: Snapshot) -> Judge:
+        """The rule in its naive form: why a VM may not run on a host, "" where it may."""
+        raise NotImplementedError
+
+    def allowed(self, snapshot: Snapshot) -> Allowed | None:
+        """The rule as a mask by class of VM; None where it forbids nothing."""
+        raise NotImplementedError
+
+    def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
+        judge = self.judge(snapshot)
+        for vm, host in enumerate(placement.host_idx.tolist()):
+            reason = judge(vm, host) if host >= 0 else ""
+            if reason:
+                who, where = str(snapshot.vms.name[vm]), str(snapshot.hosts.name[host])
+                yield Violation(self.label, (who,), (where,), 1.0, "VMs", f"{who} on {where}: {reason}")
+
+    def lower(self, snapshot: Snapshot) -> list[Term]:
+        term = self.allowed(snapshot)
+        return [] if term is None else [term]
+
+
+def only(vms: Ints, hosts: Ints, snapshot: Snapshot, *, away: bool = False) -> Allowed:
+    """These VMs on these hosts only (or, `away`, nowhere on them); all other VMs anywhere."""
+    class_idx = np.zeros(snapshot.n_vms, dtype=np.int32)
+    class_idx[vms] = 1
+    mask = np.ones((2, snapshot.n_hosts), dtype=bool)
+    mask[1] = away
+    mask[1, hosts] = not away
+    return Allowed(class_idx, mask)
+
+
+def stay(fixed: Bools, snapshot: Snapshot) -> Allowed | None:
+    """These VMs where they are today, those that are nowhere yet anywhere; all other VMs anywhere."""
+    held = fixed & (snapshot.vms.host_idx >= 0)
+    if not held.any():
+        return None
+    mask = np.ones((2, snapshot.n_hosts), dtype=bool)
+    mask[1] = False
+    return Allowed(held.astype(np.int32), mask, np.where(held, snapshot.vms.host_idx, -1).astype(np.int32))
+
+
+def cached(table: object, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` gives, made once for an immutable table."""
+    store = table.__dict__.setdefault("_rules_cache", {})
+    if key not in store:
+        store[key] = make()
+    return store[key]
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a selector's entry means many names."""
+    return any(sign in text for sign in "*?[")
+
+
+def parts(selector: Selector) -> Sequence[str]:
+    """The entries of a selector."""
+    return [selector] if isinstance(selector, str) else selector
+
+
+class Named(Protocol):
+    """A table of named rows, as far as selectors need it."""
+
+    @property
+    def name(self) -> NDArray[np.str_]: ...
+
+    @property
+    def position(self) -> Mapping[str, int]: ...
+
+
+def matches(pattern: str, table: Named) -> Sequence[int]:
+    """Positions of the names that one entry of a selector means; none when the name is unknown."""
+    at = table.position.get(pattern)
+    if at is not None:
+        return (at,)
+    if pattern == "*":
+        return range(len(table.name))
+    if not is_pattern(pattern):
+        return ()
+    found: list[int] = cached(
+        table,
+        ("matches", pattern),
+        lambda: [table.position[name] for name in fnmatch.filter(table.position, pattern)],
+    )
+    return found
+
+
+def select(selector: Selector, table: Named) -> Ints:
+    """Positions of the rows of a table that a selector means, ascending, i4[n]; unknown names left out."""
     chosen: set[int] = set()
-    known = position if position is not None else {str(name): i for i, name in enumerate(names)}
-    listed = names.tolist() if isinstance(names, np.ndarray) else list(names)
-    for pattern in [selector] if isinstance(selector, str) else selector:
-        if pattern in known:
-            chosen.add(known[pattern])
-        elif pattern == "*":
-            chosen.update(range(len(listed)))
-        elif any(sign in pattern for sign in "*?["):
-            matches = fnmatch.filter(listed, pattern)
-            chosen.update(known[name] for name in matches)
+    for pattern in parts(selector):
+        chosen.update(matches(pattern, table))
     return np.array(sorted(chosen), dtype=np.int32)
 
 
-def select_vms(selector: Selector, snapshot: Snapshot) -> NDArray[np.int32]:
+def select_vms(selector: Selector, snapshot: Snapshot) -> Ints:
     """Positions of the VMs that a selector means."""
-    return select(selector, snapshot.vms.name, snapshot.vms.position)  # type: ignore[arg-type]
+    return select(selector, snapshot.vms)
 
 
-def select_hosts(selector: Selector, snapshot: Snapshot) -> NDArray[np.int32]:
+def select_hosts(selector: Selector, snapshot: Snapshot) -> Ints:
     """Positions of the hosts that a selector means."""
-    return select(selector, snapshot.hosts.name, snapshot.hosts.position)  # type: ignore[arg-type]
+    return select(selector, snapshot.hosts)
 
 
-def selector_faults(where: str, selector: Selector, names: NDArray[np.str_], what: str) -> Iterator[Fault]:
+def selector_faults(where: str, selector: Selector, table: Named, what: str) -> Iterator[Fault]:
     """A fault for every name that is not there, and for every pattern that means nothing."""
-    known = set(names.tolist())
-    for pattern in [selector] if isinstance(selector, str) else selector:
-        if pattern in known or pattern == "*":
+    if not parts(selector):
+        yield Fault(where, "an empty list", f"at least one {what}")
+    for pattern in parts(selector):
+        if pattern == "*" or matches(pattern, table):
             continue
-        if any(sign in pattern for sign in "*?["):
-            if not fnmatch.filter(known, pattern):
-                yield Fault(where, f"the pattern {pattern!r} names no {what}", f"at least one {what}")
+        if is_pattern(pattern):
+            yield Fault(where, f"the pattern {pattern!r} names no {what}", f"at least one {what}")
         else:
-            yield Fault(
-                where, f"unknown {what} {pattern!r}", f"the name of a {what}", did_you_mean(pattern, known)
-            )
+            near = did_you_mean(pattern, table.position)
+            yield Fault(where, f"unknown {what} {pattern!r}", f"the name of a {what}", near)
 
 
-def domains(snapshot: Snapshot, scope: Scope) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+def domains(snapshot: Snapshot, scope: Scope) -> tuple[Ints, tuple[str, ...]]:
     """The domain of every host, and the domains' names: (i4[n_hosts], names). "" is no domain (-1)."""
     hosts = snapshot.hosts
-    if scope == "host":
-        return np.arange(len(hosts), dtype=np.int32), tuple(hosts.name.tolist())
-    if scope == "cluster":
-        return hosts.cluster_idx, tuple(snapshot.clusters.name.tolist())
-    labels = getattr(hosts, scope)
-    names, idx = np.unique(labels, return_inverse=True)
-    none = int(len(names) > 0 and names[0] == "")
-    return np.asarray(idx - none, dtype=np.int32), tuple(names[none:].tolist())
+
+    def make() -> tuple[Ints, tuple[str, ...]]:
+        if scope == "host":
+            return np.arange(len(hosts), dtype=np.int32), tuple(hosts.name.tolist())
+        if scope == "cluster":
+            return hosts.cluster_idx, tuple(snapshot.clusters.name.tolist())
+        names, idx = np.unique(getattr(hosts, scope), return_inverse=True)
+        none = int(len(names) > 0 and names[0] == "")
+        return np.asarray(idx.reshape(-1) - none, dtype=np.int32), tuple(names[none:].tolist())
+
+    found: tuple[Ints, tuple[str, ...]] = cached(hosts, ("domains", scope), make)
+    return found
+
+
+def scope_faults(where: str, scope: str, snapshot: Snapshot) -> Iterator[Fault]:
+    """A fault for a scope that does not exist, or of which the snapshot knows no member."""
+    if scope not in SCOPES:
+        yield Fault(
+            where, f"unknown scope {scope!r}", f"one of {', '.join(SCOPES)}", did_you_mean(scope, SCOPES)
+        )
+    elif snapshot.n_hosts and not domains(snapshot, scope)[1]:
+        yield Fault(where, f"scope {scope!r}, and no host has a {scope}", f"the column {scope} in hosts")
+
+
+def by_domain(
+    vms: Sequence[int], snapshot: Snapshot, placement: Placement, scope: Scope
+) -> dict[int, list[int]]:
+    """The naive reading of a scope: which of these VMs run in each domain, in order of the domains."""
+    domain, _ = domains(snapshot, scope)
+    found: dict[int, list[int]] = {}
+    for vm in vms:
+        host = int(placement.host_idx[vm])
+        if host >= 0 and domain[host] >= 0:
+            found.setdefault(int(domain[host]), []).append(int(vm))
+    return dict(sorted(found.items()))
+
+
+def names_of(vms: Sequence[int], snapshot: Snapshot) -> tuple[str, ...]:
+    """Names of VMs."""
+    return tuple(str(snapshot.vms.name[vm]) for vm in vms)
+
+
+def hosts_of(vms: Sequence[int], snapshot: Snapshot, placement: Placement) -> tuple[str, ...]:
+    """Names of the hosts that these VMs run on, each once."""
+    used = {int(placement.host_idx[vm]) for vm in vms} - {-1}
+    return tuple(str(snapshot.hosts.name[host]) for host in sorted(used))
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """Names in words, not all of them when there are many."""
+    shown = list(names[:most])
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def raise_faults(rules: Sequence[Rule], snapshot: Snapshot) -> None:

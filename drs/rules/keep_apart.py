@@ -1,55 +1,130 @@
-"""At most so many of a group of VMs in any one host, rack, cluster or site."""
+"""At most so many of a group of VMs in any one host, rack, cluster or site, or on any one datastore."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Scope, Selector, Violation, domains, rule, select_vms, selector_faults
+from drs.rules.base import (
+    Items,
+    Rule,
+    Scope,
+    Selector,
+    Violation,
+    by_domain,
+    domains,
+    hosts_of,
+    names_of,
+    rule,
+    scope_faults,
+    select_vms,
+    selector_faults,
+    some,
+)
 from drs.terms import AtMost, Term
 
 
 @rule("keep-apart")
 @dataclass(frozen=True)
 class KeepApart(Rule):
-    """At most `at_most` of these VMs in any one `scope` (VM-VM anti-affinity)."""
+    """At most `at_most` of these VMs in any one `scope` (VM-VM anti-affinity).
+
+    With scope `datastore` it speaks of the VMs' disks; VMs with several disks can only be kept apart one by
+    one (`at_most` = 1), and each pair of disks of two VMs on one datastore counts.
+    """
 
     vms: Selector
     _: KW_ONLY
-    scope: Scope = "host"
+    scope: Scope | Literal["datastore"] = "host"
     at_most: int = 1
 
+    @property
+    def items(self) -> Items:
+        return "disks" if self.scope == "datastore" else "vms"
+
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
-        domain, names = domains(snapshot, self.scope)
-        members: dict[int, list[int]] = {}
-        for vm in select_vms(self.vms, snapshot):
-            host = placement.host_idx[vm]
-            if host >= 0 and domain[host] >= 0:
-                members.setdefault(int(domain[host]), []).append(int(vm))
-        for where, vms in sorted(members.items()):
+        chosen = select_vms(self.vms, snapshot).tolist()
+        if self.scope == "datastore":
+            yield from self._check_disks(set(chosen), snapshot, placement)
+            return
+        _, names = domains(snapshot, self.scope)
+        for where, vms in by_domain(chosen, snapshot, placement, self.scope).items():
             excess = len(vms) - self.at_most
             if excess > 0:
-                who = tuple(str(snapshot.vms.name[vm]) for vm in vms)
-                hosts = tuple(sorted({str(snapshot.hosts.name[placement.host_idx[vm]]) for vm in vms}))
+                who = names_of(vms, snapshot)
                 yield Violation(
                     self.label,
                     who,
-                    hosts,
-                    excess,
+                    hosts_of(vms, snapshot, placement),
+                    float(excess),
                     "VMs",
-                    f"{', '.join(who)} run in one {self.scope}, {names[where]}; at most {self.at_most} may",
+                    f"{some(who)} run in one {self.scope}, {names[where]}; at most {self.at_most} may",
+                )
+
+    def _check_disks(self, chosen: set[int], snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
+        there: dict[int, list[int]] = {}
+        owners = snapshot.disks.vm_idx.tolist()
+        for vm, store in zip(owners, placement.datastore_idx.tolist(), strict=True):
+            if vm in chosen and store >= 0:
+                there.setdefault(store, []).append(vm)
+        several = len([vm for vm in owners if vm in chosen]) > len({vm for vm in owners if vm in chosen})
+        for store, vms in sorted(there.items()):
+            if several:
+                amount = sum(a != b for a, b in combinations(vms, 2))
+            else:
+                amount = max(0, len(vms) - self.at_most)
+            if amount > 0:
+                who = names_of(sorted(set(vms)), snapshot)
+                yield Violation(
+                    self.label,
+                    who,
+                    (),
+                    float(amount),
+                    "disks",
+                    f"disks of {some(who)} on one datastore, {snapshot.datastores.name[store]}; "
+                    f"at most {self.at_most} may",
                 )
 
     def lower(self, snapshot: Snapshot) -> list[Term]:
+        vms = select_vms(self.vms, snapshot)
+        if self.scope == "datastore":
+            return self._lower_disks(snapshot)
+        if len(vms) <= self.at_most:
+            return []
         domain, names = domains(snapshot, self.scope)
-        limit = np.full(len(names), float(self.at_most))
-        return [AtMost(select_vms(self.vms, snapshot), domain, limit)]
+        return [AtMost(vms, domain, np.broadcast_to(float(self.at_most), len(names)))]
+
+    def _lower_disks(self, snapshot: Snapshot) -> list[Term]:
+        domain = np.arange(len(snapshot.datastores), dtype=np.int32)
+        limit = np.broadcast_to(float(self.at_most), len(domain))
+        disks, owners = self._disks(snapshot)
+        if len(np.unique(owners)) == len(disks):
+            return [AtMost(disks, domain, limit)]
+        return [
+            AtMost(np.array([a, b], dtype=np.int32), domain, limit)
+            for (a, of_a), (b, of_b) in combinations(zip(disks, owners, strict=True), 2)
+            if of_a != of_b
+        ]
+
+    def _disks(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
+        owners = snapshot.disks.vm_idx
+        disks = np.flatnonzero(np.isin(owners, select_vms(self.vms, snapshot))).astype(np.int32)
+        return disks, owners[disks]
 
     def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from selector_faults(f"rule {self.label!r}, field vms", self.vms, snapshot.vms.name, "VM")
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
         if self.at_most < 1:
-            yield Fault(f"rule {self.label!r}, field at_most", str(self.at_most), "1 or more")
+            yield Fault(self.field("at_most"), str(self.at_most), "1 or more")
+        if self.scope != "datastore":
+            yield from scope_faults(self.field("scope"), self.scope, snapshot)
+            return
+        disks, owners = self._disks(snapshot)
+        if self.at_most != 1 and len(np.unique(owners)) < len(disks):
+            yield Fault(self.field("at_most"), f"{self.at_most} for VMs that have several disks", "1")

@@ -1,1 +1,7 @@
-"""TODO room"""
+"""Batches of what-if questions, and the replay of a load history."""
+
+from drs.whatif.replay import replay
+from drs.whatif.runner import run
+from drs.whatif.scenarios import Scenario, apply, read_scenarios
+
+__all__ = ["Scenario", "apply", "read_scenarios", "replay", "run"]

@@ -1,0 +1,118 @@
+"""The JSON document of `drs advise --json`, and the folder that `--out` writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from drs.planning import Move
+from drs.result import Result
+from drs.rules import Violation
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity: an unknown bound or gap is null."""
+    return value if math.isfinite(value) else None
+
+
+def violation_document(violation: Violation) -> dict[str, Any]:
+    """One broken rule."""
+    return {
+        "rule": violation.rule,
+        "vms": list(violation.vms),
+        "hosts": list(violation.hosts),
+        "amount": violation.amount,
+        "unit": violation.unit,
+        "sentence": violation.sentence,
+    }
+
+
+def to_document(result: Result) -> dict[str, Any]:
+    """What `drs advise --json` prints; every number finite or null."""
+    snapshot, plan = result.snapshot, result.plan
+    moves = plan.moves if plan else ()
+    counted = {
+        when: {**table, "violations": len(violations)}
+        for when, table, violations in (
+            ("before", result.metrics_before, result.violations_before),
+            ("after", result.metrics_after, result.violations_after),
+        )
+    }
+    return {
+        "snapshot": {
+            "name": snapshot.name,
+            "digest": snapshot.digest,
+            "n_hosts": snapshot.n_hosts,
+            "n_vms": snapshot.n_vms,
+        },
+        "mode": result.mode,
+        "status": result.status,
+        "interrupted": result.interrupted,
+        "solver": result.solver,
+        "seed": result.seed,
+        "elapsed_s": result.elapsed_s,
+        "iterations": result.iterations,
+        "goals": [
+            {
+                "name": score.name,
+                "unit": score.unit,
+                "before": score.before,
+                "after": score.after,
+                "bound": _number(score.bound),
+                "gap_ratio": _number(score.gap_ratio),
+            }
+            for score in result.goals
+        ],
+        "metrics": counted,
+        "violations": {
+            "before": [violation_document(violation) for violation in result.violations_before],
+            "after": [violation_document(violation) for violation in result.violations_after],
+            "during": list(plan.broken_during) if plan else [],
+        },
+        "moves": [move_document(move) for move in moves],
+        "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
+        "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
+        "schedule": {
+            "makespan_s": plan.makespan_s if plan else 0.0,
+            "makespan_bound_s": plan.makespan_bound_s if plan else 0.0,
+            "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
+            "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
+        },
+        "warnings": list(result.warnings),
+    }
+
+
+def move_document(move: Move) -> dict[str, Any]:
+    """One move."""
+    return {column.name: _plain(getattr(move, column.name)) for column in dataclasses.fields(move)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return _number(value) if isinstance(value, float) else value
+
+
+def write(result: Result, folder: str | Path, report_html: str) -> None:
+    """plan.json, moves.csv, report.html and the snapshot after the plan, all or nothing.
+
+    Raises
+    ------
+    InputError : when the folder holds something that drs did not write.
+    """
+    import json
+
+    from drs import io
+
+    with io.atomic_folder(Path(folder)) as new:
+        text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
+        (new / "plan.json").write_text(text + "\n", encoding="utf-8")
+        if result.plan is not None:
+            moves = result.plan.to_frame()
+            for column in ("from_datastores", "to_datastores", "after_steps"):
+                moves[column] = [" ".join(str(part) for part in value) for value in moves[column]]
+            moves.to_csv(new / "moves.csv", index=False)
+        (new / "report.html").write_text(report_html, encoding="utf-8")
+        io.write_folder(result.snapshot_after, new / "snapshot")

@@ -1,0 +1,75 @@
+"""What a VM is taken to use: now, at a percentile of its history, or at each time of the day."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.model import Snapshot
+from drs.terms.base import Floats, Ints
+
+Memory = Literal["configured", "active", "consumed"]
+IDLE_TAX = 0.25
+"""Share of a VM's idle consumed memory that counts as in use (DRS's default)."""
+
+
+def demand_now(snapshot: Snapshot, resource: str, memory: Memory = "configured") -> Floats:
+    """Demand of each VM, f8[n_vms], with the memory that is meant; 0 when it is powered off.
+
+    `active` memory counts with a quarter of the idle consumed memory, as DRS taxes it.
+    """
+    if resource != "memory" or memory == "configured":
+        return snapshot.demand(resource)
+    vms = snapshot.vms
+    consumed = np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
+    active = np.minimum(snapshot.memory_active_mib, vms.memory_mib)
+    used = consumed if memory == "consumed" else active + IDLE_TAX * np.maximum(0.0, consumed - active)
+    return np.where(vms.on, used, 0.0)
+
+
+def history(snapshot: Snapshot, resource: str) -> NDArray[np.float32] | None:
+    """Load of the VMs over time, (n_times, n_vms); None where there is none."""
+    if snapshot.loads is None or not len(snapshot.loads) or resource not in ("cpu", "memory"):
+        return None
+    return snapshot.loads.cpu_mhz if resource == "cpu" else snapshot.loads.memory_active_mib
+
+
+def _known(samples: NDArray[np.float32], fallback: Floats, percentile: float) -> Floats:
+    """The percentile of the samples of each VM, the fallback where it has none."""
+    found = fallback.copy()
+    some = ~np.isnan(samples).all(axis=0)
+    if some.any():
+        found[some] = np.nanpercentile(samples[:, some].astype(np.float64), percentile, axis=0)
+    return found
+
+
+def demand_at(snapshot: Snapshot, resource: str, percentile: float, memory: Memory) -> Floats:
+    """The percentile of each VM's history, f8[n_vms]; its demand now where it has none."""
+    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource)
+    if samples is None:
+        return now
+    return np.where(snapshot.vms.on, _known(samples, now, percentile), 0.0)
+
+
+def bucket_of_day(snapshot: Snapshot, n_buckets: int) -> Ints:
+    """Which of `n_buckets` equal parts of the (UTC) day each sample falls in, i4[n_times]."""
+    if snapshot.loads is None:
+        return np.zeros(0, dtype=np.int32)
+    second = snapshot.loads.time.astype("datetime64[s]").astype(np.int64) % 86400
+    return (second * n_buckets // 86400).astype(np.int32)
+
+
+def demand_by_time(
+    snapshot: Snapshot, resource: str, n_buckets: int, percentile: float, memory: Memory
+) -> list[Floats]:
+    """Demand of each VM in each part of the day that has samples; without a history the demand now."""
+    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource)
+    if samples is None:
+        return [now]
+    bucket = bucket_of_day(snapshot, n_buckets)
+    return [
+        np.where(snapshot.vms.on, _known(samples[bucket == b], now, percentile), 0.0)
+        for b in np.unique(bucket)
+    ]

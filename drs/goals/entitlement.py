@@ -1,0 +1,211 @@
+"""What a VM is entitled to, what its host delivers, and how happy that makes it: 0 to 100.
+
+The dynamic entitlement is VMware's (Gulati et al., "VMware Distributed Resource Management: Design,
+Implementation, and Lessons Learned", 2012): reservation <= entitlement <= min(limit, demand), and what
+remains of the capacity is divided by shares. `water_fill` is exact: within a group every VM gets
+clip(level x shares, floor, ceiling), and the level is where the capacity is used up.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from drs.goals.demand import demand_now
+from drs.model import Placement, Snapshot
+from drs.terms.base import Bools, Floats
+
+RESOURCES = ("cpu", "memory")
+
+
+def water_fill(
+    capacity: ArrayLike,
+    group: ArrayLike,
+    reservation: ArrayLike,
+    limit: ArrayLike,
+    shares: ArrayLike,
+    demand: ArrayLike,
+) -> Floats:
+    """What each member of a group gets when the group's capacity is divided, f8[n].
+
+    Parameters
+    ----------
+    capacity : of each group, shape (n_groups,).
+    group : of each member, shape (n,), -1 for none (it gets nothing).
+    reservation, limit, shares, demand : of each member, shape (n,).
+
+    Returns
+    -------
+    f8[n]
+        Never more than demand or limit. Reservations (as far as there is demand) are met before any shares
+        count; where even they exceed the capacity, all are cut in proportion.
+    """
+    room = np.asarray(capacity, dtype=np.float64)
+    where = np.asarray(group, dtype=np.int64)
+    ceiling = np.minimum(np.asarray(demand, dtype=np.float64), np.asarray(limit, dtype=np.float64))
+    floor = np.minimum(np.asarray(reservation, dtype=np.float64), ceiling)
+    weight = np.asarray(shares, dtype=np.float64)
+    n_groups = len(room)
+    inside = where >= 0
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(where[inside], weights=values[inside], minlength=n_groups).astype(np.float64)
+
+    lowest, highest = total(floor), total(ceiling)
+    got = np.where(inside, floor, 0.0)
+    short = lowest > room
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = np.where(short, room / lowest, 1.0)
+    got[inside] *= cut[where[inside]]
+    plenty = highest <= room
+    full = inside & plenty[where]
+    got[full] = ceiling[full]
+
+    rising = inside & ~short[where] & ~plenty[where] & (weight > 0) & (ceiling > floor)
+    members = np.flatnonzero(rising)
+    if not len(members):
+        return got
+    # The sum over a group is piecewise linear in the level: it gains a member's shares in slope where the
+    # member leaves its floor and loses them where it reaches its ceiling.
+    at = np.concatenate([floor[members] / weight[members], ceiling[members] / weight[members]])
+    slope = np.concatenate([weight[members], -weight[members]])
+    of = np.concatenate([where[members], where[members]])
+    order = np.lexsort((at, of))
+    at, slope, of = at[order], slope[order], of[order]
+    first = np.r_[True, of[1:] != of[:-1]]
+    slope_after = _running(slope, first)
+    step = np.where(first, 0.0, np.r_[0.0, slope_after[:-1]] * np.diff(at, prepend=0.0))
+    use = lowest[of] + _running(step, first)
+    below = use <= room[of] * (1 + 1e-12)
+    last = np.full(n_groups, -1, dtype=np.int64)
+    np.maximum.at(last, of[below], np.flatnonzero(below))
+    level = np.full(n_groups, np.inf)
+    known = last >= 0
+    k = last[known]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.where(
+            slope_after[k] > 1e-12 * np.abs(slope[k]), (room[of[k]] - use[k]) / slope_after[k], 0.0
+        )
+    level[known] = at[k] + np.maximum(0.0, rest)
+    got[members] = np.clip(level[where[members]] * weight[members], floor[members], ceiling[members])
+    return got
+
+
+def _running(values: Floats, first: Bools) -> Floats:
+    """Cumulative sums that begin anew at every `first`."""
+    sums = np.cumsum(values)
+    start = np.flatnonzero(first)
+    base = np.where(start > 0, sums[start - 1], 0.0)
+    return np.asarray(sums - np.repeat(base, np.diff(np.append(start, len(values)))))
+
+
+def divide(
+    capacity: float,
+    parent: ArrayLike,
+    reservation: ArrayLike,
+    limit: ArrayLike,
+    shares: ArrayLike,
+    demand: ArrayLike,
+    expandable: ArrayLike = True,
+) -> Floats:
+    """Entitlements in a tree of resource pools, from the root down, f8[n_nodes].
+
+    Parameters
+    ----------
+    capacity : of the root (a cluster).
+    parent : position of each node's pool, -1 for the root itself; pools and VMs are nodes alike.
+    demand : of the VMs; that of a pool is what its children ask for.
+    expandable : whether a pool that has reserved less than its children may borrow from its parent.
+    """
+    up = np.asarray(parent, dtype=np.int64)
+    n = len(up)
+    depth = np.zeros(n, dtype=np.int64)
+    for _ in range(n):
+        deeper = np.where(up >= 0, depth[up] + 1, 0)
+        if np.array_equal(deeper, depth):
+            break
+        depth = deeper
+    else:
+        raise ValueError("the pools form a cycle")
+    ceiling = np.asarray(limit, dtype=np.float64)
+    asked = np.array(demand, dtype=np.float64)
+    floor = np.array(reservation, dtype=np.float64)
+    lends = np.broadcast_to(np.asarray(expandable, dtype=bool), (n,))
+    is_pool = np.isin(np.arange(n), up)
+    asked[is_pool] = 0.0
+    for level in range(int(depth.max(initial=0)), 0, -1):
+        nodes = np.flatnonzero(depth == level)
+        np.add.at(asked, up[nodes], np.minimum(asked[nodes], ceiling[nodes]))
+        wanted = np.zeros(n)
+        np.add.at(wanted, up[nodes], np.minimum(floor[nodes], np.minimum(asked[nodes], ceiling[nodes])))
+        borrow = lends & is_pool & (wanted > floor)
+        floor[borrow] = wanted[borrow]
+    got = np.zeros(n)
+    roots = up < 0
+    got[roots] = water_fill(
+        np.array([capacity]),
+        np.zeros(int(roots.sum()), dtype=np.int64),
+        floor[roots],
+        ceiling[roots],
+        np.asarray(shares, dtype=np.float64)[roots],
+        asked[roots],
+    )
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        nodes = np.flatnonzero(depth == level)
+        got[nodes] = water_fill(
+            got,
+            up[nodes],
+            floor[nodes],
+            ceiling[nodes],
+            np.asarray(shares, dtype=np.float64)[nodes],
+            asked[nodes],
+        )
+    return got
+
+
+class Happiness(NamedTuple):
+    """How much of its demand each VM gets."""
+
+    delivered: dict[str, Floats]
+    """Per resource, f8[n_vms]."""
+    demand: dict[str, Floats]
+    """Per resource, f8[n_vms], as far as the VM's limit allows."""
+    score: Floats
+    """f8[n_vms]: 0 to 100, that of the scarcer resource; 100 without demand, 0 when on but nowhere."""
+
+    @property
+    def cluster_score(self) -> float:
+        """Mean of the VMs that have demand; 100 when none has."""
+        asks = np.any([values > 0 for values in self.demand.values()], axis=0)
+        return float(self.score[asks].mean()) if asks.any() else 100.0
+
+
+def wanted(snapshot: Snapshot, resource: str) -> Floats:
+    """What each VM asks for as far as its limit allows, f8[n_vms]: CPU demand, active memory."""
+    vms = snapshot.vms
+    limit = vms.cpu_limit_mhz if resource == "cpu" else vms.memory_limit_mib
+    return np.asarray(np.minimum(demand_now(snapshot, resource, "active"), limit))
+
+
+def happiness(snapshot: Snapshot, placement: Placement) -> Happiness:
+    """What the hosts of a placement deliver, and each VM's score."""
+    vms, host = snapshot.vms, np.asarray(placement.host_idx, dtype=np.int32)
+    delivered: dict[str, Floats] = {}
+    demand: dict[str, Floats] = {}
+    score = np.full(snapshot.n_vms, 100.0)
+    for resource in RESOURCES:
+        cpu = resource == "cpu"
+        demand[resource] = wanted(snapshot, resource)
+        delivered[resource] = water_fill(
+            snapshot.capacity(resource),
+            host,
+            np.where(vms.on, vms.cpu_reservation_mhz if cpu else vms.memory_reservation_mib, 0.0),
+            vms.cpu_limit_mhz if cpu else vms.memory_limit_mib,
+            vms.cpu_shares if cpu else vms.memory_shares,
+            demand[resource],
+        )
+        asks = demand[resource] > 0
+        score[asks] = np.minimum(score[asks], 100.0 * delivered[resource][asks] / demand[resource][asks])
+    return Happiness(delivered, demand, np.clip(score, 0.0, 100.0))

@@ -1,0 +1,39 @@
+"""Few hosts that need a licence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from drs.goals.base import Goal, Prices, goal, select
+from drs.model import Placement, Snapshot
+from drs.terms import BinsUsed, Weighted
+from drs.terms.base import Floats
+
+
+@goal("licences")
+@dataclass(frozen=True)
+class Licences(Goal):
+    """What licences cost that are bought for each host (or each of its cores) that runs one of these VMs."""
+
+    unit: ClassVar[str] = "licences"
+    _: KW_ONLY
+    vms: str | Sequence[str] = "*"
+    per: Literal["host", "core"] = "host"
+
+    def _price(self, snapshot: Snapshot) -> Floats:
+        if self.per == "host":
+            return np.ones(snapshot.n_hosts)
+        return np.nan_to_num(snapshot.hosts.cpu_cores, nan=1.0)
+
+    def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
+        price = self._price(snapshot)
+        used = {int(placement.host_idx[vm]) for vm in select(self.vms, snapshot.vms)} - {-1}
+        return float(sum(price[host] for host in sorted(used)))
+
+    def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
+        term = BinsUsed(self._price(snapshot), select(self.vms, snapshot.vms))
+        return [Weighted(term, origin="licences")]

@@ -1,0 +1,53 @@
+"""No host loaded above a safe level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from drs.goals.base import Goal, Prices, goal
+from drs.goals.demand import Memory, demand_now
+from drs.model import Placement, Snapshot
+from drs.terms import OverTarget, Weighted
+from drs.terms.base import Floats
+
+
+@goal("over-target")
+@dataclass(frozen=True)
+class HighLoad(Goal):
+    """Load above a safety level, summed over the hosts, as a share of the mean host's capacity.
+
+    ratio : the level as a share of each host's capacity.
+    target : the level of each host in the resource's unit, instead of `ratio`; the sum is then in that unit.
+    """
+
+    unit: ClassVar[str] = "hosts"
+    _: KW_ONLY
+    resource: str = "cpu"
+    ratio: float = 0.8
+    target: Sequence[float] | None = None
+    memory: Memory = "configured"
+
+    def _levels(self, snapshot: Snapshot) -> tuple[Floats, float]:
+        if self.target is not None:
+            return np.asarray(self.target, dtype=np.float64), 1.0
+        capacity = snapshot.capacity(self.resource)
+        return self.ratio * capacity, 1.0 / (float(capacity.mean()) if capacity.any() else 1.0)
+
+    def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
+        levels, weight = self._levels(snapshot)
+        demand = demand_now(snapshot, self.resource, self.memory)
+        use = [0.0] * snapshot.n_hosts
+        for vm, host in enumerate(placement.host_idx.tolist()):
+            if host >= 0:
+                use[host] += float(demand[vm])
+        return float(sum(weight * max(0.0, used - level) for used, level in zip(use, levels, strict=True)))
+
+    def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
+        levels, weight = self._levels(snapshot)
+        demand = demand_now(snapshot, self.resource, self.memory)
+        term = OverTarget(self.resource, demand, levels, np.full(snapshot.n_hosts, weight))
+        return [Weighted(term, origin=f"{self.resource} above target")]

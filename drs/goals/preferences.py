@@ -1,0 +1,41 @@
+"""Hosts that some VMs would rather be on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from drs.goals.base import Goal, Prices, goal, select
+from drs.model import Placement, Snapshot
+from drs.terms import Penalty, Weighted
+
+
+@goal("preferences")
+@dataclass(frozen=True)
+class Preferences(Goal):
+    """A penalty for each of these VMs that runs on none of these hosts."""
+
+    unit: ClassVar[str] = "penalty"
+    _: KW_ONLY
+    vms: str | Sequence[str] = "*"
+    hosts: str | Sequence[str] = "*"
+    penalty: float = 1.0
+
+    def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
+        wanted = set(select(self.hosts, snapshot.hosts).tolist())
+        total = 0.0
+        for vm in select(self.vms, snapshot.vms):
+            host = int(placement.host_idx[vm])
+            total += self.penalty if host >= 0 and host not in wanted else 0.0
+        return total
+
+    def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
+        class_idx = np.zeros(snapshot.n_vms, dtype=np.int32)
+        class_idx[select(self.vms, snapshot.vms)] = 1
+        table = np.zeros((2, snapshot.n_hosts))
+        table[1] = self.penalty
+        table[1, select(self.hosts, snapshot.hosts)] = 0.0
+        return [Weighted(Penalty(class_idx, table), origin="preferences")]

@@ -1,0 +1,176 @@
+"""`policy.toml`: goals in order, limits, concurrency, cost-model profile, trigger."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drs.errors import InputError
+from drs.io.fields import read_fields
+from drs.io.raw import Faults
+from drs.io.toml import read_toml
+
+if TYPE_CHECKING:
+    from drs.policy import Policy
+
+PARTS = ("limits", "concurrency", "trigger")
+MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
+
+
+def read_policy(path: str | Path) -> Policy:
+    """Read a policy.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file: `[[goal]]` tables with a `type`, in order (or `goals`, a list of types); the tables
+        `[limits]`, `[concurrency]` and `[trigger]`; the keys `profile`, `migration_scope`, `storage_moves`.
+        Everything may be left out. Of a folder, its `policy.toml`; a folder without one has the default.
+
+    Returns
+    -------
+    Policy
+        With every default filled in.
+
+    Raises
+    ------
+    InputError
+        With all faults.
+    """
+    from drs.policy import Policy
+
+    path = Path(path)
+    if path.is_dir():
+        path = path / "policy.toml"
+        if not path.exists():
+            return Policy()
+    faults = Faults()
+    policy = policy_of(read_toml(path), path.name, faults, path.parent)
+    faults.raise_if_any()
+    assert policy is not None
+    return policy
+
+
+def policy_of(
+    document: Mapping[str, Any], label: str, faults: Faults, folder: Path | None = None
+) -> Policy | None:
+    """The policy of a TOML document that is read already.
+
+    Parameters
+    ----------
+    document : mapping
+        Its content.
+    label : str
+        What people know it as.
+    faults : Faults
+        Takes what is wrong.
+    folder : Path, optional
+        Where a profile that is given as a file is looked for.
+
+    Returns
+    -------
+    Policy or None
+        None when something was wrong.
+    """
+    from drs.planning import Concurrency
+    from drs.policy import Limits, Policy, Trigger
+
+    before = len(faults)
+    classes: dict[str, type[Any]] = {"limits": Limits, "concurrency": Concurrency, "trigger": Trigger}
+    own = {key: value for key, value in document.items() if key not in (*PARTS, "goal", "goals")}
+    for key in list(own):
+        inside = [part for part, cls in classes.items() if key in {f.name for f in dataclasses.fields(cls)}]
+        if inside:
+            faults.add(
+                f"{label}, key {key}",
+                "a key outside of its table",
+                f"{key} in the table [{inside[0]}]",
+                f"write a line [{inside[0]}] before it",
+            )
+            del own[key]
+    values: dict[str, Any] = {}
+    for part, cls in classes.items():
+        table = document.get(part, {})
+        if not isinstance(table, dict):
+            faults.add(f"{label}, key {part}", repr(table), f"a table [{part}]")
+            continue
+        positive: tuple[str, ...] = ()
+        if part == "concurrency":
+            positive = tuple(
+                f.name for f in dataclasses.fields(cls) if f.name not in MAPPINGS and f.name != "pause_s"
+            )
+        values[part] = read_fields(
+            cls,
+            table,
+            f"{label}, [{part}]",
+            faults,
+            positive=positive,
+            merge=MAPPINGS if part == "concurrency" else (),
+        )
+    goals = _goals(document, label, faults)
+    if goals is not None:
+        values["goals"] = goals
+    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *PARTS))
+    profile = own.get("profile")
+    if isinstance(profile, str):
+        if profile.endswith(".toml") and folder is not None:
+            profile = str(folder / profile)
+        _check_profile(profile, label, faults)
+    if len(faults) > before or plain is None:
+        return None
+    if isinstance(profile, str):
+        values["profile"] = profile
+    return dataclasses.replace(plain, **values)
+
+
+def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any, ...] | None:
+    from drs.goals import GOALS
+
+    if "goal" in document and "goals" in document:
+        faults.add(f"{label}, key goals", "both goals and [[goal]]", "one of them")
+        return None
+    if "goal" not in document and "goals" not in document:
+        return None
+    key = "goal" if "goal" in document else "goals"
+    given = document[key]
+    if not isinstance(given, list):
+        cure = "write [[goal]] in double brackets" if isinstance(given, dict) else ""
+        faults.add(f"{label}, key {key}", "no list", "[[goal]] tables, or a list of types of goals", cure)
+        return None
+    goals = []
+    for number, one in enumerate(given, start=1):
+        table = {"type": one} if isinstance(one, str) else one
+        where = f"{label}, [[goal]] {number}"
+        if not isinstance(table, dict):
+            faults.add(where, repr(one), "a type of goal, or a table")
+            continue
+        kind = table.get("type")
+        if kind is None:
+            faults.add(
+                where, "the required field type is missing", f"type = one of {', '.join(sorted(GOALS))}"
+            )
+            continue
+        if not isinstance(kind, str) or kind not in GOALS:
+            faults.add(
+                f"{where}, field type",
+                f"unknown goal type {kind!r}",
+                f"one of {', '.join(sorted(GOALS))}",
+                faults.near(str(kind).replace("_", "-"), GOALS),
+            )
+            continue
+        read = read_fields(GOALS[kind], table, f'{where} ("{kind}")', faults, skip=("type",))
+        if read is not None:
+            goals.append(read)
+    return tuple(goals)
+
+
+def _check_profile(which: str, label: str, faults: Faults) -> None:
+    from drs.precopy.profiles import profile
+
+    try:
+        profile(which)
+    except InputError as error:
+        for fault in error.faults:
+            faults.add(f"{label}, field profile: {fault.where}", fault.given, fault.expected, fault.hint)

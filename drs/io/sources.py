@@ -1,0 +1,92 @@
+"""`drs convert`: other sources to a snapshot folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from drs.errors import Fault, InputError
+from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
+from drs.io.rvtools import is_workbook, read_rvtools
+from drs.io.vcenter import parse_address, read_vcenter
+from drs.model.snapshot import Snapshot
+
+
+def read_source(
+    source: str | Path, *, user: str | None = None, password: str | None = None, verify: bool = True
+) -> Snapshot:
+    """Read a snapshot from whatever holds one.
+
+    Parameters
+    ----------
+    source : str or Path
+        An RVTools workbook (`.xlsx`), a vCenter (`vcenter://[user@]host[:port]`), or a snapshot folder.
+    user, password : str, optional
+        For a vCenter; see `drs.io.vcenter.read_vcenter`.
+    verify : bool, default True
+        Whether a vCenter's certificate is checked.
+
+    Returns
+    -------
+    Snapshot
+        The snapshot.
+
+    Raises
+    ------
+    InputError
+        With all faults of the source.
+    """
+    if parse_address(str(source)) is not None:
+        return read_vcenter(str(source), user=user, password=password, verify=verify)
+    path = Path(source)
+    if path.is_dir() or not path.suffix:
+        return read_folder(path)
+    if is_workbook(path):
+        return read_rvtools(path)
+    hint = ""
+    if path.suffix.lower() in (".csv", ".parquet"):
+        hint = f"a snapshot is a folder: did you mean {path.parent}?" if is_snapshot(path.parent) else ""
+    given = "a file of an unknown kind" if path.exists() else "no such file or folder"
+    raise InputError(
+        Fault(str(path), given, "an RVTools workbook (.xlsx), vcenter://host or a snapshot folder", hint)
+    )
+
+
+def convert(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    format: Literal["csv", "parquet"] = "csv",
+    user: str | None = None,
+    password: str | None = None,
+    verify: bool = True,
+) -> Snapshot:
+    """Make a snapshot folder of an RVTools workbook, a vCenter or another snapshot folder.
+
+    Parameters
+    ----------
+    source : str or Path
+        See `read_source`.
+    folder : str or Path
+        The folder to make, or a snapshot folder to replace. Nothing is written when the source has a fault.
+    format : {"csv", "parquet"}, default "csv"
+        How the tables are written.
+    user, password : str, optional
+        For a vCenter.
+    verify : bool, default True
+        Whether a vCenter's certificate is checked.
+
+    Returns
+    -------
+    Snapshot
+        What was written.
+
+    Raises
+    ------
+    InputError
+        With all faults of the source, or when the folder holds something else.
+    """
+    check_target(folder)
+    snapshot = read_source(source, user=user, password=password, verify=verify)
+    write_folder(snapshot, folder, format)
+    return snapshot

@@ -1,0 +1,384 @@
+"""A snapshot straight from a vCenter, through its API (the extra `vcenter` brings pyvmomi).
+
+Only what DRS needs is read, in one bulk request for each kind of object; nothing is changed. The mapping from
+properties to tables is tested on fakes; it has not been run against every version of vCenter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from drs.errors import Fault, InputError
+from drs.io.build import build
+from drs.io.raw import Faults, RawTable
+from drs.model.snapshot import Snapshot
+
+INSTALL = "pip install 'drs-optimizer[vcenter]'"
+USER, PASSWORD = "DRS_VCENTER_USER", "DRS_VCENTER_PASSWORD"
+
+PROPERTIES: Mapping[str, tuple[str, ...]] = {
+    "HostSystem": (
+        "name",
+        "parent",
+        "summary.hardware",
+        "summary.maxEVCModeKey",
+        "runtime.connectionState",
+        "runtime.inMaintenanceMode",
+        "runtime.inQuarantineMode",
+        "datastore",
+        "network",
+        "config.network.pnic",
+    ),
+    "ClusterComputeResource": ("name", "summary", "configuration"),
+    "VirtualMachine": (
+        "name",
+        "runtime.host",
+        "runtime.powerState",
+        "runtime.minRequiredEVCModeKey",
+        "config.template",
+        "config.hardware",
+        "config.cpuAllocation",
+        "config.memoryAllocation",
+        "summary.quickStats",
+        "network",
+    ),
+    "Datastore": ("name", "parent", "summary"),
+    "StoragePod": ("name",),
+    "Network": ("name",),
+}
+"""What is read of each kind of managed object."""
+
+Objects = Sequence[tuple[Any, Mapping[str, Any]]]
+"""Managed objects with their properties."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a vCenter answers.
+
+    Parameters
+    ----------
+    host : str
+        Name or IP address.
+    port : int
+        443 as a rule.
+    user : str
+        "" where the address does not say.
+    """
+
+    host: str
+    port: int
+    user: str
+
+
+def parse_address(source: str) -> Address | None:
+    """The vCenter that `vcenter://[user@]host[:port]` means; None for anything else.
+
+    Parameters
+    ----------
+    source : str
+        What stood on the command line.
+
+    >>> parse_address("vcenter://admin@vsphere.local@vc01.example.org")
+    Address(host='vc01.example.org', port=443, user='admin@vsphere.local')
+    """
+    found = re.fullmatch(r"vcenter://(?:(.+)@)?([^@/:]+)(?::(\d+))?/?", source)
+    if found is None:
+        return None
+    user, host, port = found.groups()
+    return Address(host, int(port or 443), user or "")
+
+
+def read_vcenter(
+    source: str, *, user: str | None = None, password: str | None = None, verify: bool = True
+) -> Snapshot:
+    """Read hosts, clusters, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
+
+    Parameters
+    ----------
+    source : str
+        `vcenter://[user@]host[:port]`.
+    user, password : str, optional
+        By default the address's user, then the environment's `DRS_VCENTER_USER` and `DRS_VCENTER_PASSWORD`.
+        Read-only rights are enough.
+    verify : bool, default True
+        Whether the server's certificate is checked.
+
+    Returns
+    -------
+    Snapshot
+        The inventory as it is now.
+
+    Raises
+    ------
+    InputError
+        When pyvmomi or the credentials are missing, the server cannot be reached, or what it says makes no
+        snapshot.
+    """
+    address = parse_address(source)
+    if address is None:
+        raise InputError(Fault(source, "no vCenter address", "vcenter://[user@]host[:port]"))
+    user = user or address.user or os.environ.get(USER, "")
+    password = password if password is not None else os.environ.get(PASSWORD, "")
+    try:
+        from pyVim.connect import Disconnect, SmartConnect
+        from pyVmomi import vim, vmodl
+    except ImportError:
+        raise InputError(
+            Fault(
+                source,
+                "pyvmomi, the library that talks to vCenter, is not installed",
+                "the extra vcenter",
+                INSTALL,
+            )
+        ) from None
+    if not user or not password:
+        missing = " and ".join(
+            what for what, is_ in ((f"user ({USER})", user), (f"password ({PASSWORD})", password)) if not is_
+        )
+        raise InputError(Fault(source, f"no {missing}", "credentials in the environment"))
+    try:
+        service = SmartConnect(
+            host=address.host, port=address.port, user=user, pwd=password, disableSslCertValidation=not verify
+        )
+    except vim.fault.InvalidLogin:
+        raise InputError(Fault(source, f"the login of {user!r} was refused", "valid credentials")) from None
+    except (OSError, vmodl.MethodFault) as error:
+        raise InputError(
+            Fault(source, f"no connection: {getattr(error, 'msg', error)}", "a vCenter that answers")
+        ) from None
+    try:
+        content = service.RetrieveContent()
+        return snapshot_of(lambda kind: _fetch(content, kind, vim, vmodl), name=address.host)
+    finally:
+        Disconnect(service)
+
+
+def _fetch(content: Any, kind: str, vim: Any, vmodl: Any) -> Objects:
+    """All objects of a kind, with their properties, page by page."""
+    query = vmodl.query.PropertyCollector
+    view = content.viewManager.CreateContainerView(content.rootFolder, [getattr(vim, kind)], True)
+    try:
+        step = query.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
+        wanted = query.FilterSpec(
+            objectSet=[query.ObjectSpec(obj=view, skip=True, selectSet=[step])],
+            propSet=[query.PropertySpec(type=getattr(vim, kind), pathSet=list(PROPERTIES[kind]), all=False)],
+        )
+        collector = content.propertyCollector
+        page = collector.RetrievePropertiesEx([wanted], query.RetrieveOptions(maxObjects=1000))
+        found: list[tuple[Any, dict[str, Any]]] = []
+        while page is not None:
+            found += [(one.obj, {p.name: p.val for p in one.propSet}) for one in page.objects]
+            page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
+        return found
+    finally:
+        view.Destroy()
+
+
+def _get(thing: Any, path: str, default: Any = None) -> Any:
+    """An attribute of an attribute; the default where one is missing."""
+    for part in path.split("."):
+        thing = getattr(thing, part, None)
+        if thing is None:
+            return default
+    return thing
+
+
+def _limit(value: Any) -> Any:
+    return None if value is None or value < 0 else value
+
+
+def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
+    """Turn managed objects into a snapshot.
+
+    Parameters
+    ----------
+    fetch : callable
+        Takes a kind of `PROPERTIES`, gives its objects with their properties.
+    name : str
+        Name of the snapshot.
+
+    Returns
+    -------
+    Snapshot
+        Templates, and VMs without a configuration, are left out.
+    """
+    behaviour = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "manual"}
+    clusters = _named(fetch("ClusterComputeResource"))
+    pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
+    networks = {ref: p["name"] for ref, p in _named(fetch("Network")).items()}
+    stores = _named(fetch("Datastore"))
+    hosts = _named(fetch("HostSystem"))
+
+    cluster_rows, overrides = [], {}
+    for p in clusters.values():
+        config = p.get("configuration")
+        drs = _get(config, "drsConfig")
+        on = _get(drs, "enabled", True)
+        rate = _get(drs, "vmotionRate")
+        cluster_rows.append(
+            {
+                "cluster": p["name"],
+                "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
+                "ha_failover_hosts": _get(config, "dasConfig.failoverLevel")
+                if _get(config, "dasConfig.enabled")
+                else None,
+                "automation": behaviour.get(str(_get(drs, "defaultVmBehavior"))) if on else "manual",
+                "migration_threshold": None
+                if rate is None
+                else 6 - rate,  # the API counts the other way round
+            }
+        )
+        for one in _get(config, "drsVmConfig", []):
+            level = behaviour.get(str(_get(one, "behavior"))) if _get(one, "enabled", True) else "manual"
+            overrides[one.key] = level
+
+    host_rows, mounts, portgroups = [], [], []
+    for p in hosts.values():
+        hardware = p["summary.hardware"]
+        speeds = [_get(nic, "linkSpeed.speedMb", 0) for nic in p.get("config.network.pnic") or []]
+        state = str(p.get("runtime.connectionState", "connected"))
+        if state != "connected":
+            state = "disconnected"
+        elif p.get("runtime.inMaintenanceMode"):
+            state = "maintenance"
+        elif p.get("runtime.inQuarantineMode"):
+            state = "quarantine"
+        maker = str(_get(hardware, "cpuModel", "")).casefold()
+        parent = clusters.get(p.get("parent"))
+        host_rows.append(
+            {
+                "host": p["name"],
+                "cluster": parent["name"] if parent else p["name"],
+                "cpu_mhz": hardware.cpuMhz * hardware.numCpuCores,
+                "memory_mib": hardware.memorySize / 2**20,
+                "cpu_cores": hardware.numCpuCores,
+                "cpu_vendor": "intel" if "intel" in maker else "amd" if "amd" in maker else None,
+                "evc_max": p.get("summary.maxEVCModeKey"),
+                "state": state,
+                "vmotion_mbps": max(speeds, default=0) or None,
+                "vcenter": name or None,
+            }
+        )
+        mounts += [
+            {"host": p["name"], "datastore": stores[ref]["name"]}
+            for ref in p.get("datastore") or []
+            if ref in stores
+        ]
+        portgroups += [
+            {"host": p["name"], "network": networks[ref]} for ref in p.get("network") or [] if ref in networks
+        ]
+
+    store_rows = []
+    for p in stores.values():
+        summary = p["summary"]
+        down = not _get(summary, "accessible", True)
+        store_rows.append(
+            {
+                "datastore": p["name"],
+                "capacity_gib": summary.capacity / 2**30,
+                "free_gib": min(summary.freeSpace, summary.capacity) / 2**30,
+                "datastore_cluster": pods.get(p.get("parent")),
+                "state": "disconnected"
+                if down
+                else "maintenance"
+                if _get(summary, "maintenanceMode", "normal") != "normal"
+                else "connected",
+            }
+        )
+
+    vm_rows, disks, nics = [], [], []
+    for ref, p in _named(fetch("VirtualMachine")).items():
+        hardware = p.get("config.hardware")
+        if hardware is None or p.get("config.template"):
+            continue
+        stats, cpu, memory = (
+            p.get("summary.quickStats"),
+            p.get("config.cpuAllocation"),
+            p.get("config.memoryAllocation"),
+        )
+        host = hosts.get(p.get("runtime.host"))
+        devices = _get(hardware, "device", [])
+        vm_rows.append(
+            {
+                "vm": p["name"],
+                "host": host["name"] if host else None,
+                "memory_mib": hardware.memoryMB,
+                "vcpus": hardware.numCPU,
+                "cpu_demand_mhz": _get(stats, "overallCpuDemand", _get(stats, "overallCpuUsage", 0)),
+                "memory_active_mib": _get(stats, "guestMemoryUsage"),
+                "memory_consumed_mib": _get(stats, "hostMemoryUsage"),
+                "cpu_reservation_mhz": _get(cpu, "reservation"),
+                "cpu_limit_mhz": _limit(_get(cpu, "limit")),
+                "cpu_shares": _get(cpu, "shares.shares"),
+                "memory_reservation_mib": _get(memory, "reservation"),
+                "memory_limit_mib": _limit(_get(memory, "limit")),
+                "memory_shares": _get(memory, "shares.shares"),
+                "evc_mode": p.get("runtime.minRequiredEVCModeKey"),
+                "power": "on" if str(p.get("runtime.powerState")) == "poweredOn" else "off",
+                "automation": overrides.get(ref),
+                "gpus": sum(type(device).__name__.endswith("VirtualPCIPassthrough") for device in devices)
+                or None,
+            }
+        )
+        for device in devices:
+            store = stores.get(_get(device, "backing.datastore"))
+            if store and _get(device, "capacityInKB") is not None:
+                disks.append(
+                    {
+                        "vm": p["name"],
+                        "disk": _get(device, "deviceInfo.label", f"disk-{device.key}"),
+                        "datastore": store["name"],
+                        "size_gib": device.capacityInKB / 2**20,
+                    }
+                )
+        nics += [
+            {"vm": p["name"], "network": networks[one]} for one in p.get("network") or [] if one in networks
+        ]
+
+    rows: dict[str, list[dict[str, Any]]] = {
+        "hosts": host_rows,
+        "clusters": cluster_rows,
+        "vms": vm_rows,
+        "datastores": store_rows,
+        "disks": disks,
+        "mounts": mounts,
+        "nics": nics,
+        "portgroups": _all_networks(portgroups, nics),
+    }
+    raw = {
+        table: RawTable(table, f"vCenter {table}", {key: [one[key] for one in found] for key in found[0]})
+        for table, found in rows.items()
+        if found
+    }
+    faults = Faults()
+    for table in ("hosts", "vms"):
+        if table not in raw:
+            faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
+    faults.raise_if_any()
+    return build(raw, faults, name=name, source=f"vCenter {name}".strip())
+
+
+def _named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
+    """The objects with tidy names; two of one name are told apart by their id."""
+    names = [" ".join(unquote(str(p["name"])).split()) for _, p in objects]
+    often = Counter(names)
+    return {
+        ref: {**p, "name": name if often[name] == 1 else f"{name} ({getattr(ref, '_moId', number)})"}
+        for number, ((ref, p), name) in enumerate(zip(objects, names, strict=True), start=1)
+    }
+
+
+def _all_networks(portgroups: list[dict[str, Any]], nics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The port groups, and a row without a host for networks that only VMs name."""
+    if not portgroups:
+        return []
+    known = {row["network"] for row in portgroups}
+    orphans = dict.fromkeys(row["network"] for row in nics if row["network"] not in known)
+    return [*portgroups, *({"host": None, "network": network} for network in orphans)]

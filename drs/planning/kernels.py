@@ -1,0 +1,391 @@
+"""Compiled loops of the schedulers. Imported only when a plan is made, because numba is slow to import."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+TINY = 1e-7
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def may_start(
+    i: int, time: float, duration: float, done: Any, room: Any, slots: Any,
+    take_start: Any, take_row: Any, take_amount: Any,
+    run_start: Any, run_row: Any, run_amount: Any,
+    before_start: Any, before_row: Any, hours_start: Any, hours: Any,
+) -> bool:
+    """Whether task i has its room, its slots, its predecessors and its hour at this time."""
+    for k in range(run_start[i], run_start[i + 1]):
+        if run_amount[k] > slots[run_row[k]] + TINY * (1.0 + run_amount[k]):
+            return False
+    for k in range(take_start[i], take_start[i + 1]):
+        if take_amount[k] > room[take_row[k]] + TINY * (1.0 + take_amount[k]):
+            return False
+    for k in range(before_start[i], before_start[i + 1]):
+        if not done[before_row[k]]:
+            return False
+    return allowed_from(i, time, duration, hours_start, hours) <= time
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: Any) -> float:
+    """The earliest time from which task i may run for so long outside its forbidden hours."""
+    for k in range(hours_start[i], hours_start[i + 1], 2):
+        if time < hours[k + 1] and time + duration > hours[k] + 1e-9:
+            time = hours[k + 1]
+    return time
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def list_schedule(
+    order: Any, duration: Any, free: Any,
+    take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
+    slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
+    before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float,
+) -> Any:
+    """Start of every task, NaN where a deadlock kept it from starting."""
+    n = len(duration)
+    start = np.full(n, np.nan)
+    end = np.full(n, np.inf)
+    done = np.zeros(n, dtype=np.bool_)
+    room = free.copy()
+    slots = slot_capacity.copy()
+    waiting = order.copy()
+    n_waiting = n
+    running = np.empty(n, dtype=np.int64)
+    n_running = 0
+    time = 0.0
+    while n_waiting > 0:
+        wake = np.inf
+        if pause <= 0.0 or n_running == 0:
+            kept = 0
+            for w in range(n_waiting):
+                i = waiting[w]
+                if may_start(
+                    i, time, duration[i], done, room, slots, take_start, take_row, take_amount,
+                    run_start, run_row, run_amount, before_start, before_row, hours_start, hours,
+                ):
+                    start[i] = time
+                    end[i] = time + duration[i]
+                    running[n_running] = i
+                    n_running += 1
+                    for k in range(take_start[i], take_start[i + 1]):
+                        room[take_row[k]] -= take_amount[k]
+                    for k in range(run_start[i], run_start[i + 1]):
+                        slots[run_row[k]] -= run_amount[k]
+                else:
+                    later = allowed_from(i, time, duration[i], hours_start, hours)
+                    if later > time:
+                        wake = min(wake, later)
+                    waiting[kept] = i
+                    kept += 1
+            n_waiting = kept
+        if n_running == 0:
+            if np.isinf(wake):
+                break
+            time = wake
+            continue
+        soonest = wake if pause <= 0.0 else np.inf
+        for r in range(n_running):
+            soonest = min(soonest, end[running[r]])
+        time = soonest
+        kept = 0
+        for r in range(n_running):
+            i = running[r]
+            if end[i] <= time + 1e-9:
+                done[i] = True
+                for k in range(give_start[i], give_start[i + 1]):
+                    room[give_row[k]] += give_amount[k]
+                for k in range(run_start[i], run_start[i + 1]):
+                    slots[run_row[k]] += run_amount[k]
+            else:
+                running[kept] = i
+                kept += 1
+        n_running = kept
+        if pause > 0.0 and n_running == 0:
+            time += pause
+    return start
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def fill(
+    n_flows: int, flows: Any, cap: Any, rate: Any, link_start: Any, link_row: Any, room: Any, n_on: Any,
+    touched: Any, n_touched: int,
+) -> None:
+    """Max-min fair rates of some flows by progressive filling.
+
+    The level of all open flows rises together; a flow stops at its own cap, and all flows of a link stop when
+    the link is full (D. Bertsekas, R. Gallager, "Data Networks", 1992, section 6.5.2).
+
+    Parameters
+    ----------
+    flows : the first `n_flows` are those to fill; reordered
+    cap, rate : of every flow; the rates are written
+    room, n_on : of every link: capacity left and open flows; overwritten
+    touched : the first `n_touched` are the links that may fill
+    """
+    left = n_flows
+    while left > 0:
+        level = np.inf
+        for t in range(n_touched):
+            link = touched[t]
+            if n_on[link] > 0:
+                level = min(level, room[link] / n_on[link])
+        lowest = np.inf
+        for f in range(left):
+            lowest = min(lowest, cap[flows[f]])
+        by_cap = lowest <= level
+        level = max(level, 0.0)
+        kept = 0
+        stopped = 0
+        for f in range(left):
+            i = flows[f]
+            stop = by_cap and cap[i] <= level
+            if not by_cap:
+                for k in range(link_start[i], link_start[i + 1]):
+                    link = link_row[k]
+                    if n_on[link] > 0 and room[link] / n_on[link] <= level * (1.0 + 1e-12):
+                        stop = True
+                        break
+            if stop:
+                rate[i] = min(cap[i], level)
+                stopped += 1
+                # Kept at the end, so that the links are charged after the pass.
+                flows[f] = -1 - i
+        for f in range(left):
+            if flows[f] < 0:
+                i = -1 - flows[f]
+                for k in range(link_start[i], link_start[i + 1]):
+                    link = link_row[k]
+                    if n_on[link] > 0:
+                        room[link] = max(0.0, room[link] - rate[i])
+                        n_on[link] -= 1
+            else:
+                flows[kept] = flows[f]
+                kept += 1
+        left = kept
+        if stopped == 0:
+            for f in range(left):
+                rate[flows[f]] = min(cap[flows[f]], level)
+            left = 0
+
+
+@cache
+def fluid_kernel() -> Any:
+    """The compiled fluid scheduler, bound to the pre-copy kernel as its source is now.
+
+    Numba's cache does not see a change of a function that is called from another file, so a checksum of that
+    file is a cell of the closure and thereby part of the cache's key.
+    """
+    from drs.precopy import kernel
+
+    advance = kernel.advance
+    stamp = zlib.crc32(Path(kernel.__file__).read_bytes() + repr((kernel.JOB, kernel.STATE)).encode())
+    from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
+
+    @njit(cache=True)  # type: ignore[untyped-decorator]
+    def fluid(
+        order: Any, guess: Any, free: Any,
+        take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
+        slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
+        before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float, not_before: Any,
+        cap: Any, link_capacity: Any, link_start: Any, link_row: Any, flow_start: Any, flow_of_link: Any,
+        jobs: Any, states: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Any, log: Any,
+        scratch_state: Any, scratch_dirty: Any,
+    ) -> Any:
+        n = len(cap)
+        start = np.full(n, np.nan)
+        end = np.full(n, np.nan)
+        done = np.zeros(n, dtype=np.bool_)
+        room = free.copy()
+        slots = slot_capacity.copy()
+        waiting = order.copy()
+        n_waiting = n
+        running = np.empty(n, dtype=np.int64)
+        n_running = 0
+        rate = np.zeros(n)
+        since = np.zeros(n)
+        event = np.full(n, np.inf)
+        on = np.zeros(n, dtype=np.bool_)
+        n_links = len(link_capacity)
+        asked = np.zeros(n_links)
+        link_room = np.zeros(n_links)
+        n_on = np.zeros(n_links, dtype=np.int64)
+        touched = np.empty(n_links, dtype=np.int64)
+        is_touched = np.zeros(n_links, dtype=np.bool_)
+        affected = np.empty(n, dtype=np.int64)
+        is_affected = np.zeros(n, dtype=np.bool_)
+        flows = np.empty(n, dtype=np.int64)
+        old_rate = np.zeros(n)
+        changed = np.empty(n, dtype=np.int64)
+        one_rate = np.zeros(1)
+        one_time = np.zeros(1)
+        steps = 0 * stamp
+        time = 0.0
+        gone = np.empty(n, dtype=np.int64)
+        n_gone = 0
+        while n_waiting > 0 or n_running > 0:
+            steps += 1
+            wake = np.inf
+            n_changed = 0
+            if pause <= 0.0 or n_running == 0:
+                kept = 0
+                for w in range(n_waiting):
+                    i = waiting[w]
+                    ok = not_before[i] <= time + 1e-9
+                    if not ok:
+                        wake = min(wake, not_before[i])
+                    elif may_start(
+                        i, time, guess[i], done, room, slots, take_start, take_row, take_amount,
+                        run_start, run_row, run_amount, before_start, before_row, hours_start, hours,
+                    ):
+                        start[i] = time
+                        since[i] = time
+                        rate[i] = 0.0
+                        running[n_running] = i
+                        n_running += 1
+                        for k in range(take_start[i], take_start[i + 1]):
+                            room[take_row[k]] -= take_amount[k]
+                        for k in range(run_start[i], run_start[i + 1]):
+                            slots[run_row[k]] -= run_amount[k]
+                        continue
+                    else:
+                        later = allowed_from(i, time, guess[i], hours_start, hours)
+                        if later > time:
+                            wake = min(wake, later)
+                    waiting[kept] = i
+                    kept += 1
+                n_waiting = kept
+            if n_running == 0:
+                if np.isinf(wake):
+                    break
+                time = wake
+                continue
+            for g in range(n_gone):
+                changed[n_changed] = gone[g]
+                n_changed += 1
+            n_gone = 0
+            # Those that have just started, and whoever began or ended to use a link.
+            for r in range(n_running):
+                i = running[r]
+                phase = states[i].phase
+                now_on = phase == DISK or phase == COPY or phase == STOP or phase == POST_COPY
+                if now_on != on[i]:
+                    on[i] = now_on
+                    changed[n_changed] = i
+                    n_changed += 1
+                    for k in range(link_start[i], link_start[i + 1]):
+                        asked[link_row[k]] += cap[i] if now_on else -cap[i]
+                elif event[i] == np.inf:
+                    changed[n_changed] = i
+                    n_changed += 1
+            # The flows that share a link that may fill with one of those, directly or through others.
+            n_affected = 0
+            n_touched = 0
+            for c in range(n_changed):
+                i = changed[c]
+                if not is_affected[i]:
+                    is_affected[i] = True
+                    affected[n_affected] = i
+                    n_affected += 1
+            at = 0
+            while at < n_affected:
+                i = affected[at]
+                at += 1
+                slack = 0.0 if on[i] else cap[i]
+                for k in range(link_start[i], link_start[i + 1]):
+                    link = link_row[k]
+                    if is_touched[link] or asked[link] + slack <= link_capacity[link] * (1.0 + 1e-12):
+                        continue
+                    is_touched[link] = True
+                    touched[n_touched] = link
+                    n_touched += 1
+                    for q in range(flow_start[link], flow_start[link + 1]):
+                        j = flow_of_link[q]
+                        if on[j] and not is_affected[j]:
+                            is_affected[j] = True
+                            affected[n_affected] = j
+                            n_affected += 1
+            for t in range(n_touched):
+                link_room[touched[t]] = link_capacity[touched[t]]
+                n_on[touched[t]] = 0
+            n_flows = 0
+            for a in range(n_affected):
+                i = affected[a]
+                old_rate[i] = rate[i]
+                if on[i]:
+                    flows[n_flows] = i
+                    n_flows += 1
+                    for k in range(link_start[i], link_start[i + 1]):
+                        if is_touched[link_row[k]]:
+                            n_on[link_row[k]] += 1
+                else:
+                    rate[i] = cap[i]
+            fill(n_flows, flows, cap, rate, link_start, link_row, link_room, n_on, touched, n_touched)
+            for t in range(n_touched):
+                is_touched[touched[t]] = False
+                n_on[touched[t]] = 0
+            for a in range(n_affected):
+                i = affected[a]
+                is_affected[i] = False
+                if done[i] or (rate[i] == old_rate[i] and event[i] != np.inf):
+                    continue
+                if time > since[i]:
+                    one_rate[0] = old_rate[i]
+                    one_time[0] = time - since[i]
+                    advance(jobs[i:i + 1], states[i:i + 1], dirty[i:i + 1], pages[i:i + 1], rates[i:i + 1],
+                            cyclic[i:i + 1], one_rate, one_time, rule, log, False)
+                    since[i] = time
+                scratch_state[0] = states[i]
+                scratch_dirty[0] = dirty[i]
+                one_rate[0] = rate[i]
+                one_time[0] = np.inf
+                advance(jobs[i:i + 1], scratch_state, scratch_dirty, pages[i:i + 1], rates[i:i + 1],
+                        cyclic[i:i + 1], one_rate, one_time, rule, log, True)
+                event[i] = time + (scratch_state[0].clock_s - states[i].clock_s)
+                if event[i] == np.inf:
+                    event[i] = 1e300
+            soonest = wake if pause <= 0.0 else np.inf
+            for r in range(n_running):
+                soonest = min(soonest, event[running[r]])
+            if soonest >= 1e300:
+                break
+            time = max(time, soonest)
+            kept = 0
+            for r in range(n_running):
+                i = running[r]
+                if event[i] <= time + 1e-9:
+                    one_rate[0] = rate[i]
+                    one_time[0] = np.inf
+                    advance(jobs[i:i + 1], states[i:i + 1], dirty[i:i + 1], pages[i:i + 1], rates[i:i + 1],
+                            cyclic[i:i + 1], one_rate, one_time, rule, log, True)
+                    since[i] = time
+                    event[i] = np.inf
+                    if states[i].phase == DONE:
+                        end[i] = time
+                        done[i] = True
+                        if on[i]:
+                            on[i] = False
+                            gone[n_gone] = i
+                            n_gone += 1
+                            for k in range(link_start[i], link_start[i + 1]):
+                                asked[link_row[k]] -= cap[i]
+                        for k in range(give_start[i], give_start[i + 1]):
+                            room[give_row[k]] += give_amount[k]
+                        for k in range(run_start[i], run_start[i + 1]):
+                            slots[run_row[k]] += run_amount[k]
+                        continue
+                running[kept] = i
+                kept += 1
+            n_running = kept
+            if pause > 0.0 and n_running == 0:
+                time += pause
+        return start, end, steps
+
+    return fluid

@@ -1,0 +1,214 @@
+"""Legs as the rows of numbers that schedulers work on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.model import Snapshot
+from drs.model.network import Network
+from drs.planning.limits import Concurrency
+from drs.planning.order import fits
+from drs.planning.pricing import Leg, Priced, units
+from drs.planning.rooms import Amounts
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+Hours = Sequence[tuple[float, float]]
+"""Spans of time in seconds from the start of the plan."""
+
+
+class Rows(NamedTuple):
+    """Sparse rows of each task as CSR: `row[start[i]:start[i + 1]]` with the amounts beside."""
+
+    start: Ints
+    row: Ints
+    amount: Floats
+
+
+def rows_of(entries: Sequence[Sequence[tuple[int, float]]]) -> Rows:
+    """CSR of one list of (row, amount) for each task."""
+    start = np.zeros(len(entries) + 1, dtype=np.int32)
+    np.cumsum([len(entry) for entry in entries], out=start[1:])
+    flat = [pair for entry in entries for pair in entry]
+    return Rows(
+        start,
+        np.array([row for row, _ in flat], dtype=np.int32),
+        np.array([amount for _, amount in flat], dtype=np.float64),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """What a scheduler knows of the legs.
+
+    Rows that can never bind, however many legs run at once, are left out.
+
+    Attributes
+    ----------
+    free, take, give : room that is free today, taken by starts, given back by ends
+    slots, run : capacities of what a running migration occupies (cost units, user limits), and how much
+    before : legs that must have ended, CSR
+    hours : spans in which a leg may not run, CSR by pairs
+    link_mbps, link : payload capacity of the directed links, and which each leg loads
+    path_mbps : payload rate of each leg's whole path
+    """
+
+    legs: tuple[Leg, ...]
+    free: Floats
+    take: Rows
+    give: Rows
+    slots: Floats
+    slot_label: tuple[str, ...]
+    run: Rows
+    before: Rows
+    hours: Rows
+    link_mbps: Floats
+    link_idx: Ints
+    """Positions of the links in `Network.capacity_mbps`."""
+    link: Rows
+    path_mbps: Floats
+    priority: Floats
+    pause_s: float = 0.0
+    take_raw: tuple[Amounts, ...] = field(default=(), repr=False)
+    give_raw: tuple[Amounts, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.legs)
+
+
+def build_tasks(
+    snapshot: Snapshot,
+    network: Network,
+    legs: Sequence[Leg],
+    priced: Priced,
+    free: Floats,
+    take: Sequence[Amounts],
+    give: Sequence[Amounts],
+    before: Sequence[Sequence[int]],
+    concurrency: Concurrency,
+    link_ratio: float,
+    hours: Mapping[int, Hours] | None = None,
+    priorities: Mapping[int, float] | None = None,
+) -> Tasks:
+    """The tasks of some legs; `link_ratio` is the payload share of a link."""
+    n = len(legs)
+    demand: dict[int, float] = {}
+    for entry in take:
+        for row, amount in entry:
+            demand[row] = demand.get(row, 0.0) + amount
+    contested = [row for row, amount in demand.items() if not fits(amount, float(free[row]))]
+    new = {row: k for k, row in enumerate(contested)}
+
+    def kept(entries: Sequence[Amounts]) -> Rows:
+        return rows_of([[(new[row], amount) for row, amount in entry if row in new] for entry in entries])
+
+    slots, label, run = _slots(snapshot, network, legs, priced, concurrency)
+    src = np.array([leg.src for leg in legs], dtype=np.int32)
+    dst = np.array([leg.dst for leg in legs], dtype=np.int32)
+    ptr, loaded = network.link_incidence(src, dst)
+    silent = [kind == "cold" and not disks for kind, disks in zip(priced.kind, priced.moves_disks, strict=True)]
+    per_leg = [[] if silent[i] else loaded[ptr[i] : ptr[i + 1]].tolist() for i in range(n)]
+    used = sorted({link for links in per_leg for link in links})
+    at = {link: k for k, link in enumerate(used)}
+    ahead = {} if priorities is None else priorities
+    when = {} if hours is None else hours
+    return Tasks(
+        legs=tuple(legs),
+        free=np.array([free[row] for row in contested], dtype=np.float64),
+        take=kept(take),
+        give=kept(give),
+        slots=slots,
+        slot_label=label,
+        run=run,
+        before=rows_of([[(j, 1.0) for j in entry] for entry in before]),
+        hours=_hours([when.get(leg.vm, ()) for leg in legs]),
+        link_mbps=network.capacity_mbps[used] * link_ratio if used else np.zeros(0),
+        link_idx=np.array(used, dtype=np.int32),
+        link=rows_of([[(at[link], 1.0) for link in links] for links in per_leg]),
+        path_mbps=np.nan_to_num(priced.path_mbps),
+        priority=np.array([ahead.get(leg.vm, 0.0) for leg in legs], dtype=np.float64),
+        pause_s=concurrency.pause_s,
+        take_raw=tuple(take),
+        give_raw=tuple(give),
+    )
+
+
+def _hours(spans: Sequence[Hours]) -> Rows:
+    """Spans as CSR: the start (s) stands in `amount` of the even entries, the end in the odd ones."""
+    return rows_of([[(0, x) for span in sorted(entry) for x in span] for entry in spans])
+
+
+def slots_of(
+    snapshot: Snapshot, network: Network, leg: Leg, kind: str, moves_disks: bool, concurrency: Concurrency
+) -> dict[tuple[str, int], int]:
+    """What one running migration occupies: {(limit, place): how much}."""
+    hosts = snapshot.hosts
+    host_units, network_units, datastore_units = units(concurrency, kind, moves_disks)  # type: ignore[arg-type]
+    ends = {leg.src, leg.dst}
+    use: dict[tuple[str, int], int] = {}
+    for host in ends:
+        use["host", host] = host_units
+        use["per_host", host] = 1
+        if len(ends) == 2 and network_units:
+            use["network", host] = network_units
+        if hosts.rack[host]:
+            use["per_rack", int(np.flatnonzero(hosts.rack == hosts.rack[host])[0])] = 1
+        if hosts.cluster_idx[host] >= 0:
+            use["per_cluster", int(hosts.cluster_idx[host])] = 1
+    first, order = snapshot.disks_of_vm
+    store_of = snapshot.disks.datastore_idx
+    goes = dict(zip(leg.disks, leg.to_datastores, strict=True))
+    still = 1 if len(ends) == 2 and kind != "cold" else 0
+    for disk in order[first[leg.vm] : first[leg.vm + 1]].tolist():
+        for store in {int(store_of[disk]), goes.get(disk, int(store_of[disk]))}:
+            amount = datastore_units if disk in goes else min(still, datastore_units)
+            if store >= 0 and amount:
+                use["datastore", store] = max(use.get(("datastore", store), 0), amount)
+    use["total", 0] = 1
+    if concurrency.per_link is not None:
+        for link in network.path(leg.src, leg.dst).links:
+            use["per_link", link] = 1
+    return use
+
+
+def slot_limit(snapshot: Snapshot, concurrency: Concurrency, limit: str, place: int) -> float:
+    """The capacity of one of the limits that `slots_of` names; inf for none."""
+    if limit == "host":
+        return concurrency.host_units
+    if limit == "network":
+        fast = snapshot.hosts.vmotion_mbps[place] >= 10_000
+        return concurrency.network_units_10gbe if fast else concurrency.network_units_1gbe
+    if limit == "datastore":
+        return concurrency.datastore_units
+    value = getattr(concurrency, limit)
+    return float("inf") if value is None else float(value)
+
+
+def _slots(
+    snapshot: Snapshot, network: Network, legs: Sequence[Leg], priced: Priced, concurrency: Concurrency
+) -> tuple[Floats, tuple[str, ...], Rows]:
+    racks: dict[str, int] = {}
+    for host, rack in enumerate(snapshot.hosts.rack.tolist()):
+        racks.setdefault(rack, host)
+    uses = [
+        slots_of(snapshot, network, leg, kind, bool(disks), concurrency)
+        for leg, kind, disks in zip(legs, priced.kind, priced.moves_disks, strict=True)
+    ]
+    total: dict[tuple[str, int], int] = {}
+    for use in uses:
+        for key, amount in use.items():
+            total[key] = total.get(key, 0) + amount
+    limits = {key: slot_limit(snapshot, concurrency, *key) for key in total}
+    binding = [key for key, amount in total.items() if amount > limits[key]]
+    new = {key: k for k, key in enumerate(binding)}
+    return (
+        np.array([limits[key] for key in binding], dtype=np.float64),
+        tuple(f"{limit} {place}" for limit, place in binding),
+        rows_of([[(new[key], float(a)) for key, a in use.items() if key in new] for use in uses]),
+    )

@@ -1,0 +1,337 @@
+"""Charts of a plan in time: the timeline, the use of links, and the topology with the flows of a moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drs.model import Snapshot
+from drs.model.network import Network
+from drs.planning import Plan
+from drs.plotting.data import LinkUse, lanes, link_use, running, waves
+from drs.plotting.style import GRID, INK, empty_figure, finish, plain
+from drs.plotting.words import (
+    AFTER,
+    BEFORE,
+    CAPACITY,
+    DARK,
+    KIND_COLOURS,
+    KIND_TITLES,
+    count,
+    mebibytes,
+    megabits,
+    milliseconds,
+    percent,
+    seconds,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SERIES = (
+    "#2563eb", "#e08a00", "#0d9488", "#a855f7", "#db2777", "#65a30d", "#0891b2", "#b45309", "#6366f1", "#64748b",
+)  # fmt: skip
+
+
+def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
+    """The plan as a Gantt chart: hosts and links as lanes, bars coloured by kind, downtime marked.
+
+    A move shows on the host that it leaves (full colour), on the one that it reaches (light) and on the
+    links between them. A red diamond marks the moment in which the VM stands still. Grey bands are waves.
+
+    Parameters
+    ----------
+    plan : with its times.
+    most : beyond so many hosts, the busiest are shown (links: a third of it).
+    links : whether links have lanes.
+    """
+    import plotly.graph_objects as go
+
+    if not plan.moves:
+        return empty_figure("Nothing to move")
+    table = lanes(plan, most=most, links=links)
+    # A lane is as tall as its concurrent bars need, within reason.
+    size = [min(1.0 + 0.35 * (n - 1), 3.0) for n in table.n_tracks]
+    top = np.concatenate([[0.0], np.cumsum(size)])
+    figure = go.Figure()
+    drawn: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    dark: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+    for bar in table.bars:
+        move = bar.move
+        step = size[bar.lane] * 0.84 / table.n_tracks[bar.lane]
+        y = float(top[bar.lane]) + 0.08 * size[bar.lane] + (bar.track + 0.5) * step
+        strength = "from" if bar.role == "from" else "other"
+        group = drawn.setdefault((move.kind, strength), {"x": [], "base": [], "y": [], "width": [], "text": []})
+        duration = move.total_s if np.isfinite(move.total_s) else max(plan.makespan_s - move.start_s, 1.0)
+        words = (
+            f"<b>{plain(move.vm)}</b> · step {move.step}, wave {move.wave} · {KIND_TITLES[move.kind]}<br>"
+            f"{plain(move.from_host or 'nowhere')} → {plain(move.to_host)}<br>"
+            f"{seconds(move.start_s)} to {seconds(move.end_s)} ({seconds(move.total_s)})<br>"
+            f"{mebibytes(move.transferred_mib)}, downtime {milliseconds(move.downtime_ms)}"
+            + ("" if move.converged else "<br>may not converge")
+            + ("<br>parking: moves on later" if move.parking else "")
+        )
+        group["x"].append(duration)
+        group["base"].append(move.start_s)
+        group["y"].append(y)
+        group["width"].append(step * 0.9)
+        group["text"].append(words)
+        if bar.role == "from" and move.downtime_ms > 0:
+            dark["x"].append(move.start_s + min(move.precopy_s or duration, duration))
+            dark["y"].append(y)
+            dark["text"].append(f"<b>{plain(move.vm)}</b> stands still for {milliseconds(move.downtime_ms)}")
+    for kind in KIND_TITLES:
+        for strength in ("from", "other"):
+            part = drawn.get((kind, strength))
+            if part is None:
+                continue
+            figure.add_bar(
+                orientation="h", x=part["x"], base=part["base"], y=part["y"], width=part["width"],
+                customdata=part["text"], hovertemplate="%{customdata}<extra></extra>",
+                name=KIND_TITLES[kind], legendgroup=kind, showlegend=strength == "from",
+                marker={"color": KIND_COLOURS[kind], "opacity": 1.0 if strength == "from" else 0.38,
+                        "line": {"width": 0}},
+            )  # fmt: skip
+    if dark["x"]:
+        figure.add_scatter(
+            x=dark["x"], y=dark["y"], mode="markers", name="downtime", text=dark["text"],
+            hovertemplate="%{text}<extra></extra>",
+            marker={"symbol": "diamond", "size": 7, "color": DARK, "line": {"width": 1, "color": "white"}},
+        )  # fmt: skip
+    span = waves(plan)
+    for i, wave in enumerate(span.wave[:40]):
+        end = span.end_s[i] if i + 1 == len(span.wave) else max(span.start_s[i + 1], span.start_s[i])
+        if i % 2 == 0 and np.isfinite(end):
+            figure.add_vrect(x0=span.start_s[i], x1=end, fillcolor="rgba(128,140,160,0.10)", line_width=0,
+                             layer="below")  # fmt: skip
+        if len(span.wave) <= 24:
+            figure.add_annotation(
+                x=span.start_s[i], y=1.0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
+                text=f"wave {wave}" if i == 0 or len(span.wave) < 9 else str(wave), font={"size": 10, "color": INK},
+            )  # fmt: skip
+    middles = ((top[:-1] + top[1:]) / 2).tolist()
+    n_host_lanes = sum(kind == "host" for kind in table.kind)
+    if 0 < n_host_lanes < len(table.kind):
+        figure.add_hline(y=float(top[n_host_lanes]), line={"color": INK, "width": 1})
+    figure.update_yaxes(
+        tickvals=middles, ticktext=[plain(shortened(name or "not placed", 28)) for name in table.name],
+        range=[float(top[-1]), 0.0], showgrid=False, zeroline=False, tickfont={"size": 11},
+    )  # fmt: skip
+    figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
+    figure.update_layout(barmode="overlay", bargap=0)
+    title = f"{count(len(plan.moves), 'move')} in {seconds(plan.makespan_s)}"
+    if table.n_hidden:
+        title += f" ({table.n_hidden} quieter lanes not shown)"
+    height = int(min(1600, max(260, 120 + 24 * float(top[-1]))))
+    figure = finish(figure, title, height=height)
+    figure.update_layout(margin={"t": 84}, legend={"y": 1.0 + 26 / height})
+    return figure
+
+
+def link_load(plan: Plan, *, most: int = 8, nics: bool = True) -> go.Figure:
+    """Use of the fullest links over time, as a share of what each can carry for migrations.
+
+    Each migration's traffic is spread evenly over its duration.
+
+    Parameters
+    ----------
+    plan : with its times.
+    most : how many links, fullest first.
+    nics : whether the hosts' own vMotion NICs count as links.
+    """
+    import plotly.graph_objects as go
+
+    uses = link_use(plan, nics=nics)
+    if not uses:
+        return empty_figure("No traffic")
+    figure = go.Figure()
+    for use, colour in zip(uses[:most], SERIES * (most // len(SERIES) + 1), strict=False):
+        share = use.rate_mbps / use.capacity_mbps if 0 < use.capacity_mbps < np.inf else use.rate_mbps * 0.0
+        figure.add_scatter(
+            x=use.time_s, y=share, mode="lines", name=plain(shortened(use.name, 34)),
+            line={"shape": "hv", "color": colour, "width": 1.8},
+            customdata=[[megabits(rate), megabits(use.capacity_mbps)] for rate in use.rate_mbps],
+            hovertemplate="<b>" + plain(use.name) + "</b><br>%{x:.0f} s: %{y:.0%}, "
+            "%{customdata[0]} of %{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    figure.add_hline(y=1.0, line={"color": CAPACITY, "width": 1.5}, annotation={"text": "capacity", "font": {"color": CAPACITY}})
+    figure.update_yaxes(tickformat=".0%", range=[0, max(1.08, uses[0].peak_ratio * 1.1)])
+    figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
+    title = "Use of the fullest links" if len(uses) > most else "Use of the links"
+    figure = finish(figure, title, height=360)
+    figure.update_layout(
+        legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"}, margin={"t": 48}
+    )
+    return figure
+
+
+def topology(snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = None, *, most: int = 120) -> go.Figure:
+    """The network, with the migrations that run at one moment.
+
+    Switches stand above the hosts that hang on them. Links are coloured by their use; arrows run from host
+    to host, coloured by kind.
+
+    Parameters
+    ----------
+    snapshot : whose network.
+    plan, at_s : the flows of this moment; none for the bare network.
+    most : beyond so many hosts, only those that take part in the plan and those of a fair sample are drawn.
+    """
+    import plotly.graph_objects as go
+
+    if snapshot.n_hosts == 0:
+        return empty_figure("No hosts")
+    moves = running(plan, at_s) if plan is not None and at_s is not None else ()
+    graph = Network.of(snapshot).graph
+    names = snapshot.hosts.name.tolist()
+    keep = set(names)
+    if len(names) > most:
+        busy = {host for move in (plan.moves if plan else ()) for host in (move.from_host, move.to_host)}
+        ordered = [name for name in names if name in busy] + [name for name in names if name not in busy]
+        keep = set(ordered[:most])
+    position = _layout(graph, snapshot, keep)
+    use: dict[str, LinkUse] = {}
+    if plan is not None and at_s is not None:
+        use = {item.name: item for item in link_use(plan)}
+    figure = go.Figure()
+    _draw_links(figure, graph, position, use, at_s)
+    labels: dict[str, str] = {}
+    sending: dict[str, int] = {}
+    for move in moves:
+        sending[move.from_host] = sending.get(move.from_host, 0) + 1
+        sending[move.to_host] = sending.get(move.to_host, 0) + 1
+    for node in position:
+        kind = graph.nodes[node]["kind"]
+        labels[node] = plain(node) + (f"<br>{count(sending[node], 'migration')}" if node in sending else "")
+        if kind == "host":
+            state = str(snapshot.hosts.state[snapshot.hosts.position[node]])
+            labels[node] += "" if state == "connected" else f"<br>{state}"
+    hosts = [node for node in position if graph.nodes[node]["kind"] == "host"]
+    switches = [node for node in position if graph.nodes[node]["kind"] != "host"]
+    few = len(hosts) <= 24
+    figure.add_scatter(
+        x=[position[n][0] for n in hosts], y=[position[n][1] for n in hosts],
+        mode="markers+text" if few else "markers", name="host", showlegend=False,
+        text=[plain(shortened(n, 14)) for n in hosts], textposition="bottom center", textfont={"size": 10},
+        customdata=[labels[n] for n in hosts], hovertemplate="%{customdata}<extra></extra>",
+        marker={"symbol": "square", "size": 14 if few else 11,
+                "color": [AFTER if n in sending else BEFORE for n in hosts],
+                "line": {"width": 1, "color": "white"}},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[position[n][0] for n in switches], y=[position[n][1] for n in switches], mode="markers+text",
+        name="switch", showlegend=False, text=[plain(shortened(n, 18)) for n in switches],
+        textposition="top center", textfont={"size": 11},
+        customdata=[labels[n] for n in switches], hovertemplate="%{customdata}<extra>switch</extra>",
+        marker={"symbol": "diamond", "size": 15, "color": "#475569", "line": {"width": 1, "color": "white"}},
+    )  # fmt: skip
+    seen: set[str] = set()
+    for move in moves:
+        if move.from_host not in position or move.to_host not in position or move.from_host == move.to_host:
+            continue
+        (x0, y0), (x1, y1) = position[move.from_host], position[move.to_host]
+        t = np.linspace(0.0, 1.0, 24)
+        lift = 0.35 + 0.12 * abs(x1 - x0) ** 0.5
+        x, y = x0 + (x1 - x0) * t, y0 + (y1 - y0) * t - lift * 4 * t * (1 - t)
+        words = (
+            f"<b>{plain(move.vm)}</b> {plain(move.from_host)} → {plain(move.to_host)}<br>"
+            f"{KIND_TITLES[move.kind]}, {mebibytes(move.transferred_mib)}, until {seconds(move.end_s)}"
+        )
+        figure.add_scatter(
+            x=x, y=y, mode="lines+markers", name=KIND_TITLES[move.kind], legendgroup=move.kind,
+            showlegend=move.kind not in seen, line={"color": KIND_COLOURS[move.kind], "width": 2},
+            marker={"size": [0.0] * 23 + [10.0], "symbol": "arrow", "angleref": "previous",
+                    "color": KIND_COLOURS[move.kind]},
+            text=[words] * 24, hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+        seen.add(move.kind)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    left_out = len(names) - len(hosts)
+    title = "Network" if at_s is None else f"Network at {seconds(at_s)}: {count(len(moves), 'migration')} under way"
+    if left_out:
+        title += f" ({left_out} idle hosts not shown)"
+    depth = max(y for _, y in position.values()) - min(y for _, y in position.values())
+    return finish(figure, title, height=int(min(760, max(340, 200 + 90 * depth))))
+
+
+def _layout(graph: Any, snapshot: Snapshot, keep: set[str]) -> dict[str, tuple[float, float]]:
+    """Where each node stands: hosts in rows below their first switch, switches above by distance to hosts."""
+    hosts = [name for name in snapshot.hosts.name.tolist() if name in keep]
+    switches = [node for node, data in graph.nodes(data=True) if data["kind"] != "host"]
+    level: dict[str, int] = {}
+    frontier = [node for node in switches if any(graph.nodes[n]["kind"] == "host" for n in graph[node])]
+    for node in frontier:
+        level[node] = 1
+    while frontier:
+        beyond = []
+        for node in frontier:
+            for other in graph[node]:
+                if graph.nodes[other]["kind"] != "host" and other not in level:
+                    level[other] = level[node] + 1
+                    beyond.append(other)
+        frontier = beyond
+    home: dict[str, list[str]] = {}
+    for host in hosts:
+        above = [n for n in graph[host] if graph.nodes[n]["kind"] != "host"]
+        home.setdefault(min(above) if above else "", []).append(host)
+    position: dict[str, tuple[float, float]] = {}
+    x = 0.0
+    wide = 8 if len(hosts) > 24 else 12
+    for switch in sorted(home):
+        group = home[switch]
+        columns = min(wide, len(group))
+        for i, host in enumerate(group):
+            position[host] = (x + i % columns, -0.75 * (i // columns))
+        if switch:
+            position[switch] = (x + (columns - 1) / 2, 1.2)
+        x += columns + 1.0
+    highest = max(level.values(), default=1)
+    for rank in range(1, highest + 1):
+        for node in sorted(n for n in switches if level.get(n, 1) == rank and n not in position):
+            below = [position[n][0] for n in graph[node] if n in position and position[n][1] < 1.2 * rank]
+            at = float(np.mean(below)) if below else x
+            while any(abs(at - px) < 1.0 and abs(py - 1.2 * rank) < 0.1 for px, py in position.values()):
+                at += 1.0
+            position[node] = (at, 1.2 * rank)
+    return position
+
+
+def _draw_links(
+    figure: go.Figure, graph: Any, position: dict[str, tuple[float, float]], use: dict[str, LinkUse],
+    at_s: float | None,
+) -> None:  # fmt: skip
+    bands = ((0.01, GRID, 1.2, "idle"), (0.5, "#60a5fa", 2.5, "up to half"), (0.85, "#f59e0b", 3.5, "busy"),
+             (np.inf, "#dc2626", 4.5, "full"))  # fmt: skip
+    parts: list[dict[str, list[Any]]] = [{"x": [], "y": [], "mx": [], "my": [], "text": []} for _ in bands]
+    for a, b, data in graph.edges(data=True):
+        if a not in position or b not in position:
+            continue
+        rates = []
+        for name in (f"{a} to {b}", f"{b} to {a}"):
+            item = use.get(name)
+            if item is not None and at_s is not None and item.at(at_s) > 0:
+                rates.append((item.at(at_s), item.capacity_mbps, name))
+        share = max((rate / capacity for rate, capacity, _ in rates if capacity > 0), default=0.0)
+        band = next(i for i, (limit, *_) in enumerate(bands) if share <= limit)
+        (x0, y0), (x1, y1) = position[a], position[b]
+        part = parts[band]
+        part["x"] += [x0, x1, None]
+        part["y"] += [y0, y1, None]
+        part["mx"].append((x0 + x1) / 2)
+        part["my"].append((y0 + y1) / 2)
+        words = [f"<b>{plain(a)} – {plain(b)}</b>", f"{megabits(data['bandwidth_mbps'])} free, {data['latency_ms']:g} ms"]
+        words += [f"{plain(name)}: {megabits(rate)} ({percent(rate / capacity)})" for rate, capacity, name in rates]
+        part["text"].append("<br>".join(words))
+    for (_, colour, width, label), part in zip(bands, parts, strict=True):
+        if part["x"]:
+            figure.add_scatter(x=part["x"], y=part["y"], mode="lines", line={"color": colour, "width": width},
+                               hoverinfo="skip", name=f"link {label}", showlegend=label != "idle")  # fmt: skip
+            figure.add_scatter(x=part["mx"], y=part["my"], mode="markers", marker={"size": 9, "opacity": 0},
+                               text=part["text"], hovertemplate="%{text}<extra></extra>",
+                               showlegend=False)  # fmt: skip
+
+
+__all__ = ["link_load", "timeline", "topology"]

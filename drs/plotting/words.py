@@ -1,0 +1,165 @@
+"""Colours, and figures in words: what the charts, the report and the app share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+BEFORE = "#94a3b8"
+AFTER = "#2563eb"
+CAPACITY = "#dc2626"
+MEAN = "#64748b"
+DARK = "#be123c"
+"""The moment in which a VM stands still."""
+GOOD = "#059669"
+WARN = "#d97706"
+
+KIND_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "vmotion": "#2563eb",
+        "storage": "#e08a00",
+        "cross_vcenter": "#a855f7",
+        "long_distance": "#0d9488",
+        "cold": "#78716c",
+    }
+)
+KIND_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "vmotion": "vMotion",
+        "storage": "Storage vMotion",
+        "cross_vcenter": "Cross-vCenter",
+        "long_distance": "Long-distance",
+        "cold": "Cold",
+    }
+)
+STATUS_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "optimal": "Proven optimal",
+        "feasible": "Feasible",
+        "infeasible": "Infeasible",
+        "no_solution": "No solution found",
+    }
+)
+RESOURCE_TITLES: Mapping[str, str] = MappingProxyType({"cpu": "CPU", "memory": "Memory"})
+
+
+def resource_title(resource: str) -> str:
+    """How a resource is called in a heading: `cpu` is CPU, `vgpu_slots` is vgpu slots."""
+    return RESOURCE_TITLES.get(resource, resource.replace("_", " "))
+
+
+def goal_title(name: str) -> str:
+    """How a goal is called in a heading: `moves` is Moves."""
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def seconds(value_s: float) -> str:
+    """A duration as people say it.
+
+    >>> seconds(0.4), seconds(42), seconds(95), seconds(7260)
+    ('0.4 s', '42 s', '1 min 35 s', '2 h 01 min')
+    """
+    if math.isnan(value_s):
+        return "–"
+    if math.isinf(value_s):
+        return "never"
+    if value_s < 10:
+        return f"{value_s:.1f} s" if value_s and not float(value_s).is_integer() else f"{value_s:.0f} s"
+    whole = round(value_s)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(value_s / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def milliseconds(value_ms: float) -> str:
+    """A downtime as people say it.
+
+    >>> milliseconds(0.3), milliseconds(214.6), milliseconds(12_000)
+    ('0.3 ms', '215 ms', '12 s')
+    """
+    if math.isnan(value_ms):
+        return "–"
+    if value_ms >= 2000 or math.isinf(value_ms):
+        return seconds(value_ms / 1000)
+    return f"{value_ms:.0f} ms" if value_ms >= 10 or value_ms == 0 else f"{value_ms:.1f} ms"
+
+
+def mebibytes(value_mib: float) -> str:
+    """An amount of data as people say it.
+
+    >>> mebibytes(512), mebibytes(20480), mebibytes(3 * 1024**2)
+    ('512 MiB', '20.0 GiB', '3.0 TiB')
+    """
+    if math.isnan(value_mib):
+        return "–"
+    for unit, size in (("TiB", 1024.0**2), ("GiB", 1024.0)):
+        if value_mib >= size:
+            return f"{value_mib / size:,.1f} {unit}"
+    return f"{value_mib:,.0f} MiB"
+
+
+def megabits(value_mbps: float) -> str:
+    """A rate as people say it.
+
+    >>> megabits(940), megabits(25000)
+    ('940 Mbit/s', '25 Gbit/s')
+    """
+    if math.isinf(value_mbps):
+        return "no limit"
+    return f"{value_mbps / 1000:,.3g} Gbit/s" if value_mbps >= 1000 else f"{value_mbps:,.3g} Mbit/s"
+
+
+def number(value: float) -> str:
+    """A figure without a unit, to four digits.
+
+    >>> number(3.0), number(0.123456), number(12345.6)
+    ('3', '0.1235', '12,346')
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "none"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def percent(value_ratio: float, digits: int = 0) -> str:
+    """A ratio as a percentage.
+
+    >>> percent(0.256), percent(float("inf"))
+    ('26 %', '–')
+    """
+    return f"{100 * value_ratio:.{digits}f} %" if math.isfinite(value_ratio) else "–"
+
+
+def amount(resource: str, value: float) -> str:
+    """A demand or a capacity of a resource, in the unit that people use."""
+    if resource == "cpu":
+        return f"{value / 1000:,.1f} GHz"
+    return mebibytes(value) if resource == "memory" else number(value)
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """A number of things.
+
+    >>> count(1, "move"), count(1200, "move")
+    ('1 move', '1,200 moves')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """A name that fits, its middle left out where it is long.
+
+    >>> shortened("a-very-long-name-of-a-virtual-machine", 16)
+    'a-very-…-machine'
+    """
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (most - 1 - head):]}"

@@ -1,0 +1,505 @@
+"""The migration itself, step by step, compiled with numba.
+
+One migration is one row of `JOB` (what is known beforehand) and one row of `STATE` (how far it has come).
+`advance` carries every row forward by its own time at its own bandwidth; pricing a migration is carrying it
+forward without a time limit, so the two can never disagree.
+
+Imported only when a price is asked for, because numba is slow to import.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from drs.precopy.phases import (
+    AUTO_CONVERGE,
+    CANCELLED,
+    CONVERGED,
+    COPY,
+    DISK,
+    DONE,
+    FORCED,
+    POST_COPY,
+    RESUME,
+    RUNNING,
+    SDPS,
+    SETTLE,
+    SETUP,
+    STOP,
+    STUCK,
+)
+
+PAGE = 4096.0
+"""Bytes in a guest page."""
+
+FLAT = 1e-4
+"""A round that leaves no less than 1 - FLAT of the round before it has reached its plateau."""
+
+MAX_ROUNDS = 2000
+"""Beyond this many rounds a migration that still swings (a bursty guest) is taken to be stuck."""
+
+INSTANT = 1e-9
+"""Seconds below which a phase is over; rounding must not leave one open for ever."""
+
+JOB = np.dtype(
+    [
+        ("pages", "f8"),  # non-zero pages
+        ("zero_pages", "f8"),
+        ("zero_bytes", "f8"),  # on the wire, for all zero pages
+        ("scan_s", "f8"),  # time to find all zero pages
+        ("page_bytes", "f8"),  # on the wire, first sending
+        ("resend_bytes", "f8"),  # on the wire, every later sending
+        ("rate_limit", "f8"),  # bytes/s, pre-copy only
+        ("switch_s", "f8"),
+        ("device_bytes", "f8"),
+        ("buffer_bytes", "f8"),  # sent ahead of the wire
+        ("setup_s", "f8"),
+        ("resume_s", "f8"),
+        ("settle_s", "f8"),
+        ("timeout_s", "f8"),
+        ("disk_bytes", "f8"),
+        ("disk_write", "f8"),  # bytes/s
+        ("disk_rate", "f8"),  # bytes/s, what the datastores allow
+        ("busy_s", "f8"),
+        ("quiet_s", "f8"),
+        ("quiet_ratio", "f8"),
+        ("phase_offset_s", "f8"),
+        ("post_copy_after", "f8"),  # rounds; inf: never
+    ],
+    align=True,
+)
+
+STATE = np.dtype(
+    [
+        ("phase", "i8"),
+        ("verdict", "i8"),
+        ("clock_s", "f8"),
+        ("rest", "f8"),  # seconds or bytes left in a phase other than COPY
+        ("round", "i8"),
+        ("pending", "f8"),  # pages of this round not yet sent
+        ("round_pages", "f8"),  # pages at its start
+        ("round_s", "f8"),
+        ("guest_s", "f8"),  # the same in the guest's own time (bursts, throttling)
+        ("scan_s", "f8"),
+        ("sent", "f8"),  # bytes
+        ("copy_s", "f8"),  # time spent in rounds
+        ("blackout_s", "f8"),
+        ("throttle", "f8"),
+        ("slowed_s", "f8"),  # seconds of guest work lost to throttling
+        ("strikes", "i8"),
+        ("watch_s", "f8"),  # since the throttle was last considered
+        ("watch_dirtied", "f8"),
+        ("watch_sent", "f8"),
+    ],
+    align=True,
+)
+
+ROUND_COLUMNS = ("start_s", "duration_s", "sent_pages", "left_pages", "dirtied_pages", "throttle_ratio")
+
+
+class Rule(NamedTuple):
+    """The stop rule of one hypervisor, as numbers."""
+
+    reread: bool
+    quantum_s: float
+    scattered_zero_pages: float
+    luck_ratio: float
+    stop_pages: float
+    max_rounds: float
+    max_sent_ratio: float
+    timeout_forces: bool
+    throttle_kind: int
+    throttle_trigger: float
+    throttle_initial: float
+    throttle_increment: float
+    throttle_max: float
+
+
+@njit(cache=True)
+def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: float) -> float:
+    """Seconds of full-rate writing in `[start, start + step]` of a guest that writes in bursts."""
+    if quiet <= 0.0 or math.isinf(step):
+        return step
+    period = busy + quiet
+    total = 0.0
+    for sign, t in ((1.0, start + step), (-1.0, start)):
+        cycles = math.floor(t / period)
+        rest = t - cycles * period
+        total += sign * (cycles * (busy + ratio * quiet) + min(rest, busy) + ratio * max(rest - busy, 0.0))
+    return total
+
+
+@njit(cache=True)
+def _keep_pages(job: Any, state: Any, page_bytes: float, bandwidth: float, rule: Rule) -> float:
+    """Pages still unsent when the bitmap is read again (0 where every round is a complete pass)."""
+    if not rule.reread:
+        return 0.0
+    keep = job.switch_s * bandwidth / PAGE
+    if state.round == 1:  # zero pages are pending too, until they are found to be zero
+        keep -= max(0.0, job.zero_pages - rule.scattered_zero_pages)
+    keep -= (0.5 * rule.quantum_s * bandwidth + job.buffer_bytes) / page_bytes
+    return float(min(max(keep, 0.0), state.pending))
+
+
+@njit(cache=True)
+def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Rule) -> float:
+    """Read the bitmap: fold what was dirtied into what is pending. Returns the pages dirtied."""
+    share = state.pending / state.round_pages if state.round_pages > 0.0 else 0.0
+    fresh = 0.0
+    for k in range(dirty.shape[0]):
+        kept = dirty[k] * share
+        x = rates[k] * state.guest_s
+        hit = (pages[k] - kept) * (min(1.0, x) if cyclic[k] else -math.expm1(-x))
+        dirty[k] = kept + hit
+        fresh += hit
+    before = state.round_pages
+    if rule.throttle_kind == SDPS and state.pending + fresh > 0.95 * before and state.round > 1:
+        state.throttle = max(state.throttle, rule.throttle_initial)
+    if rule.throttle_kind == SDPS and state.throttle > 0.0:
+        allowed = max(0.0, rule.throttle_trigger * before - state.pending)
+        if fresh > allowed:
+            cut = allowed / fresh
+            for k in range(dirty.shape[0]):
+                dirty[k] = dirty[k] * cut
+            state.throttle = min(max(state.throttle, 1.0 - cut), rule.throttle_max)
+            state.slowed_s += (1.0 - cut) * state.round_s
+            fresh = allowed
+    state.pending += fresh
+    state.round_pages = state.pending
+    return fresh
+
+
+@njit(cache=True)
+def _consider_throttle(state: Any, dirtied_bytes: float, sent_bytes: float, rule: Rule) -> None:
+    """QEMU's auto-converge: too much dirtied twice, at syncs a second apart, raises the throttle."""
+    state.watch_dirtied += dirtied_bytes
+    state.watch_sent += sent_bytes
+    state.watch_s += state.round_s
+    if state.watch_s < 1.0:
+        return
+    if state.watch_dirtied > rule.throttle_trigger * state.watch_sent:
+        state.strikes += 1
+        if state.strikes >= 2:
+            state.strikes = 0
+            if state.throttle == 0.0:
+                state.throttle = rule.throttle_initial
+            else:
+                state.throttle = min(state.throttle + rule.throttle_increment, rule.throttle_max)
+    state.watch_s = 0.0
+    state.watch_dirtied = 0.0
+    state.watch_sent = 0.0
+
+
+@njit(cache=True)
+def _enter_stop(job: Any, state: Any, verdict: int) -> None:
+    state.phase = STOP
+    state.verdict = verdict
+    page_bytes = job.resend_bytes if state.round > 1 else job.page_bytes
+    state.rest = state.pending * page_bytes + job.device_bytes
+    state.pending = 0.0
+
+
+@njit(cache=True)
+def _advance_one(
+    job: Any,
+    state: Any,
+    dirty: Any,
+    pages: Any,
+    rates: Any,
+    cyclic: Any,
+    line: float,
+    left: float,
+    rule: Rule,
+    log: Any,
+    pause: bool,
+) -> None:
+    while state.phase != DONE:
+        if state.phase == SETUP or state.phase == RESUME or state.phase == SETTLE:
+            step = min(left, state.rest)
+            state.rest -= step
+            state.clock_s += step
+            left -= step
+            if state.phase == RESUME:
+                state.blackout_s += step
+            if state.rest > INSTANT:
+                return
+            if state.phase == SETUP:
+                state.phase = DISK
+                state.rest = job.disk_bytes
+                if pause:
+                    return
+            elif state.phase == RESUME and state.pending > 0.0:
+                state.phase = POST_COPY
+                state.rest = state.pending * job.resend_bytes
+                if pause:
+                    return
+            elif state.phase == RESUME:
+                state.phase = SETTLE
+                state.rest = job.settle_s
+            else:
+                state.phase = DONE
+
+        elif state.phase == DISK or state.phase == STOP or state.phase == POST_COPY:
+            rate = line
+            extra = 0.0
+            if state.phase == DISK:
+                rate = min(line, job.disk_rate)
+                extra = min(0.5 * job.disk_write, rate)
+                rate -= extra
+            if state.rest > 0.0:
+                if rate <= 0.0:
+                    if left > 0.0:
+                        state.clock_s += left
+                        state.sent += extra * left if extra > 0.0 else 0.0
+                        if state.phase == DISK and math.isinf(left):
+                            state.verdict = STUCK
+                        if state.phase == STOP:
+                            state.blackout_s += left
+                    return
+                step = min(left, state.rest / rate)
+                done = state.rest / rate - step <= INSTANT
+                state.sent += (rate + extra) * step
+                state.rest = 0.0 if done else state.rest - rate * step
+                state.clock_s += step
+                left -= step
+                if state.phase == STOP:
+                    state.blackout_s += step
+                if not done:
+                    return
+            if state.phase == DISK:
+                if job.pages + job.zero_pages > 0.0:
+                    state.phase = COPY
+                    state.round = 1
+                    state.pending = job.pages
+                    state.round_pages = job.pages
+                    state.scan_s = job.scan_s
+                    state.sent += job.zero_bytes
+                else:
+                    state.phase = STOP
+                    state.verdict = CONVERGED
+                    state.rest = job.device_bytes
+            elif state.phase == STOP:
+                state.phase = RESUME
+                state.rest = job.resume_s
+                if pause:
+                    return
+            else:
+                state.pending = 0.0
+                state.phase = SETTLE
+                state.rest = job.settle_s
+                if pause:
+                    return
+
+        else:  # COPY
+            bandwidth = min(line, job.rate_limit)
+            page_bytes = job.page_bytes if state.round == 1 else job.resend_bytes
+            remaining = job.timeout_s - state.clock_s
+            todo = state.pending - _keep_pages(job, state, page_bytes, bandwidth, rule)
+            need = state.scan_s
+            if todo > 0.0:
+                need += todo * page_bytes / bandwidth if bandwidth > 0.0 else math.inf
+            step = min(left, need, remaining)
+            if math.isinf(step):
+                state.verdict = STUCK
+                state.clock_s += step
+                return
+            share = step / need if need - step > INSTANT else 1.0
+            sent = todo * share
+            state.pending -= sent
+            state.sent += sent * page_bytes
+            state.scan_s *= 1.0 - share
+            state.round_s += step
+            state.copy_s += step
+            writing = _busy_time(
+                state.clock_s + job.phase_offset_s, step, job.busy_s, job.quiet_s, job.quiet_ratio
+            )
+            if rule.throttle_kind == AUTO_CONVERGE:
+                writing *= 1.0 - state.throttle
+                state.slowed_s += state.throttle * step
+            state.guest_s += writing
+            state.clock_s += step
+            left -= step
+            if share < 1.0:
+                if step == remaining:
+                    if rule.timeout_forces:
+                        _next_round(job, state, dirty, pages, rates, cyclic, rule)
+                        _enter_stop(job, state, FORCED)
+                        continue
+                    state.phase = DONE
+                    state.verdict = CANCELLED
+                return
+
+            # The round is over: read the bitmap again and decide.
+            before = state.round_pages
+            kept = state.pending
+            fresh = _next_round(job, state, dirty, pages, rates, cyclic, rule)
+            if state.round - 1 < log.shape[0]:
+                row = log[state.round - 1]
+                row[0] = state.clock_s - state.round_s
+                row[1] = state.round_s
+                row[2] = before - kept
+                row[3] = kept
+                row[4] = fresh
+                row[5] = state.throttle
+            if rule.throttle_kind == AUTO_CONVERGE:
+                _consider_throttle(state, fresh * PAGE, (before - kept) * page_bytes, rule)
+            duration = state.round_s
+            round_bytes = (before - kept) * page_bytes
+            state.round_s = 0.0
+            state.guest_s = 0.0
+            finished = state.round
+            if state.pending * PAGE <= job.switch_s * bandwidth or state.pending < rule.stop_pages:
+                slowed = rule.throttle_kind == SDPS and state.throttle > 0.0
+                state.round += 1
+                _enter_stop(job, state, FORCED if slowed else CONVERGED)
+            elif finished >= job.post_copy_after:
+                state.round += 1
+                state.phase = STOP
+                state.verdict = CONVERGED
+                state.rest = job.device_bytes
+            elif (
+                finished >= rule.max_rounds
+                or state.sent > rule.max_sent_ratio * (job.pages + job.zero_pages) * PAGE
+            ):
+                state.round += 1
+                _enter_stop(job, state, FORCED)
+            else:
+                state.round += 1
+                plateau = finished > 1 and abs(state.pending - before) <= FLAT * before
+                steady = job.quiet_s <= 0.0 and (
+                    rule.throttle_kind == 0
+                    or state.throttle >= rule.throttle_max
+                    or rule.throttle_kind == SDPS
+                )
+                bounded = not math.isinf(rule.max_rounds) or not math.isinf(rule.max_sent_ratio)
+                if (plateau and steady and not bounded) or finished >= MAX_ROUNDS:
+                    if state.pending * PAGE <= (1.0 + rule.luck_ratio) * job.switch_s * bandwidth:
+                        # Rounds differ a little, and one below the goal is enough.
+                        _enter_stop(job, state, CONVERGED)
+                        continue
+                    # Every later round is like this one: spend the rest of the time in one step.
+                    spend = min(left, job.timeout_s - state.clock_s)
+                    if math.isinf(spend):
+                        state.verdict = STUCK
+                        state.clock_s = math.inf
+                        state.sent = math.inf
+                        return
+                    n_more = math.floor(spend / duration) if duration > 0.0 else 0.0
+                    state.round += int(n_more)
+                    state.sent += n_more * round_bytes
+                    state.clock_s += n_more * duration
+                    state.copy_s += n_more * duration
+                    left -= n_more * duration
+
+
+@njit(cache=True)
+def advance(
+    jobs: Any,
+    states: Any,
+    dirty: Any,
+    pages: Any,
+    rates: Any,
+    cyclic: Any,
+    bandwidth: Any,
+    seconds: Any,
+    rule: Rule,
+    log: Any,
+    pause: bool,
+) -> None:
+    """Carry every migration forward in place.
+
+    Parameters
+    ----------
+    jobs, states : arrays of `JOB` and `STATE`, shape (n,)
+    dirty : float array, shape (n, k); pages of each class in the current round
+    pages, rates, cyclic : arrays, shape (n, k) or (1, k); the dirty classes
+    bandwidth, seconds : float arrays, shape (n,); bytes/s and seconds (inf: to the end)
+    rule : the stop rule
+    log : float array, shape (rounds, 6); filled with `ROUND_COLUMNS` of the last row (shape (0, 6): none)
+    pause : stop each migration where it begins or ends to use the link, even if seconds are left
+    """
+    one = pages.shape[0] == 1
+    for i in range(jobs.shape[0]):
+        k = 0 if one else i
+        _advance_one(
+            jobs[i],
+            states[i],
+            dirty[i],
+            pages[k],
+            rates[k],
+            cyclic[k],
+            bandwidth[i],
+            seconds[i],
+            rule,
+            log,
+            pause,
+        )
+
+
+OUTCOME = ("clock_s", "blackout_s", "sent", "copy_s", "round", "throttle", "verdict", "left_bytes")
+"""Columns of what `price` writes, for each run."""
+
+
+@njit(cache=True)
+def price(
+    jobs: Any,
+    pages: Any,
+    rates: Any,
+    cyclic: Any,
+    bandwidth: Any,
+    rule: Rule,
+    bandwidth_scales: Any,
+    dirty_scales: Any,
+    out: Any,
+) -> None:
+    """Carry every migration from its start to its end, once for each pair of scales.
+
+    Parameters
+    ----------
+    jobs, pages, rates, cyclic, bandwidth, rule : as in `advance`
+    bandwidth_scales, dirty_scales : float arrays, shape (r,)
+    out : float array, shape (r, 8, n); filled with `OUTCOME`
+    """
+    one = pages.shape[0] == 1
+    blank = np.zeros(1, dtype=STATE)
+    states = np.zeros(1, dtype=STATE)
+    dirty = np.empty(pages.shape[1])
+    scaled = np.empty(pages.shape[1])
+    log = np.zeros((0, 6))
+    state = states[0]
+    for i in range(jobs.shape[0]):
+        k = 0 if one else i
+        for r in range(bandwidth_scales.shape[0]):
+            states[0] = blank[0]
+            state.rest = jobs[i].setup_s
+            for c in range(dirty.shape[0]):
+                dirty[c] = pages[k, c]
+                scaled[c] = rates[k, c] * dirty_scales[r]
+            _advance_one(
+                jobs[i],
+                state,
+                dirty,
+                pages[k],
+                scaled,
+                cyclic[k],
+                bandwidth[i] * bandwidth_scales[r],
+                math.inf,
+                rule,
+                log,
+                False,
+            )
+            out[r, 0, i] = state.clock_s
+            out[r, 1, i] = state.blackout_s
+            out[r, 2, i] = state.sent
+            out[r, 3, i] = state.copy_s
+            out[r, 4, i] = state.round
+            out[r, 5, i] = state.throttle
+            out[r, 6, i] = state.verdict
+            out[r, 7, i] = state.round_pages * jobs[i].resend_bytes
+
+
+__all__ = ["JOB", "OUTCOME", "PAGE", "ROUND_COLUMNS", "RUNNING", "STATE", "Rule", "advance", "price"]

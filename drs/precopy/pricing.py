@@ -1,0 +1,295 @@
+"""Prices of migrations: how long, how many bytes, how many rounds, how dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from drs.precopy.ask import Ask, Checked, read
+from drs.precopy.dirty import DirtyModel
+from drs.precopy.interval import bands, scales
+from drs.precopy.phases import (
+    CANCELLED,
+    CONVERGED,
+    FORCED,
+    REFUSED_BANDWIDTH,
+    REFUSED_RTT,
+    RUNNING,
+    STUCK,
+)
+from drs.precopy.profiles import Profile
+from drs.precopy.transfer import lower
+from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
+
+BLOCK = 1 << 15
+"""Migrations priced at a time."""
+
+Number = float | NDArray[np.float64]
+"""A Python float for scalar arguments, else a float array of their common shape."""
+Count = int | NDArray[np.int64]
+Truth = bool | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """What migrations cost. Every field has the common shape of the arguments; scalars are Python's own.
+
+    Attributes
+    ----------
+    total_s, total_low_s, total_high_s : float
+        Start to end, with an 80 % interval. inf: it never ends.
+    downtime_ms, downtime_low_ms, downtime_high_ms : float
+        Black-out as the hypervisor reports it, with an 80 % interval. Where a migration does not converge,
+        what switching over at the plateau would cost.
+    blackout_ms : float
+        What the guest's clients see: longer by the time in which the send buffer drains.
+    precopy_s : float
+        Time spent in rounds (and the disk's copy) before the switch-over.
+    transferred_mib : float
+        Bytes on the wire.
+    rounds : int
+        Passes over memory, the last one (while stopped) included.
+    converged : bool
+        Whether the hypervisor's own rule ends pre-copy, without a limit and without slowing an ESXi guest.
+    borderline : bool
+        Whether the verdict would differ within the band of what is known of bandwidth and dirty rate.
+    slowdown_ratio : float
+        The most that the guest was slowed by auto-converge or by stun during page send.
+    bandwidth_mbps : float
+        Effective payload rate of the path.
+    verdict : int
+        Code of the outcome; `advice` puts it in words.
+
+    Numbers are NaN where a precondition fails: `advice` has the reason.
+    """
+
+    total_s: Number
+    total_low_s: Number
+    total_high_s: Number
+    downtime_ms: Number
+    downtime_low_ms: Number
+    downtime_high_ms: Number
+    blackout_ms: Number
+    precopy_s: Number
+    transferred_mib: Number
+    rounds: Count
+    converged: Truth
+    borderline: Truth
+    slowdown_ratio: Number
+    bandwidth_mbps: Number
+    verdict: Count
+    profile: Profile
+
+    @property
+    def possible(self) -> Truth:
+        """Whether the preconditions of the kind hold."""
+        ok = np.asarray(self.verdict) < REFUSED_RTT
+        return bool(ok) if ok.ndim == 0 else ok
+
+    @property
+    def advice(self) -> str | NDArray[Any]:
+        """Why a migration may not go or not converge, and what would help; "" where all is well.
+
+        A string, or an object array of strings.
+        """
+        verdict = np.asarray(self.verdict)
+        texts = np.full(verdict.shape, "", dtype=object)
+        worth = (verdict != CONVERGED) | np.asarray(self.borderline)
+        for place in np.argwhere(worth):
+            at = tuple(place)
+            texts[at] = _advice(
+                int(verdict[at]),
+                float(np.asarray(self.bandwidth_mbps)[at]),
+                float(np.asarray(self.downtime_ms)[at]),
+                float(np.asarray(self.slowdown_ratio)[at]),
+                self.profile,
+            )
+        return str(texts[()]) if verdict.ndim == 0 else texts
+
+
+def _advice(verdict: int, bandwidth: float, downtime: float, slowdown: float, profile: Profile) -> str:
+    if verdict == REFUSED_RTT:
+        return f"round trip above the {profile.max_rtt_ms:g} ms that {profile.title} allows"
+    if verdict == REFUSED_BANDWIDTH:
+        return (
+            f"path carries {bandwidth:.0f} Mbit/s, below the {profile.min_bandwidth_mbps:g} Mbit/s "
+            f"that {profile.title} asks for each migration"
+        )
+    if verdict == CONVERGED:
+        return "may not converge: dirty rate and bandwidth are too close to tell"
+    cures = ["more bandwidth", "a quieter hour"]
+    if profile.post_copy:
+        cures += ["auto-converge (throttle)", "post-copy"]
+    cures.append(f"a downtime limit of about {downtime:.0f} ms")
+    help_text = ", ".join(cures)
+    if verdict == FORCED and slowdown > 0:
+        return (
+            f"converges only by slowing the guest by up to {slowdown:.0%}; "
+            "would help: more bandwidth, a quieter hour"
+        )
+    if verdict == FORCED:
+        return f"does not converge: switched over by a limit, {downtime:.0f} ms dark; would help: {help_text}"
+    if verdict == CANCELLED:
+        return f"does not converge before the time limit; would help: {help_text}"
+    return f"does not converge: memory is dirtied as fast as it is sent; would help: {help_text}"
+
+
+def estimate(
+    *,
+    memory_mib: ArrayLike,
+    bandwidth_mbps: ArrayLike,
+    dirty_rate_mibps: ArrayLike | None = None,
+    working_set_mib: ArrayLike | None = None,
+    dirty: DirtyModel | None = None,
+    zero_ratio: ArrayLike = 0.0,
+    rtt_ms: ArrayLike = 0.0,
+    loss_ratio: ArrayLike = 0.0,
+    streams: ArrayLike | None = None,
+    window_mib: ArrayLike | None = None,
+    link_ratio: ArrayLike | None = None,
+    sender_mbps: ArrayLike | None = None,
+    rate_limit_mbps: ArrayLike | None = None,
+    encrypted: ArrayLike = False,
+    compression_ratio: ArrayLike = 1.0,
+    resend_ratio: ArrayLike = 1.0,
+    downtime_limit_ms: ArrayLike | None = None,
+    timeout_s: ArrayLike | None = None,
+    throttle: bool | None = None,
+    post_copy_after: ArrayLike | None = None,
+    disk_gib: ArrayLike = 0.0,
+    disk_used_gib: ArrayLike | None = None,
+    disk_write_mibps: ArrayLike = 0.0,
+    datastore_mibps: ArrayLike | None = None,
+    profile: str | Path | Profile = "vmware",
+    kind: str = "vmotion",
+) -> Estimate:
+    """Price one migration or an array of them.
+
+    Parameters
+    ----------
+    memory_mib, bandwidth_mbps : float or array
+        Memory of the VM, nominal rate of the path. All numeric arguments broadcast.
+    dirty_rate_mibps, working_set_mib : float or array, optional
+        Distinct memory dirtied in one second (default 0), and where that saturates (default: the memory).
+    dirty : DirtyModel, optional
+        A finer dirty curve instead of the two numbers: classes, samples of D(t), bursts.
+    zero_ratio : float or array
+        Share of the memory that holds zero pages.
+    rtt_ms, loss_ratio, streams, window_mib, link_ratio, sender_mbps, encrypted
+        The path, see `drs.precopy.effective_mbps`. ``link_ratio=1`` where `bandwidth_mbps` is a measured
+        payload rate.
+    rate_limit_mbps : float or array, optional
+        The hypervisor's own limit during pre-copy (QEMU `max-bandwidth`); the stop phase ignores it.
+    compression_ratio, resend_ratio : float or array
+        Bytes after / bytes before, for every page, and further for pages sent again (XBZRLE).
+    downtime_limit_ms : float or array, optional
+        Goal of the switch-over; default: the profile's.
+    timeout_s : float or array, optional
+        When an unfinished migration is cancelled.
+    throttle : bool, optional
+        Whether the guest may be slowed down (auto-converge; ESXi: stun during page send); default: as the
+        profile does.
+    post_copy_after : float or array, optional
+        Rounds after which post-copy takes over (profiles that have it).
+    disk_gib, disk_used_gib, disk_write_mibps, datastore_mibps : float or array
+        Disks to move, how much of them is used (all), what the guest writes to them, and what the slower
+        datastore can take (no limit).
+    profile : str, path or Profile
+        Name of a hypervisor profile, or a fitted one.
+    kind : {"vmotion", "storage", "cross_vcenter", "long_distance", "cold"}
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    InputError
+        With every fault of the arguments, and the index of each bad element of an array.
+    UnknownNameError
+        For a profile that does not exist.
+
+    Examples
+    --------
+    >>> price = estimate(memory_mib=16384, dirty_rate_mibps=80, working_set_mib=900, bandwidth_mbps=10000)
+    >>> price.converged, round(price.total_s)
+    (True, 18)
+    """
+    ask: Ask = dict(locals())  # type: ignore[assignment]
+    return price(read(ask))
+
+
+def price(checked: Checked) -> Estimate:
+    """Price migrations whose arguments were checked, a block at a time so that each fits the cache."""
+    n = checked.n
+    blocks = [_price_block(checked.block(slice(i, i + BLOCK))) for i in range(0, n, BLOCK)] or [
+        _price_block(checked.block(slice(0, 0)))
+    ]
+
+    def join(name: str) -> Any:
+        values = np.concatenate([block[name] for block in blocks])
+        return values[0].item() if checked.shape == () else values.reshape(checked.shape)
+
+    return Estimate(**{name: join(name) for name in blocks[0]}, profile=checked.profile)
+
+
+def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
+    """The fields of an `Estimate` for one block, each of shape (n,)."""
+    from drs.precopy.kernel import OUTCOME
+    from drs.precopy.kernel import price as run
+
+    start = lower(checked)
+    profile, jobs = start.profile, start._jobs
+    rate = start.bandwidth_mbps * BYTES_PER_S_PER_MBPS
+    bandwidth_scales, dirty_scales = scales(profile.bandwidth_error_ratio, profile.dirty_error_ratio)
+    runs = np.empty((len(bandwidth_scales), len(OUTCOME), len(rate)))
+    run(
+        jobs,
+        start._pages,
+        start._rates,
+        start._cyclic,
+        rate,
+        start._rule,
+        bandwidth_scales,
+        dirty_scales,
+        runs,
+    )
+    total, blackout, sent, copy, rounds, throttle, verdicts, left = runs.swapaxes(0, 1)
+    # A run that never stopped has no black-out: say what switching over at its plateau would cost.
+    never_dark = (verdicts == STUCK) | (verdicts == CANCELLED)
+    forced = (left + jobs["device_bytes"]) / rate + jobs["resume_s"]
+    downtime = np.where(never_dark, forced, blackout) * 1e3
+    total_low, total_high = bands(total, profile.total_error_ratio)
+    dark_low, dark_high = bands(downtime, profile.downtime_error_ratio)
+    converged = verdicts == CONVERGED
+    refused = start.verdict != RUNNING
+    verdict = np.where(refused, start.verdict, verdicts[0].astype(np.int64))
+    numbers = {
+        "total_s": total[0],
+        "total_low_s": total_low,
+        "total_high_s": total_high,
+        "downtime_ms": downtime[0],
+        "downtime_low_ms": dark_low,
+        "downtime_high_ms": dark_high,
+        "blackout_ms": downtime[0] + jobs["buffer_bytes"] / rate * 1e3,
+        "precopy_s": np.where(verdict == STUCK, np.inf, copy[0]),
+        "transferred_mib": sent[0] / BYTES_PER_MIB,
+        "slowdown_ratio": throttle[0],
+    }
+    if refused.any():
+        numbers = {name: np.where(refused, np.nan, values) for name, values in numbers.items()}
+    return {
+        **numbers,
+        "rounds": np.where(refused, 0, rounds[0]).astype(np.int64),
+        "converged": verdict == CONVERGED,
+        "borderline": ~refused & (converged != converged[0]).any(axis=0),
+        "bandwidth_mbps": start.bandwidth_mbps,
+        "verdict": verdict,
+    }
+
+
+__all__ = ["Estimate", "estimate", "price"]

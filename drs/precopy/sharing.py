@@ -1,0 +1,83 @@
+"""Several migrations on one link."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from drs.precopy.ask import Ask
+from drs.precopy.inputs import Checker
+from drs.precopy.transfer import Transfer
+
+
+def share_link(link_mbps: float, start_s: ArrayLike, **ask: Unpack[Ask]) -> Transfer:
+    """Several migrations on one link, each with a max-min fair share while it uses the link.
+
+    An event-driven fluid simulation: shares are computed anew whenever a migration begins or ends to use the
+    link. Weights are the streams of each migration.
+
+    Parameters
+    ----------
+    link_mbps : float
+        Payload rate of the link; `bandwidth_mbps` stays each migration's own most.
+    start_s : float array
+        When each migration starts.
+
+    Returns
+    -------
+    Transfer
+        At the end; `elapsed_s` counts from each migration's own start.
+
+    Raises
+    ------
+    InputError
+        As `estimate`, and for a link that carries nothing.
+    """
+    check = Checker()
+    link = float(check.number("link_mbps", link_mbps, low=0.0, above=True))
+    starts = check.number("start_s", start_s, low=0.0)
+    check.done()
+    transfer = Transfer.start(**ask)
+    shape = np.broadcast_shapes(transfer.shape, starts.shape)
+    if shape != transfer.shape:
+        check.fault("start_s", f"shape {starts.shape}", f"the shape of the migrations, {transfer.shape}")
+        check.done()
+    start = np.broadcast_to(starts, shape)
+    weight = np.broadcast_to(np.asarray(ask.get("streams") or transfer.profile.streams, float), shape)
+    own = transfer.bandwidth_mbps.reshape(shape)
+    now = 0.0
+    while not transfer.done.all():
+        begun = (start <= now) & ~transfer.done
+        rate = np.where(
+            begun & transfer.on_link, fair_shares(link, own, weight, begun & transfer.on_link), 0.0
+        )
+        rate = np.where(begun & ~transfer.on_link, own, rate)
+        event = np.where(begun, transfer.next_event_s(rate), np.maximum(start - now, 0.0))
+        event = event[~transfer.done]
+        step = float(event.min())
+        transfer = transfer.advance(rate, np.where(begun, step, 0.0))
+        if np.isinf(step):
+            break
+        now += step
+    return transfer
+
+
+def fair_shares(
+    link: float, most: NDArray[np.float64], weight: NDArray[np.float64], active: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Max-min fair rates of the active flows on one link (progressive filling)."""
+    rate = np.zeros(most.shape)
+    open_ = active.copy()
+    left = link
+    while open_.any():
+        level = left / weight[open_].sum()
+        full = open_ & (most <= level * weight)
+        if not full.any():
+            rate[open_] = level * weight[open_]
+            break
+        rate[full] = most[full]
+        left -= float(most[full].sum())
+        open_ &= ~full
+    return rate

@@ -1,0 +1,253 @@
+"""Migrations in progress: carried forward step by step while their bandwidth changes.
+
+A scheduler starts a `Transfer`, gives each migration its share of the links for the next stretch of time, and
+carries it forward; `estimate` does the same in one stretch. `drs.precopy.share_link` is a small scheduler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from drs.precopy.ask import Ask, Checked, read
+from drs.precopy.inputs import Checker
+from drs.precopy.kinds import preconditions
+from drs.precopy.path import effective_mbps
+from drs.precopy.phases import CONVERGED, COPY, DISK, DONE, POST_COPY, RUNNING, STOP, THROTTLES
+from drs.precopy.profiles import Profile
+from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS, MIB_PER_GIB
+
+PAGE_BYTES = 4096.0
+PAGES_PER_MIB = 256.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transfer:
+    """An array of migrations, each somewhere between its start and its end. Immutable.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the array; () for a single migration.
+    bandwidth_mbps : float array, shape (n,)
+        The payload rate of each migration's own path, its most.
+    verdict : int array, shape (n,)
+        Before the start: RUNNING, or why it may not go.
+    """
+
+    shape: tuple[int, ...]
+    profile: Profile
+    bandwidth_mbps: NDArray[np.float64]
+    verdict: NDArray[np.int64]
+    _jobs: NDArray[Any]
+    _states: NDArray[Any]
+    _dirty: NDArray[np.float64]
+    _pages: NDArray[np.float64]
+    _rates: NDArray[np.float64]
+    _cyclic: NDArray[np.bool_]
+    _rule: Any
+
+    @classmethod
+    def start(cls, **ask: Unpack[Ask]) -> Transfer:
+        """Migrations at their start; the arguments are those of `drs.precopy.estimate`.
+
+        Raises
+        ------
+        InputError
+            With every fault of the arguments.
+        """
+        checked = read(ask)
+        return lower(checked)
+
+    def advance(self, bandwidth_mbps: ArrayLike | None = None, seconds: ArrayLike = np.inf) -> Transfer:
+        """Each migration `seconds` later, having had `bandwidth_mbps` (payload; default: all of its path).
+
+        Parameters
+        ----------
+        bandwidth_mbps, seconds : scalar or array of the shape of this transfer
+
+        Raises
+        ------
+        InputError
+            For a negative bandwidth or time.
+        """
+        rate = self._rate(bandwidth_mbps)
+        check = Checker()
+        step = check.number("seconds", seconds, low=0.0, infinite=True)
+        check.done()
+        after = replace(self, _states=self._states.copy(), _dirty=self._dirty.copy())
+        after._run(rate, _flat(step, self.shape), pause=False)
+        return after
+
+    def next_event_s(self, bandwidth_mbps: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Seconds until each migration begins or ends to use its link, or ends (inf: done, or never)."""
+        ahead = replace(self, _states=self._states.copy(), _dirty=self._dirty.copy())
+        ahead._run(self._rate(bandwidth_mbps), np.full(len(self._jobs), np.inf), pause=True)
+        with np.errstate(invalid="ignore"):
+            gap = ahead._states["clock_s"] - self._states["clock_s"]
+        gap[self._states["phase"] == DONE] = np.inf
+        return np.asarray(gap.reshape(self.shape))
+
+    @property
+    def on_link(self) -> NDArray[np.bool_]:
+        """Whether each migration is using its link now."""
+        return np.isin(self._states["phase"], (DISK, COPY, STOP, POST_COPY)).reshape(self.shape)
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Whether each migration has ended (or can never end)."""
+        ended = (self._states["phase"] == DONE) | np.isinf(self._states["clock_s"])
+        return np.asarray((ended | (self.verdict != RUNNING)).reshape(self.shape))
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each migration has reached its own stop rule."""
+        return np.asarray((self._states["verdict"] == CONVERGED).reshape(self.shape))
+
+    @property
+    def elapsed_s(self) -> NDArray[np.float64]:
+        """Seconds since the start of each migration."""
+        return np.asarray(self._states["clock_s"].reshape(self.shape).copy())
+
+    @property
+    def transferred_mib(self) -> NDArray[np.float64]:
+        """MiB that each migration has put on the wire."""
+        return np.asarray(self._states["sent"].reshape(self.shape) / BYTES_PER_MIB)
+
+    @property
+    def downtime_ms(self) -> NDArray[np.float64]:
+        """Black-out of each migration so far, in ms."""
+        return np.asarray(self._states["blackout_s"].reshape(self.shape) * 1e3)
+
+    @property
+    def rounds(self) -> NDArray[np.int64]:
+        """Passes begun by each migration, the one while stopped included."""
+        return np.asarray(self._states["round"].reshape(self.shape).copy())
+
+    def _rate(self, bandwidth_mbps: ArrayLike | None) -> NDArray[np.float64]:
+        if bandwidth_mbps is None:
+            return self.bandwidth_mbps * BYTES_PER_S_PER_MBPS
+        check = Checker()
+        rate = check.number("bandwidth_mbps", bandwidth_mbps, low=0.0)
+        check.done()
+        share: NDArray[np.float64] = np.minimum(_flat(rate, self.shape), self.bandwidth_mbps)
+        return share * BYTES_PER_S_PER_MBPS
+
+    def _run(
+        self, rate: NDArray[np.float64], seconds: NDArray[np.float64], *, pause: bool, log_rounds: int = 0
+    ) -> NDArray[np.float64]:
+        """Carry the states forward in place; returns the log of the last migration's rounds."""
+        from drs.precopy.kernel import ROUND_COLUMNS, advance
+
+        log = np.zeros((log_rounds, len(ROUND_COLUMNS)))
+        advance(
+            self._jobs,
+            self._states,
+            self._dirty,
+            self._pages,
+            self._rates,
+            self._cyclic,
+            rate,
+            seconds,
+            self._rule,
+            log,
+            pause,
+        )
+        return log
+
+
+def lower(checked: Checked) -> Transfer:
+    """Checked arguments as the rows that the kernel carries forward."""
+    from drs.precopy.kernel import JOB, STATE, Rule
+
+    which, kind, n = checked.profile, checked.kind, checked.n
+    number = checked.numbers
+    path = np.broadcast_to(
+        effective_mbps(
+            number["bandwidth_mbps"],
+            which,
+            rtt_ms=number["rtt_ms"],
+            loss_ratio=number["loss_ratio"],
+            streams=number["streams"],
+            window_mib=number["window_mib"],
+            link_ratio=number["link_ratio"],
+            sender_mbps=number["sender_mbps"],
+            encrypted=number["encrypted"],
+        ),
+        (n,),
+    ).copy()
+    verdict = preconditions(kind, which, path, number["rtt_ms"])
+
+    jobs = np.zeros(n, dtype=JOB)
+    if kind.memory:
+        pages = (number["memory_mib"] + which.extra_memory_mib) * PAGES_PER_MIB
+        zero_pages = pages * number["zero_ratio"]
+        jobs["pages"] = pages - zero_pages
+        jobs["zero_pages"] = zero_pages
+        jobs["zero_bytes"] = zero_pages * which.zero_page_bytes
+        jobs["scan_s"] = zero_pages * which.zero_scan_s / number["streams"]
+        jobs["device_bytes"] = which.device_mib * BYTES_PER_MIB
+        jobs["buffer_bytes"] = which.buffer_ratio * number["window_mib"] * BYTES_PER_MIB
+        jobs["resume_s"] = (which.resume_ms + which.rtt_factor * number["rtt_ms"]) / 1e3
+    elif kind.running:
+        jobs["resume_s"] = which.storage_resume_ms / 1e3
+    jobs["page_bytes"] = PAGE_BYTES * number["compression_ratio"] + which.page_header_bytes
+    jobs["resend_bytes"] = (
+        PAGE_BYTES * number["compression_ratio"] * number["resend_ratio"] + which.page_header_bytes
+    )
+    jobs["rate_limit"] = number["rate_limit_mbps"] * BYTES_PER_S_PER_MBPS
+    jobs["switch_s"] = number["downtime_limit_ms"] / 1e3
+    jobs["setup_s"] = which.setup_s
+    jobs["settle_s"] = which.settle_s
+    jobs["timeout_s"] = number["timeout_s"]
+    jobs["post_copy_after"] = number["post_copy_after"]
+    if kind.disk:
+        jobs["disk_bytes"] = (
+            np.minimum(number["disk_gib"], number["disk_used_gib"]) * MIB_PER_GIB * BYTES_PER_MIB
+        )
+        jobs["disk_write"] = number["disk_write_mibps"] * BYTES_PER_MIB if kind.running else 0.0
+        jobs["disk_rate"] = number["datastore_mibps"] * BYTES_PER_MIB
+    dirty = checked.dirty
+    jobs["busy_s"] = dirty.busy_s
+    jobs["quiet_s"] = dirty.quiet_s
+    jobs["quiet_ratio"] = dirty.quiet_ratio
+    jobs["phase_offset_s"] = dirty.offset_s
+
+    states = np.zeros(n, dtype=STATE)
+    states["rest"] = which.setup_s
+    pages_of_class = dirty.size_mib * PAGES_PER_MIB
+    rule = Rule(
+        reread=which.reread,
+        quantum_s=which.quantum_ms / 1e3,
+        scattered_zero_pages=which.scattered_zero_mib * PAGES_PER_MIB,
+        luck_ratio=which.luck_ratio,
+        stop_pages=which.stop_pages,
+        max_rounds=which.max_rounds,
+        max_sent_ratio=which.max_sent_ratio,
+        timeout_forces=which.timeout_forces,
+        throttle_kind=THROTTLES[checked.throttle],
+        throttle_trigger=which.throttle_trigger_ratio,
+        throttle_initial=which.throttle_initial_ratio,
+        throttle_increment=which.throttle_increment_ratio,
+        throttle_max=which.throttle_max_ratio,
+    )
+    return Transfer(
+        checked.shape,
+        which,
+        path,
+        np.broadcast_to(verdict, (n,)),
+        jobs,
+        states,
+        np.broadcast_to(pages_of_class, (n, pages_of_class.shape[-1])).copy(),
+        pages_of_class,
+        dirty.writes_per_page_s * which.dirty_ratio,
+        dirty.cyclic,
+        rule,
+    )
+
+
+def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.broadcast_to(array, shape).flatten()

@@ -1,0 +1,66 @@
+"""VMs whose automation level is too low stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+import numpy as np
+
+from drs.errors import Fault, did_you_mean
+from drs.model import Snapshot
+from drs.model.snapshot import AUTOMATION
+from drs.rules.base import HostFilter, Judge, Selector, rule, select_vms, selector_faults, stay
+from drs.terms import Allowed
+
+
+@rule("automation")
+@dataclass(frozen=True)
+class Automation(HostFilter):
+    """Of these VMs only those move whose automation level is `at_least` this; `manual` holds nobody.
+
+    The level is the VM's own, else its cluster's.
+    """
+
+    _: KW_ONLY
+    at_least: Literal["manual", "partial", "full"] = "full"
+    vms: Selector = "*"
+
+    def _level(self, snapshot: Snapshot, vm: int) -> str:
+        own, host = str(snapshot.vms.automation[vm]), int(snapshot.vms.host_idx[vm])
+        cluster = int(snapshot.hosts.cluster_idx[host]) if host >= 0 else -1
+        return own or (str(snapshot.clusters.automation[cluster]) if cluster >= 0 else "full")
+
+    def judge(self, snapshot: Snapshot) -> Judge:
+        held, today = set(select_vms(self.vms, snapshot).tolist()), snapshot.vms.host_idx.tolist()
+
+        def why_not(vm: int, host: int) -> str:
+            if vm not in held or today[vm] in (-1, host):
+                return ""
+            level = self._level(snapshot, vm)
+            if AUTOMATION.index(level) >= AUTOMATION.index(self.at_least):
+                return ""
+            return f"its automation level is {level}: it stays on {snapshot.hosts.name[today[vm]]}"
+
+        return why_not
+
+    def allowed(self, snapshot: Snapshot) -> Allowed | None:
+        rank = {level: number for number, level in enumerate(AUTOMATION)}
+        own = np.array([rank.get(level, -1) for level in snapshot.vms.automation.tolist()], dtype=np.int64)
+        of_cluster = np.array(
+            [rank[level] for level in snapshot.clusters.automation.tolist()] + [rank["full"]]
+        )
+        host = snapshot.vms.host_idx
+        cluster = np.where(host >= 0, snapshot.hosts.cluster_idx[host], -1) if snapshot.n_hosts else host
+        level = np.where(own >= 0, own, of_cluster[cluster])
+        fixed = np.zeros(snapshot.n_vms, dtype=bool)
+        fixed[select_vms(self.vms, snapshot)] = True
+        return stay(fixed & (level < rank[self.at_least]), snapshot)
+
+    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
+        if self.at_least not in AUTOMATION:
+            near = did_you_mean(self.at_least, AUTOMATION)
+            yield Fault(self.field("at_least"), repr(self.at_least), f"one of {', '.join(AUTOMATION)}", near)

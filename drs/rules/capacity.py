@@ -1,0 +1,162 @@
+"""No host holds more of a resource than it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from drs.errors import Fault, did_you_mean
+from drs.model import Placement, Snapshot
+from drs.rules.base import Rule, Selector, Violation, When, rule, select_hosts, selector_faults
+from drs.terms import Capacity, Term
+from drs.terms.base import Floats
+
+Counts = Literal["configured", "active", "consumed", "reserved"]
+UNITS = {"cpu": "MHz", "memory": "MiB", "vcpus": "vCPUs"}
+
+
+@dataclass(frozen=True)
+class HostLimit(Rule):
+    """Base of the rules by which the demands of a host's VMs add up to no more than a limit."""
+
+    default_when: ClassVar[When] = "during"
+    can_hold_at_once: ClassVar[bool] = True
+    resource: str
+
+    def demand(self, snapshot: Snapshot) -> Floats:
+        """What each VM takes, f8[n_vms]."""
+        return snapshot.demand(self.resource)
+
+    def limit(self, snapshot: Snapshot) -> Floats:
+        """What each host offers, f8[n_hosts]."""
+        raise NotImplementedError
+
+    @property
+    def unit(self) -> str:
+        """The resource's unit."""
+        return UNITS.get(self.resource, self.resource)
+
+    def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
+        demand, limit = self.demand(snapshot), self.limit(snapshot)
+        today = snapshot.vms.host_idx.tolist()
+        there: dict[int, list[int]] = {}
+        for vm, host in enumerate(placement.host_idx.tolist()):
+            if host >= 0:
+                there.setdefault(host, []).append(vm)
+            if self.holds == "at_once" and today[vm] >= 0 and today[vm] != host:
+                there.setdefault(today[vm], []).append(vm)
+        for host in sorted(there):
+            use = float(sum(demand[vm] for vm in there[host]))
+            excess = use - float(limit[host])
+            if excess > 1e-9 * max(1.0, use):
+                name = str(snapshot.hosts.name[host])
+                yield Violation(
+                    self.label,
+                    tuple(str(snapshot.vms.name[vm]) for vm in there[host] if demand[vm] > 0),
+                    (name,),
+                    excess,
+                    self.unit,
+                    f"{name} needs {use:,.0f} {self.unit} of {self.resource} and may use {limit[host]:,.0f}",
+                )
+
+    def lower(self, snapshot: Snapshot) -> list[Term]:
+        when: When = "at_once" if self.holds == "at_once" else "after"
+        return [Capacity(self.resource, self.demand(snapshot), self.limit(snapshot), when)]
+
+    def scale(self, snapshot: Snapshot) -> float:
+        if self.resource not in snapshot.resources:
+            return 1.0
+        capacity = snapshot.capacity(self.resource)
+        return float(capacity.mean()) if capacity.any() else 1.0
+
+    def resource_faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        """A fault where no host has such a resource."""
+        known = snapshot.resources
+        if self.resource not in known:
+            given, near = f"unknown resource {self.resource!r}", did_you_mean(self.resource, known)
+            yield Fault(self.field("resource"), given, f"one of {', '.join(known)}", near)
+
+
+@rule("capacity")
+@dataclass(frozen=True)
+class HostCapacity(HostLimit):
+    """The VMs of a host use no more of `resource` than it offers.
+
+    overcommit_ratio : demand allowed per unit of capacity; for the CPU, where not given, its cluster's ratio.
+    reserve, reserve_ratio : what stays free on every host, in the resource's unit and as a share.
+    hosts : those that `overcommit_ratio` and the reserves apply to; others have the plain limit.
+    counts : what counts of a VM: `configured` memory (CPU: its demand), `active`, `consumed`, or `reserved`
+        (its reservation, which is what vSphere's admission control adds up).
+    """
+
+    _: KW_ONLY
+    overcommit_ratio: float | None = None
+    reserve: float = 0.0
+    reserve_ratio: float = 0.0
+    hosts: Selector = "*"
+    counts: Counts = "configured"
+
+    @property
+    def label(self) -> str:
+        return self.name or f"{self.resource} capacity"
+
+    @property
+    def replaces(self) -> str:
+        return f"capacity:{self.resource}" if self.counts == "configured" else ""
+
+    def demand(self, snapshot: Snapshot) -> Floats:
+        """What each VM takes, f8[n_vms]."""
+        vms = snapshot.vms
+        if self.counts == "reserved":
+            raw = vms.cpu_reservation_mhz if self.resource == "cpu" else vms.memory_reservation_mib
+        elif self.resource != "memory" or self.counts == "configured":
+            return snapshot.demand(self.resource)
+        elif self.counts == "active":
+            raw = snapshot.memory_active_mib
+        else:
+            raw = np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
+        return np.where(vms.on, raw, 0.0)
+
+    def limit(self, snapshot: Snapshot) -> Floats:
+        """What each host offers, f8[n_hosts]."""
+        clusters, cluster_idx = snapshot.clusters, snapshot.hosts.cluster_idx
+        ratio = np.ones(snapshot.n_hosts)
+        if self.resource == "cpu" and self.counts != "reserved" and len(clusters):
+            ratio = np.where(cluster_idx >= 0, clusters.cpu_overcommit_ratio[cluster_idx], 1.0)
+        capacity = snapshot.capacity(self.resource)
+        limit = capacity * ratio
+        chosen = select_hosts(self.hosts, snapshot)
+        if self.overcommit_ratio is not None:
+            limit[chosen] = capacity[chosen] * self.overcommit_ratio
+        limit[chosen] -= self.reserve + self.reserve_ratio * capacity[chosen]
+        return np.maximum(0.0, limit)
+
+    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")
+        unknown = list(self.resource_faults(snapshot))
+        yield from unknown
+        if unknown:
+            return
+        if self.overcommit_ratio is not None and not self.overcommit_ratio > 0:
+            yield Fault(self.field("overcommit_ratio"), str(self.overcommit_ratio), "a number above 0")
+        if not self.reserve >= 0:
+            yield Fault(self.field("reserve"), str(self.reserve), "0 or more")
+        if not 0 <= self.reserve_ratio <= 1:
+            yield Fault(self.field("reserve_ratio"), str(self.reserve_ratio), "a share from 0 to 1")
+        if self.counts == "reserved" and self.resource not in UNITS:
+            yield Fault(self.field("counts"), "reserved", "cpu or memory, which have reservations")
+            return
+        if self.policy != "hard" and self.counts != "reserved":
+            return
+        largest = float(self.limit(snapshot).max(initial=0.0))
+        demand = self.demand(snapshot)
+        for vm in np.flatnonzero(demand > largest * (1 + 1e-9))[:20] if snapshot.n_hosts else ():
+            yield Fault(
+                self.field("resource"),
+                f"{snapshot.vms.name[vm]} needs {demand[vm]:,.0f} {self.unit} of {self.resource}",
+                f"at most {largest:,.0f}, what this rule leaves on the largest host",
+            )

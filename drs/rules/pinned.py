@@ -1,0 +1,39 @@
+"""VMs that stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from drs.errors import Fault
+from drs.model import Snapshot
+from drs.rules.base import HostFilter, Judge, Selector, rule, select_vms, selector_faults, stay
+from drs.terms import Allowed
+
+
+@rule("pinned")
+@dataclass(frozen=True)
+class Pinned(HostFilter):
+    """These VMs stay on the host where they are today; those that are nowhere yet may be placed anywhere."""
+
+    vms: Selector
+
+    def judge(self, snapshot: Snapshot) -> Judge:
+        held, today = set(select_vms(self.vms, snapshot).tolist()), snapshot.vms.host_idx.tolist()
+
+        def why_not(vm: int, host: int) -> str:
+            moved = vm in held and today[vm] >= 0 and host != today[vm]
+            return f"it is pinned to {snapshot.hosts.name[today[vm]]} ({self.label})" if moved else ""
+
+        return why_not
+
+    def allowed(self, snapshot: Snapshot) -> Allowed | None:
+        fixed = np.zeros(snapshot.n_vms, dtype=bool)
+        fixed[select_vms(self.vms, snapshot)] = True
+        return stay(fixed, snapshot)
+
+    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")

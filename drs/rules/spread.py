@@ -1,0 +1,79 @@
+"""A group of VMs runs in at least so many hosts, racks, clusters or sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+
+from drs.errors import Fault
+from drs.model import Placement, Snapshot
+from drs.rules.base import (
+    Rule,
+    Scope,
+    Selector,
+    Violation,
+    by_domain,
+    domains,
+    hosts_of,
+    names_of,
+    rule,
+    scope_faults,
+    select_vms,
+    selector_faults,
+    some,
+)
+from drs.terms import AtLeast, Term
+
+
+@rule("spread")
+@dataclass(frozen=True)
+class Spread(Rule):
+    """These VMs in at least `at_least` different domains of the `scope`."""
+
+    vms: Selector
+    _: KW_ONLY
+    scope: Scope = "site"
+    at_least: int = 2
+
+    def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
+        vms = select_vms(self.vms, snapshot).tolist()
+        used = by_domain(vms, snapshot, placement, self.scope)
+        missing = self.at_least - len(used)
+        if missing > 0:
+            _, names = domains(snapshot, self.scope)
+            who = names_of(vms, snapshot)
+            yield Violation(
+                self.label,
+                who,
+                hosts_of(vms, snapshot, placement),
+                float(missing),
+                f"{self.scope}s",
+                f"{some(who)} run in {len(used)} {self.scope}s ({some([names[d] for d in used]) or 'none'}); "
+                f"at least {self.at_least} are wanted",
+            )
+
+    def lower(self, snapshot: Snapshot) -> list[Term]:
+        domain, names = domains(snapshot, self.scope)
+        return [AtLeast(select_vms(self.vms, snapshot), domain, len(names), self.at_least)]
+
+    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
+        unknown = list(scope_faults(self.field("scope"), self.scope, snapshot))
+        yield from unknown
+        if self.at_least < 1:
+            yield Fault(self.field("at_least"), str(self.at_least), "1 or more")
+            return
+        if unknown:
+            return
+        n_vms, n_domains = len(select_vms(self.vms, snapshot)), len(domains(snapshot, self.scope)[1])
+        if n_vms and self.at_least > n_vms:
+            yield Fault(
+                self.field("at_least"), f"{self.at_least} {self.scope}s for {n_vms} VMs", f"at most {n_vms}"
+            )
+        elif self.at_least > n_domains:
+            yield Fault(
+                self.field("at_least"),
+                f"{self.at_least} {self.scope}s",
+                f"at most {n_domains}: there are no more",
+            )

@@ -1,0 +1,667 @@
+"""The lowered problem as flat arrays: what a compiled search reads instead of term objects.
+
+`fuse` merges what the terms share. Equal demand vectors become one column, equal (items, domain) pairs one
+counter, all masks of allowed bins one table of classes, and all limits on one column the tightest of them.
+Only this module knows both the terms and the arrays; the engines read the arrays.
+
+Three kinds of state follow from them, all updated in O(1) per move:
+
+columns
+    Use per bin. `room` is what the walls still leave, `load` is what the costs are computed from. An
+    `at_once` column counts an item in its old bin as well.
+counters
+    Items of a group per domain (host, rack, site), with the number of domains in use, and, where a term
+    needs it, a histogram of the counts so that the largest is known without a scan.
+sums
+    Weights of moved items, moved items per group, first and second moments of normalised load.
+
+Demands are rounded to a power-of-two grid fine enough that every partial sum is exact in double precision:
+use never drifts however many moves are made, and the order of moves does not matter. Integers below 2^53
+stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.terms.base import Floats, Ints, Lowered, Term
+from drs.terms.costs import (
+    BinsUsed,
+    Deviation,
+    FreeBalance,
+    GroupMoves,
+    MoveCost,
+    OverTarget,
+    Penalty,
+    Unplaced,
+)
+from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, usage
+
+AT_MOST, AT_LEAST, TOGETHER = 0, 1, 2
+"""Kinds of features of a counter."""
+
+STD, MAD, MAX, RANGE = 0, 1, 2, 3
+"""Measures of deviation."""
+
+HAS, NEEDED = 1, 2
+"""The part that an item plays in a Near term."""
+
+UNLIMITED = np.int32(2**31 - 1)
+
+Longs = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+class Fused(NamedTuple):
+    """Constant arrays of a lowered problem.
+
+    Costs carry a level; level `n_levels` stands for the walls, whose total must stay 0.
+    """
+
+    start: Ints
+    """i4[n_items]: today's bin"""
+    n_levels: int
+    # Allowed bins
+    cls: Ints
+    """i4[n_items]: class of the item in `allow`"""
+    allow: Bytes
+    """u1[n_classes, n_bins]"""
+    # Walls on columns, tightest first
+    need: Floats
+    """f8[n_items, n_walls]"""
+    limit: Floats
+    """f8[n_bins, n_walls]"""
+    wall_at_once: Bytes
+    """u1[n_walls]"""
+    # Columns that costs are computed from
+    demand: Floats
+    """f8[n_items, n_columns]"""
+    at_once: Bytes
+    """u1[n_columns]"""
+    # weight x max(0, load - target) per bin
+    over_col: Ints
+    over_level: Ints
+    over_weight: Floats
+    """f8[n_bins, n_over]"""
+    over_target: Floats
+    """f8[n_bins, n_over]"""
+    # weight x max(0, ratio x (limit_a - load_a) - (limit_b - load_b)) per bin
+    free_a: Ints
+    free_b: Ints
+    free_level: Ints
+    free_ratio: Floats
+    free_weight: Floats
+    """f8[n_bins, n_free]"""
+    free_offset: Floats
+    """f8[n_bins, n_free]: ratio x limit_a - limit_b"""
+    # price of bins with any load in a column
+    used_col: Ints
+    used_level: Ints
+    used_price: Floats
+    """f8[n_bins, n_used]"""
+    # spread of load over capacity
+    dev_col: Ints
+    dev_level: Ints
+    dev_measure: Ints
+    dev_weight: Floats
+    dev_target: Floats
+    dev_n: Floats
+    dev_inverse: Floats
+    """f8[n_dev, n_bins]: 1 / capacity, 0 for bins that are not compared"""
+    # costs of an item in a bin
+    fix_level: Ints
+    fix: Floats
+    """f8[n_fix, n_items]: cost of not being in the bin of today"""
+    pair_level: Ints
+    pair_class: Ints
+    """i4[n_pair, n_bins]"""
+    pair_offset: Longs
+    pair_width: Longs
+    pair_flat: Floats
+    pair_scale: Floats
+    """f8[n_pair, n_items]: weight included"""
+    pen_level: Ints
+    pen_weight: Floats
+    pen_class: Ints
+    """i4[n_pen, n_items]"""
+    pen_offset: Longs
+    pen_flat: Floats
+    pen_stay: Ints
+    """i4[n_pen, n_items]: a bin that costs nothing, -2 for none"""
+    nowhere: Floats
+    """f8[n_items, n_levels]: cost of an item that is nowhere"""
+    # counters
+    domains: Ints
+    """i4[n_maps, n_bins]"""
+    sig: Ints
+    """i4[n_items]: items that are in the same counters share a signature"""
+    sig_ptr: Ints
+    sig_counter: Ints
+    counter_map: Ints
+    counter_offset: Longs
+    """Where a counter's domains begin in the flat count."""
+    counter_top: Ints
+    """Wall: at most so many in any domain (where `counter_limit` is -1)."""
+    counter_limit: Longs
+    """Where a counter's limits per domain begin in `limits`, -1 where all are the same."""
+    counter_hist: Longs
+    """Where a counter's histogram begins, -1 for none."""
+    counter_size: Ints
+    limits: Ints
+    feature_ptr: Ints
+    feature_kind: Ints
+    feature_level: Ints
+    feature_weight: Floats
+    feature_value: Floats
+    """at_least, or allowance"""
+    feature_offset: Longs
+    """AT_MOST: where the limits begin in `feature_limits`."""
+    feature_limits: Floats
+    near_have: Ints
+    near_need: Ints
+    near_level: Ints
+    near_weight: Floats
+    near_allowance: Floats
+    sig_near_ptr: Ints
+    sig_near: Ints
+    sig_near_part: Bytes
+    member_ptr: Ints
+    member: Ints
+    """Items of each counter (CSR)."""
+    # sums over moved items
+    move_level: Ints
+    move_weight: Floats
+    move_limit: Floats
+    move_item: Floats
+    """f8[n_items, n_move]"""
+    group_level: Ints
+    group_weight: Floats
+    group_of: Ints
+    """i4[n_group, n_items]"""
+    group_offset: Longs
+    group_size: Ints
+    # groups whose members should move as one
+    bloc_ptr: Ints
+    bloc: Ints
+    """Items of each Together or Near group that is small enough to be moved as one (CSR)."""
+    n_bins: int
+    n_domain_counts: int
+    n_hist: int
+    n_moved_counts: int
+
+
+def grid(values: Floats) -> Floats:
+    """Values rounded to the coarsest grid on which any sum of them is exact, f8 of the same shape."""
+    total = float(np.abs(values).sum())
+    if total == 0.0 or np.array_equal(values, np.rint(values)):
+        return values
+    step = 2.0 ** (np.ceil(np.log2(total)) - 51)
+    return np.asarray(np.rint(values / step) * step)
+
+
+class _Keys:
+    """Numbers equal arrays alike; the same object is recognised without reading it."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[object, ...], int] = {}
+        self.by_id: dict[tuple[int, ...], int] = {}
+        self.held: list[object] = []
+
+    def of(self, arrays: Sequence[NDArray[np.generic]], *extra: object) -> tuple[int, bool]:
+        """(number, whether it is new)"""
+        quick = (*(id(a) for a in arrays), *(hash(e) for e in extra))
+        if quick in self.by_id:
+            return self.by_id[quick], False
+        key = (*(a.tobytes() for a in arrays), *extra)
+        new = key not in self.seen
+        number = self.seen.setdefault(key, len(self.seen))
+        self.by_id[quick] = number
+        self.held.append(arrays)
+        return number, new
+
+
+def _stack(rows: list[Floats], width: int) -> Floats:
+    """Columns side by side, f8[width, n], contiguous by row."""
+    if not rows:
+        return np.zeros((width, 0))
+    return np.ascontiguousarray(np.stack(rows, axis=1), dtype=np.float64)
+
+
+def _i4(values: Sequence[int]) -> Ints:
+    return np.array(values, dtype=np.int32)
+
+
+def _i8(values: Sequence[int]) -> Longs:
+    return np.array(values, dtype=np.int64)
+
+
+def _flat(arrays: list[NDArray[np.generic]], dtype: type) -> NDArray[np.generic]:
+    if len(arrays) == 1:
+        return np.ascontiguousarray(arrays[0]).ravel().astype(dtype, copy=False)
+    return np.concatenate([a.ravel() for a in arrays]).astype(dtype) if arrays else np.zeros(0, dtype)
+
+
+class _Builder:
+    """Collects terms one by one."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self.low = lowered
+        self.n, self.m = lowered.n_items, lowered.n_bins
+        self.start = np.ascontiguousarray(lowered.start, dtype=np.int32)
+        self.n_levels = len(lowered.levels)
+        # columns
+        self.columns: list[tuple[Floats, bool]] = []
+        self.column_keys = _Keys()
+        self.cost_columns: dict[int, int] = {}
+        self.limits: dict[int, Floats] = {}
+        self.allowed: list[Allowed] = []
+        self.over: list[tuple[int, int, Floats, Floats]] = []
+        self.free: list[tuple[int, int, int, float, Floats, Floats]] = []
+        self.used: list[tuple[int, int, Floats]] = []
+        self.dev: list[tuple[int, int, int, float, float, int, Floats]] = []
+        self.fix: dict[int, Floats] = {}
+        self.pair: list[tuple[int, Ints, Floats, Floats]] = []
+        self.pen: list[tuple[int, float, Ints, Floats, Ints]] = []
+        self.nowhere = np.zeros((self.n, self.n_levels))
+        # counters
+        self.map_keys = _Keys()
+        self.maps: list[Ints] = []
+        self.map_width: list[int] = []
+        self.counter_keys = _Keys()
+        self.counter_items: list[Ints] = []
+        self.counter_map: list[int] = []
+        self.counter_wall: dict[int, Floats] = {}
+        self.features: list[tuple[int, int, int, float, float, Floats | None]] = []
+        self.nears: list[tuple[int, int, int, float, float]] = []
+        self.moves: list[tuple[int, float, float, Floats]] = []
+        self.groups: list[tuple[int, float, Ints, int]] = []
+        self.blocs: list[Ints] = []
+        self.every_item_placed = bool((self.start >= 0).all())
+
+    def column(self, demand: Floats, at_once: bool) -> int:
+        number, new = self.column_keys.of([np.ascontiguousarray(demand, dtype=np.float64)], at_once)
+        if new:
+            self.columns.append((grid(np.asarray(demand, dtype=np.float64)), at_once))
+        return number
+
+    def cost_column(self, demand: Floats, at_once: bool = False) -> int:
+        return self.cost_columns.setdefault(self.column(demand, at_once), len(self.cost_columns))
+
+    def map(self, domain: Ints, n_domains: int) -> int:
+        """Number of a map from bins to domains."""
+        number, new = self.map_keys.of([np.asarray(domain, dtype=np.int32)])
+        if new:
+            self.maps.append(np.asarray(domain, dtype=np.int32))
+            self.map_width.append(0)
+        self.map_width[number] = max(self.map_width[number], n_domains)
+        return number
+
+    def counter(self, items: Ints, domain: Ints, n_domains: int) -> int:
+        on = self.map(domain, n_domains)
+        number, new = self.counter_keys.of([np.asarray(items, dtype=np.int32)], on)
+        if new:
+            self.counter_items.append(np.asarray(items, dtype=np.int32))
+            self.counter_map.append(on)
+        return number
+
+    def wall(self, term: Term) -> None:
+        match term:
+            case Allowed():
+                self.allowed.append(term)
+            case Capacity():
+                if not np.isfinite(term.limit).any() or not (term.demand > 0).any():
+                    return
+                column = self.column(term.demand, term.when == "at_once")
+                limit = np.asarray(term.limit, dtype=np.float64)
+                self.limits[column] = np.minimum(self.limits.get(column, limit), limit)
+            case AtMost():
+                if len(term.items) == 0 or len(term.items) <= term.limit.min(initial=np.inf):
+                    return
+                counter = self.counter(term.items, term.domain, len(term.limit))
+                limit = np.floor(np.minimum(term.limit + 1e-9, float(UNLIMITED)))
+                self.counter_wall[counter] = np.minimum(self.counter_wall.get(counter, limit), limit)
+            case _:
+                self.cost(term, self.n_levels, 1.0)
+
+    def cost(self, term: Term, level: int, weight: float) -> None:
+        n, m = self.n, self.m
+        match term:
+            case OverTarget():
+                column = self.cost_column(term.demand)
+                self.over.append((column, level, weight * term.weight, np.asarray(term.target, np.float64)))
+            case Capacity():
+                if np.isfinite(term.limit).any() and (term.demand > 0).any():
+                    column = self.cost_column(term.demand, term.when == "at_once")
+                    self.over.append((column, level, np.full(m, weight), np.asarray(term.limit, np.float64)))
+            case FreeBalance():
+                a, b = self.cost_column(term.demand_a), self.cost_column(term.demand_b)
+                offset = term.ratio * term.limit_a - term.limit_b
+                self.free.append((a, b, level, float(term.ratio), weight * term.weight, offset))
+            case BinsUsed():
+                count = np.zeros(n)
+                np.add.at(count, term.items, 1.0)
+                self.used.append((self.cost_column(count), level, weight * term.price))
+            case Deviation():
+                if not len(term.bins):
+                    return
+                inverse = np.zeros(m)
+                inverse[term.bins] = 1.0 / term.capacity[term.bins]
+                measure = ("std", "mad", "max", "range").index(term.measure)
+                column = self.cost_column(term.demand)
+                self.dev.append(
+                    (column, level, measure, weight, float(term.target), len(term.bins), inverse)
+                )
+            case MoveCost():
+                fix = np.where(self.start >= 0, weight * term.per_item, 0.0)
+                self.fix[level] = self.fix.get(level, np.zeros(n)) + fix
+                if term.pair is not None and term.bin_class is not None and term.pair.size:
+                    scale = np.full(n, 1.0) if term.scale is None else term.scale
+                    self.pair.append((level, np.asarray(term.bin_class, np.int32), term.pair, weight * scale))
+            case Penalty():
+                never = np.full(n, -2, dtype=np.int32)
+                self.pen.append((level, weight, np.asarray(term.class_idx, np.int32), term.penalty, never))
+            case Allowed():
+                if not term.mask.all():
+                    stay = np.full(n, -2, dtype=np.int32)
+                    if term.stay is not None:
+                        stay = np.where(term.stay >= 0, term.stay, -2).astype(np.int32)
+                    forbidden = (~term.mask).astype(np.float64)
+                    self.pen.append((level, weight, np.asarray(term.class_idx, np.int32), forbidden, stay))
+            case Unplaced():
+                self.nowhere[:, level] += weight * term.weight
+            case AtMost():
+                if len(term.items) and len(term.items) > term.limit.min(initial=np.inf):
+                    counter = self.counter(term.items, term.domain, len(term.limit))
+                    limit = np.asarray(term.limit, np.float64)
+                    self.features.append((counter, AT_MOST, level, weight, 0.0, limit))
+            case AtLeast():
+                trivial = term.at_least <= 0 or (
+                    term.at_least == 1
+                    and len(term.items) > 0
+                    and (term.domain >= 0).all()
+                    and bool((self.start[term.items] >= 0).any())
+                )
+                if not trivial:
+                    counter = self.counter(term.items, term.domain, term.n_domains)
+                    self.features.append((counter, AT_LEAST, level, weight, float(term.at_least), None))
+            case Together():
+                if len(term.items) - term.allowance > 1:
+                    counter = self.counter(term.items, term.domain, term.n_domains)
+                    self.features.append((counter, TOGETHER, level, weight, float(term.allowance), None))
+                    if len(term.items) <= 64:
+                        self.blocs.append(np.asarray(term.items, np.int32))
+            case Near():
+                if len(term.items) and term.allowance < len(term.items):
+                    have = self.counter(term.items, term.domain, term.n_domains)
+                    need = self.counter(term.needs, term.domain, term.n_domains)
+                    if have != need:
+                        self.nears.append((have, need, level, weight, float(term.allowance)))
+                        if 1 < len(term.items) + len(term.needs) <= 8:
+                            self.blocs.append(np.union1d(term.items, term.needs).astype(np.int32))
+            case MoveLimit():
+                item = np.where(self.start >= 0, term.weight, 0.0)
+                self.moves.append((level, weight, float(term.limit), item))
+            case GroupMoves():
+                group = np.where(self.start >= 0, term.group, -1).astype(np.int32)
+                self.groups.append((level, weight, group, term.n_groups))
+            case _:
+                raise TypeError(f"no compiled form for {type(term).__name__}")
+
+    def _classes(self) -> tuple[Ints, Bytes]:
+        cls = np.zeros(self.n, dtype=np.int64)
+        mask = np.ones((1, self.m), dtype=np.bool_)
+        for term in self.allowed:
+            if term.mask.all():
+                continue
+            joint = cls * len(term.mask) + term.class_idx
+            kept, cls = np.unique(joint, return_inverse=True)
+            mask = mask[kept // len(term.mask)] & term.mask[kept % len(term.mask)]
+        # A bin that is allowed to one item only (today's, where its class forbids it) is handled by the
+        # kernel: an item may always go home.
+        return cls.astype(np.int32), np.ascontiguousarray(mask).astype(np.uint8)
+
+    def _walls(self) -> tuple[Floats, Floats, Bytes]:
+        needs: list[Floats] = []
+        limits: list[Floats] = []
+        flags: list[int] = []
+        tightness: list[float] = []
+        by_demand = {c: self.columns[c][0].tobytes() for c in self.limits}
+        for column, limit in self.limits.items():
+            demand, at_once = self.columns[column]
+            if not at_once and any(
+                self.columns[other][1]
+                and by_demand[other] == by_demand[column]
+                and (self.limits[other] <= limit).all()
+                for other in self.limits
+            ):
+                continue  # the same wall at once is the stronger one
+            use = usage(self.start, demand, self.m)
+            # beyond the total a limit does not matter; keeping it small keeps `room` exact
+            top = float(demand.sum()) + 1.0
+            rounding = 0.0 if np.array_equal(demand, np.rint(demand)) else 1e-12 * top
+            bound = np.minimum(limit + rounding, top)
+            bound = np.where((use > bound) & (use <= bound + 1e-6), use, bound)
+            step = 2.0 ** (np.ceil(np.log2(top)) - 51)
+            limits.append(np.floor(bound / step) * step)
+            needs.append(demand)
+            flags.append(int(at_once))
+            capacity = limit[np.isfinite(limit)].sum()
+            tightness.append(float(demand.sum() / capacity) if capacity > 0 else np.inf)
+        order = sorted(range(len(needs)), key=lambda w: -tightness[w])
+        return (
+            _stack([needs[w] for w in order], self.n),
+            _stack([limits[w] for w in order], self.m),
+            np.array([flags[w] for w in order], dtype=np.uint8),
+        )
+
+    def _signatures(
+        self, n_counters: int, near: list[tuple[int, int, int, float, float]]
+    ) -> tuple[Ints, Ints, Ints, Ints, Ints, Bytes, Ints, Ints]:
+        """(sig, sig_ptr, sig_counter, sig_near_ptr, sig_near, sig_near_part, member_ptr, member)"""
+        sizes = np.array([len(items) for items in self.counter_items], dtype=np.int64)
+        member_ptr = np.zeros(n_counters + 1, dtype=np.int32)
+        np.cumsum(sizes, out=member_ptr[1:])
+        member = (
+            np.concatenate(self.counter_items).astype(np.int32) if n_counters else np.zeros(0, np.int32)
+        )
+        owner = np.repeat(np.arange(n_counters, dtype=np.int32), sizes)
+        order = np.argsort(member, kind="stable")
+        item_ptr = np.zeros(self.n + 1, dtype=np.int64)
+        np.cumsum(np.bincount(member, minlength=self.n), out=item_ptr[1:])
+        counters_of = owner[order]
+        seen: dict[bytes, int] = {}
+        sig = np.zeros(self.n, dtype=np.int32)
+        rows: list[Ints] = []
+        for item in range(self.n):
+            row = counters_of[item_ptr[item] : item_ptr[item + 1]]
+            key = row.tobytes()
+            number = seen.get(key, -1)
+            if number < 0:
+                number = seen[key] = len(rows)
+                rows.append(row)
+            sig[item] = number
+        sig_ptr = np.zeros(len(rows) + 1, dtype=np.int32)
+        np.cumsum([len(row) for row in rows], out=sig_ptr[1:])
+        sig_counter = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, np.int32)
+        by_counter: list[list[tuple[int, int]]] = [[] for _ in range(n_counters)]
+        for f, (have, need, *_) in enumerate(near):
+            by_counter[have].append((f, HAS))
+            by_counter[need].append((f, NEEDED))
+        near_ptr, nears, parts = [0], [], []
+        for row in rows:
+            found: dict[int, int] = {}
+            for counter in row.tolist():
+                for f, part in by_counter[counter]:
+                    found[f] = found.get(f, 0) | part
+            nears.extend(found)
+            parts.extend(found.values())
+            near_ptr.append(len(nears))
+        return (
+            sig, sig_ptr, sig_counter, _i4(near_ptr), _i4(nears),
+            np.array(parts, dtype=np.uint8), member_ptr, member,
+        )  # fmt: skip
+
+    def build(self) -> Fused:
+        n, m = self.n, self.m
+        cls, allow = self._classes()
+        need, limit, wall_at_once = self._walls()
+        cost_columns = sorted(self.cost_columns, key=lambda c: self.cost_columns[c])
+        demand = _stack([self.columns[c][0] for c in cost_columns], n)
+        at_once = np.array([self.columns[c][1] for c in cost_columns], dtype=np.uint8)
+
+        # pieces on the same column and level with the same target could be merged; terms rarely repeat
+        n_counters = len(self.counter_items)
+        widths = [self.map_width[on] for on in self.counter_map]
+        offsets = np.zeros(n_counters + 1, dtype=np.int64)
+        np.cumsum(widths, out=offsets[1:])
+        top = np.full(n_counters, UNLIMITED, dtype=np.int32)
+        limit_at = np.full(n_counters, -1, dtype=np.int64)
+        tables: list[NDArray[np.generic]] = []
+        length = 0
+        for counter, bound in self.counter_wall.items():
+            if len(bound) == widths[counter] and (bound == bound[0]).all():
+                top[counter] = int(bound[0])
+            else:
+                padded = np.full(widths[counter], float(UNLIMITED))
+                padded[: len(bound)] = bound
+                limit_at[counter] = length
+                length += len(padded)
+                tables.append(padded)
+        sizes = _i4([len(items) for items in self.counter_items])
+        features = sorted(self.features, key=lambda f: f[0])
+        feature_ptr = np.zeros(n_counters + 1, dtype=np.int32)
+        np.cumsum(np.bincount(_i4([f[0] for f in features]), minlength=n_counters), out=feature_ptr[1:])
+        hist = np.full(n_counters, -1, dtype=np.int64)
+        n_hist = 0
+        for counter, kind, *_ in features:
+            if kind == TOGETHER and hist[counter] < 0:
+                hist[counter] = n_hist
+                n_hist += int(sizes[counter]) + 2
+        feature_offset, feature_limits, length = [], [], 0
+        for counter, _, _, _, _, table in features:
+            feature_offset.append(length)
+            if table is not None:
+                padded = np.full(widths[counter], np.inf)
+                padded[: len(table)] = table
+                feature_limits.append(padded)
+                length += len(padded)
+        sig, sig_ptr, sig_counter, near_ptr, near, part, member_ptr, member = self._signatures(
+            n_counters, self.nears
+        )
+        group_size = [
+            int(np.bincount(g[g >= 0], minlength=1).max(initial=0)) for _, _, g, _ in self.groups
+        ]
+        group_offset, n_moved = [], 0
+        for (_, _, _, n_groups), size in zip(self.groups, group_size, strict=True):
+            group_offset.append(n_moved)
+            n_moved += n_groups + size + 2
+        pair_sizes = [p[2].size for p in self.pair]
+        pen_sizes = [p[3].size for p in self.pen]
+        blocs = {b.tobytes(): b for b in self.blocs if len(b) > 1}
+        return Fused(
+            start=self.start,
+            n_levels=self.n_levels,
+            cls=cls,
+            allow=allow,
+            need=need,
+            limit=limit,
+            wall_at_once=wall_at_once,
+            demand=demand,
+            at_once=at_once,
+            over_col=_i4([o[0] for o in self.over]),
+            over_level=_i4([o[1] for o in self.over]),
+            over_weight=_stack([o[2] for o in self.over], m),
+            over_target=_stack([o[3] for o in self.over], m),
+            free_a=_i4([f[0] for f in self.free]),
+            free_b=_i4([f[1] for f in self.free]),
+            free_level=_i4([f[2] for f in self.free]),
+            free_ratio=np.array([f[3] for f in self.free], dtype=np.float64),
+            free_weight=_stack([f[4] for f in self.free], m),
+            free_offset=_stack([f[5] for f in self.free], m),
+            used_col=_i4([u[0] for u in self.used]),
+            used_level=_i4([u[1] for u in self.used]),
+            used_price=_stack([u[2] for u in self.used], m),
+            dev_col=_i4([d[0] for d in self.dev]),
+            dev_level=_i4([d[1] for d in self.dev]),
+            dev_measure=_i4([d[2] for d in self.dev]),
+            dev_weight=np.array([d[3] for d in self.dev], dtype=np.float64),
+            dev_target=np.array([d[4] for d in self.dev], dtype=np.float64),
+            dev_n=np.array([d[5] for d in self.dev], dtype=np.float64),
+            dev_inverse=np.array([d[6] for d in self.dev], dtype=np.float64).reshape(len(self.dev), m),
+            fix_level=_i4(list(self.fix)),
+            fix=np.array(list(self.fix.values()), dtype=np.float64).reshape(len(self.fix), n),
+            pair_level=_i4([p[0] for p in self.pair]),
+            pair_class=np.array([p[1] for p in self.pair], dtype=np.int32).reshape(len(self.pair), m),
+            pair_offset=_i8([0, *np.cumsum(pair_sizes).tolist()]),
+            pair_width=_i8([p[2].shape[1] for p in self.pair]),
+            pair_flat=_flat([p[2] for p in self.pair], np.float64),  # type: ignore[arg-type]
+            pair_scale=np.array([p[3] for p in self.pair], dtype=np.float64).reshape(len(self.pair), n),
+            pen_level=_i4([p[0] for p in self.pen]),
+            pen_weight=np.array([p[1] for p in self.pen], dtype=np.float64),
+            pen_class=np.array([p[2] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
+            pen_offset=_i8([0, *np.cumsum(pen_sizes).tolist()]),
+            pen_flat=_flat([p[3] for p in self.pen], np.float64),  # type: ignore[arg-type]
+            pen_stay=np.array([p[4] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
+            nowhere=self.nowhere,
+            domains=np.array(self.maps, dtype=np.int32).reshape(len(self.maps), m),
+            sig=sig,
+            sig_ptr=sig_ptr,
+            sig_counter=sig_counter,
+            counter_map=_i4(self.counter_map),
+            counter_offset=offsets,
+            counter_top=top,
+            counter_limit=limit_at,
+            counter_hist=hist,
+            counter_size=sizes,
+            limits=_flat(tables, np.int32),  # type: ignore[arg-type]
+            feature_ptr=feature_ptr,
+            feature_kind=_i4([f[1] for f in features]),
+            feature_level=_i4([f[2] for f in features]),
+            feature_weight=np.array([f[3] for f in features], dtype=np.float64),
+            feature_value=np.array([f[4] for f in features], dtype=np.float64),
+            feature_offset=_i8(feature_offset),
+            feature_limits=_flat(feature_limits, np.float64),  # type: ignore[arg-type]
+            near_have=_i4([f[0] for f in self.nears]),
+            near_need=_i4([f[1] for f in self.nears]),
+            near_level=_i4([f[2] for f in self.nears]),
+            near_weight=np.array([f[3] for f in self.nears], dtype=np.float64),
+            near_allowance=np.array([f[4] for f in self.nears], dtype=np.float64),
+            sig_near_ptr=near_ptr,
+            sig_near=near,
+            sig_near_part=part,
+            member_ptr=member_ptr,
+            member=member,
+            move_level=_i4([f[0] for f in self.moves]),
+            move_weight=np.array([f[1] for f in self.moves], dtype=np.float64),
+            move_limit=np.array([f[2] for f in self.moves], dtype=np.float64),
+            move_item=_stack([f[3] for f in self.moves], n),
+            group_level=_i4([g[0] for g in self.groups]),
+            group_weight=np.array([g[1] for g in self.groups], dtype=np.float64),
+            group_of=np.array([g[2] for g in self.groups], dtype=np.int32).reshape(len(self.groups), n),
+            group_offset=_i8(group_offset),
+            group_size=_i4([g[3] for g in self.groups]),
+            bloc_ptr=_i4([0, *np.cumsum([len(b) for b in blocs.values()]).tolist()]),
+            bloc=_flat(list(blocs.values()), np.int32),  # type: ignore[arg-type]
+            n_bins=m,
+            n_domain_counts=int(offsets[-1]),
+            n_hist=n_hist,
+            n_moved_counts=n_moved,
+        )
+
+
+def fuse(lowered: Lowered) -> Fused:
+    """Compile a lowered problem into flat arrays.
+
+    Raises TypeError for a term that has no compiled form.
+    """
+    builder = _Builder(lowered)
+    for wall in lowered.walls:
+        builder.wall(wall.term)
+    for k, level in enumerate(lowered.levels):
+        for entry in level.terms:
+            builder.cost(entry.term, k, float(entry.weight))
+    return builder.build()

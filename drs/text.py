@@ -1,0 +1,139 @@
+"""What the command line prints for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from drs.explain import HostAnswer
+from drs.model import Snapshot
+from drs.planning import Move
+from drs.result import Result
+from drs.rules import Violation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(mib: float) -> str:
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def print_check(
+    console: Console,
+    snapshot: Snapshot,
+    metrics: Mapping[str, Mapping[str, float]],
+    violations: Sequence[Violation],
+) -> None:
+    """A cluster's load and its broken rules."""
+    console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
+    console.print(_load_table({"today": metrics}))
+    if not violations:
+        console.print("No rule is broken.")
+    for violation in violations:
+        console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+
+
+def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+    table = Table("resource", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states))
+    for resource in next(iter(states.values())):
+        table.add_row(
+            resource,
+            *(_percent(states[state][resource][name]) for name in ("mean", "std", "max") for state in states),
+        )
+    return table
+
+
+def print_result(console: Console, result: Result, out: Path | None) -> None:
+    """The answer of `drs advise`: what is gained, the moves, what remains."""
+    snapshot, plan = result.snapshot, result.plan
+    console.print(
+        f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs; "
+        f"{result.status} by {result.solver} in {result.elapsed_s:.1f} s"
+        + (" (interrupted)" if result.interrupted else "")
+    )
+    goals = Table("goal", "before", "after", "bound", "gap")
+    for score in result.goals:
+        gap = "proven" if score.gap_ratio == 0 else f"{score.gap_ratio:.1%}"
+        goals.add_row(
+            f"{score.name} ({score.unit})" if score.unit else score.name,
+            f"{score.before:.4g}", f"{score.after:.4g}", f"{score.bound:.4g}", gap,
+        )  # fmt: skip
+    console.print(goals)
+    console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
+    if plan is not None and plan.moves:
+        print_moves(console, plan.moves)
+        console.print(
+            f"{len(plan.moves)} moves in {_duration(plan.makespan_s)} "
+            f"(no schedule is shorter than {_duration(plan.makespan_bound_s)}), "
+            f"{_size(plan.total_transferred_mib)} over the network, "
+            f"longest downtime {plan.max_downtime_ms:.0f} ms"
+        )
+    else:
+        console.print("Nothing to move.")
+    fixed = set(result.violations_before) - set(result.violations_after)
+    console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
+    for violation in result.violations_after:
+        console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+    for vm in result.immovable[:20]:
+        console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
+    if len(result.immovable) > 20:
+        console.print(f"and {len(result.immovable) - 20} more immovable VMs")
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if out is not None:
+        console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
+
+
+def print_moves(console: Console, moves: Sequence[Move]) -> None:
+    """Moves as a table."""
+    table = Table("step", "wave", "vm", "kind", "from", "to", "start", "takes", "downtime", "reason")
+    for move in moves:
+        there = move.to_host
+        if move.to_datastores != move.from_datastores:
+            there += f" [{', '.join(dict.fromkeys(move.to_datastores))}]"
+        table.add_row(
+            str(move.step), str(move.wave), escape(move.vm), move.kind, escape(move.from_host), escape(there),
+            _duration(move.start_s), _duration(move.total_s),
+            f"{move.downtime_ms:.0f} ms" if move.converged else "[red]may not converge[/red]",
+            escape(move.reason),
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) -> None:
+    """Each host with what stands in the way."""
+    for answer in answers:
+        loads = ", ".join(f"{name} {load:.0%}" for name, load in answer.load_after.items())
+        if answer.is_current:
+            console.print(f"[bold]{escape(answer.host)}[/bold]: {escape(vm)} runs here ({loads})")
+            continue
+        verdict = "[green]may go[/green]" if answer.allowed else "[red]may not go[/red]"
+        console.print(f"{escape(answer.host)}: {verdict} (then {loads})")
+        for obstacle in answer.obstacles:
+            console.print(f"    {escape(obstacle.rule)} ({obstacle.policy}): {escape(obstacle.sentence)}")
+
+
+def print_table(console: Console, frame: pd.DataFrame, title: str) -> None:
+    """A frame as it is."""
+    table = Table(*(str(column) for column in frame.columns), title=escape(title))
+    for row in frame.head(40).itertuples(index=False):
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in row))
+    console.print(table)
+    if len(frame) > 40:
+        console.print(f"and {len(frame) - 40} more rows")

@@ -1,0 +1,199 @@
+"""Where the app's clusters come from: bundled datasets, the folder given at the start, uploads."""
+
+from __future__ import annotations
+
+import io as bytesio
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import streamlit as st
+
+from drs import api, datasets, explain, io
+from drs.errors import DrsError, Fault, InputError
+from drs.model import Snapshot
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import Immovable, metrics
+from drs.rules import Rule, Violation
+from drs.ui import SNAPSHOT_VARIABLE
+
+MOST_BYTES = 2**30
+"""An upload that unpacks to more is refused."""
+MOST_FILES = 200
+SUFFIXES = (".csv", ".parquet", ".toml")
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """A snapshot with its rules and policy, and what is found by looking at it."""
+
+    label: str
+    snapshot: Snapshot
+    rules: tuple[Rule, ...]
+    policy: Policy
+    violations: tuple[Violation, ...]
+    immovable: tuple[Immovable, ...]
+    metrics: dict[str, dict[str, float]]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as the browser sent it."""
+
+    name: str
+    content: bytes
+
+
+def given() -> str | None:
+    """The snapshot that `drs ui SNAPSHOT` was started with."""
+    return os.environ.get(SNAPSHOT_VARIABLE) or None
+
+
+def choices() -> tuple[str, ...]:
+    """What can be opened without an upload: the snapshot given at the start, and the bundled datasets."""
+    start = given()
+    bundled = datasets.names()
+    order = sorted(bundled, key=lambda name: ({"small": 0, "medium": 1}.get(name, 2), name))
+    return tuple(dict.fromkeys([*([start] if start else []), *order]))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the cluster …")
+def opened(source: str) -> Cluster:
+    """The cluster of a folder or dataset. Shared between sessions: all of it is immutable.
+
+    Raises
+    ------
+    InputError
+        With every fault of the input.
+    """
+    return _looked_at(source)
+
+
+def _looked_at(source: str, label: str = "") -> Cluster:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", io.InputWarning)
+        path = Path(source)
+        snapshot = io.read_source(path) if path.is_file() else api.read(source)
+        rules = () if path.is_file() else api.read_rules(source)
+        policy = Policy() if path.is_file() else api.read_policy(source)
+    problem = Problem(snapshot, rules, policy)
+    return Cluster(
+        label or snapshot.name or source,
+        snapshot,
+        rules,
+        policy,
+        tuple(problem.check(problem.today)),
+        explain.immovable(problem),
+        metrics(snapshot, problem.today),
+        tuple(str(item.message) for item in caught if issubclass(item.category, io.InputWarning)),
+    )
+
+
+def from_uploads(uploads: Sequence[Upload]) -> Cluster:
+    """The cluster of uploaded files: one zip of a snapshot folder, its tables one by one, or a workbook.
+
+    Raises
+    ------
+    InputError
+        With every fault of the input.
+    """
+    if not uploads:
+        raise InputError(Fault("upload", "no file", "a zip, or hosts.csv and vms.csv with what else there is"))
+    with tempfile.TemporaryDirectory(prefix="drs-upload-") as temporary:
+        folder = Path(temporary)
+        first = uploads[0]
+        suffix = PurePosixPath(first.name).suffix.lower()
+        label = PurePosixPath(first.name).stem if suffix in (".zip", ".xlsx") else "upload"
+        if len(uploads) == 1 and suffix == ".zip":
+            folder = _unpack(first, folder)
+        elif len(uploads) == 1 and suffix == ".xlsx":
+            workbook = folder / "upload.xlsx"
+            workbook.write_bytes(first.content)
+            return _without_folder(workbook, label, Path(temporary))
+        else:
+            faults = []
+            for upload in uploads:
+                name = PurePosixPath(upload.name.replace("\\", "/")).name
+                if PurePosixPath(name).suffix.lower() in SUFFIXES:
+                    (folder / name).write_bytes(upload.content)
+                else:
+                    faults.append(Fault("upload", name, "tables as .csv or .parquet, and .toml files"))
+            if faults:
+                raise InputError(faults)
+        return _without_folder(folder, label, Path(temporary))
+
+
+def _without_folder(path: Path, label: str, temporary: Path) -> Cluster:
+    """Read it; faults name the uploaded file, not where it lay for a moment."""
+    try:
+        return _looked_at(str(path), label)
+    except InputError as error:
+        hide = sorted({f"{path}/", f"{temporary}/", str(path), str(temporary)}, key=len, reverse=True)
+
+        def clean(words: str) -> str:
+            for part in hide:
+                words = words.replace(part, "" if part.endswith("/") else "upload")
+            return words
+
+        raise InputError(
+            [Fault(clean(f.where), clean(f.given), clean(f.expected), clean(f.hint)) for f in error.faults]
+        ) from None
+
+
+def _unpack(upload: Upload, folder: Path) -> Path:
+    """Unpack a zip's tables into `folder`; returns the folder within that holds the hosts."""
+    try:
+        archive = zipfile.ZipFile(bytesio.BytesIO(upload.content))
+    except zipfile.BadZipFile:
+        raise InputError(Fault(upload.name, "not a zip file", "a zip of a snapshot folder")) from None
+    with archive:
+        entries = [
+            item for item in archive.infolist()
+            if not item.is_dir() and not item.filename.startswith("__MACOSX/")
+            and PurePosixPath(item.filename).suffix.lower() in SUFFIXES
+        ]  # fmt: skip
+        if len(entries) > MOST_FILES or sum(item.file_size for item in entries) > MOST_BYTES:
+            raise InputError(
+                Fault(upload.name, "too large", f"at most {MOST_FILES} files and {MOST_BYTES // 2**30} GiB unpacked")
+            )
+        homes: dict[str, list[zipfile.ZipInfo]] = {}
+        for item in entries:
+            homes.setdefault(str(PurePosixPath(item.filename).parent), []).append(item)
+        with_hosts = [
+            home for home, items in homes.items()
+            if any(PurePosixPath(i.filename).stem.lower() == "hosts" for i in items)
+        ]  # fmt: skip
+        if not with_hosts:
+            raise InputError(Fault(upload.name, "no hosts.csv or hosts.parquet in it", "a zip of a snapshot folder"))
+        home = min(with_hosts, key=lambda name: (len(PurePosixPath(name).parts), name))
+        # Only the bare names are used, so an entry such as ../../x cannot leave the folder.
+        left = MOST_BYTES
+        for item in homes[home]:
+            try:
+                with archive.open(item) as stream:
+                    content = stream.read(left + 1)
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError) as error:
+                raise InputError(Fault(upload.name, f"{item.filename}: {error}", "a readable zip file")) from None
+            left -= len(content)
+            if left < 0:
+                raise InputError(Fault(upload.name, "too large", f"at most {MOST_BYTES // 2**30} GiB unpacked"))
+            (folder / PurePosixPath(item.filename).name).write_bytes(content)
+    return folder
+
+
+def words_of(error: Exception) -> list[str]:
+    """An error as lines for people: each fault of an input, or the error's own words."""
+    if isinstance(error, InputError):
+        return [str(fault) for fault in error.faults]
+    if isinstance(error, DrsError):
+        return [str(error)]
+    return [f"This is a bug in drs, please report it: {type(error).__name__}: {error}"]
+
+
+__all__ = ["Cluster", "Upload", "choices", "from_uploads", "given", "opened", "words_of"]

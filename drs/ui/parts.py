@@ -1,0 +1,119 @@
+"""Pieces that several pages show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from drs.plotting import words
+from drs.rules import Violation
+from drs.ui.clusters import Cluster
+from drs.ui.state import state
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from drs.planning import Plan
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:<>~&])")
+
+
+def md(text: str) -> str:
+    """Words from outside as plain text within Markdown."""
+    return _SPECIAL.sub(r"\\\1", text).replace("\n", " ")
+
+
+def heading(title: str, words_below: str = "") -> None:
+    """A page's title."""
+    st.title(title, anchor=False)
+    if words_below:
+        st.caption(words_below)
+
+
+def needs_cluster() -> Cluster:
+    """The open cluster; shows what is wrong and ends the page where there is none."""
+    now = state()
+    if now.faults:
+        show_faults("This cluster cannot be read" if now.cluster is None else "Please note", now.faults)
+    if now.cluster is None:
+        if not now.faults:
+            st.info("Choose a cluster in the sidebar, or upload one on the overview page.")
+        st.stop()
+    assert now.cluster is not None
+    return now.cluster
+
+
+def show_faults(title: str, faults: Sequence[str]) -> None:
+    """One message with all faults."""
+    shown = "\n".join(f"- {md(fault)}" for fault in faults[:50])
+    more = f"\n- … and {len(faults) - 50} more" if len(faults) > 50 else ""
+    st.error(f"**{md(title)}**\n\n{shown}{more}", icon=":material/error:")
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure as wide as its place."""
+    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False, "displayModeBar": False})
+
+
+def tiles(figures: Sequence[tuple[str, str, str | None]], border: bool = True) -> None:
+    """Key figures side by side: label, value, and a word on the change ("-…" is drawn as a fall)."""
+    for column, (label, value, change) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(label, value, change, delta_color="off" if change else "normal", border=border,
+                      delta_arrow="off")  # fmt: skip
+
+
+def violations_table(violations: Sequence[Violation], key: str) -> None:
+    """Broken rules as a table."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "rule": [v.rule for v in violations],
+            "what is broken": [v.sentence for v in violations],
+            "hosts": [", ".join(v.hosts) for v in violations],
+            "VMs": [", ".join(v.vms[:6]) + (" …" if len(v.vms) > 6 else "") for v in violations],
+        }
+    )
+    st.dataframe(
+        frame, hide_index=True, width="stretch", key=key,
+        column_config={"what is broken": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+
+
+def moves_frame(plan: Plan) -> pd.DataFrame:
+    """The moves as people read them."""
+    import pandas as pd
+
+    moves = plan.moves
+    notes = [
+        ", ".join(word for word, holds in (("parking", m.parking), ("may not converge", not m.converged)) if holds)
+        for m in moves
+    ]
+    columns: dict[str, Any] = {
+        "step": [m.step for m in moves],
+        "wave": [m.wave for m in moves],
+        "VM": [m.vm for m in moves],
+        "kind": [words.KIND_TITLES[m.kind] for m in moves],
+        "from": [m.from_host or "not placed" for m in moves],
+        "to": [m.to_host for m in moves],
+        "why": [m.reason for m in moves],
+        "start": [words.seconds(m.start_s) for m in moves],
+        "lasts": [words.seconds(m.total_s) for m in moves],
+        "downtime": [words.milliseconds(m.downtime_ms) for m in moves],
+        "data": [words.mebibytes(m.transferred_mib) for m in moves],
+        "after steps": [", ".join(map(str, m.after_steps)) for m in moves],
+    }
+    if any(m.from_datastores != m.to_datastores for m in moves):
+        columns["to datastores"] = [
+            ", ".join(dict.fromkeys(m.to_datastores)) if m.from_datastores != m.to_datastores else "" for m in moves
+        ]
+    if any(notes):
+        columns["note"] = notes
+    return pd.DataFrame(columns)
+
+
+__all__ = ["chart", "heading", "md", "moves_frame", "needs_cluster", "show_faults", "tiles", "violations_table"]

@@ -1,0 +1,191 @@
+"""What the app remembers: one frozen state under one session key.
+
+A widget's own key vanishes when its page is left, so widgets are filled from here and written back to here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from drs import api, modes
+from drs.goals import Balance, Moves
+from drs.policy import Policy
+from drs.result import Result
+from drs.rules import Rule
+from drs.stop import OnProgress, Stop
+from drs.ui.clusters import Cluster
+from drs.ui.job import Job, Search
+
+KEY = "drs"
+
+GOALS = {
+    "policy": "As the cluster's policy says",
+    "threshold": "Balance to the migration threshold",
+    "full": "Balance as far as worthwhile",
+    "max": "Lower the highest load",
+    "range": "Narrow the gap between highest and lowest",
+}
+"""Choices of goals by key."""
+
+
+@dataclass(frozen=True)
+class AdviseAsk:
+    """What the advice page asks for."""
+
+    mode: str = "balance"
+    goals: str = "policy"
+    evacuate: tuple[str, ...] = ()
+    time_s: int = 10
+    seed: int = 0
+    solver: str = "auto"
+    max_moves: int | None = None
+    max_downtime_ms: float | None = None
+    max_migration_s: float | None = None
+
+    def policy(self, base: Policy) -> Policy:
+        """The cluster's policy, with what was chosen here in its place."""
+        limits = base.limits
+        for name in ("max_moves", "max_downtime_ms", "max_migration_s"):
+            if getattr(self, name) is not None:
+                limits = dataclasses.replace(limits, **{name: getattr(self, name)})
+        chosen = {
+            "threshold": Balance(),
+            "full": Balance(target=0.0),
+            "max": Balance(measure_by="max", target=0.0),
+            "range": Balance(measure_by="range", target=0.0),
+        }.get(self.goals)
+        goals: Sequence[Any] = base.goals if chosen is None else (chosen, Moves())
+        return dataclasses.replace(base, goals=tuple(goals), limits=limits)
+
+    def search(self, cluster: Cluster) -> Search:
+        """The search that answers this, to be run in the background."""
+        rules: tuple[Rule, ...] = cluster.rules
+        hosts = self.evacuate if self.mode in ("evacuate", "recover") else ()
+
+        def run(stop: Stop, on_progress: OnProgress) -> Result:
+            return api.advise(
+                cluster.snapshot,
+                mode=self.mode,
+                evacuate=hosts,
+                rules=rules,
+                policy=self.policy(cluster.policy),
+                solver=self.solver,
+                seed=self.seed,
+                stop=stop,
+                on_progress=on_progress,
+            )
+
+        return run
+
+
+@dataclass(frozen=True)
+class MigrationAsk:
+    """One VM and one path, as the calculator's sliders stand."""
+
+    memory_gib: int = 16
+    dirty_rate_mibps: int = 80
+    working_set_percent: int = 10
+    zero_percent: int = 0
+    bandwidth_mbps: int = 10_000
+    rtt_ms: float = 0.0
+    loss_percent: float = 0.0
+    disk_gib: int = 100
+    disk_write_mibps: int = 5
+    datastore_mibps: int = 400
+    profile: str = "vmware"
+    downtime_limit_ms: int | None = None
+    encrypted: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `drs.precopy.estimate` for a live migration of the memory."""
+        memory_mib = self.memory_gib * 1024
+        return {
+            "memory_mib": float(memory_mib),
+            "dirty_rate_mibps": float(self.dirty_rate_mibps),
+            "working_set_mib": memory_mib * self.working_set_percent / 100,
+            "zero_ratio": self.zero_percent / 100,
+            "bandwidth_mbps": float(self.bandwidth_mbps),
+            "rtt_ms": self.rtt_ms,
+            "loss_ratio": self.loss_percent / 100,
+            "encrypted": self.encrypted,
+            "downtime_limit_ms": self.downtime_limit_ms,
+            "profile": self.profile,
+        }
+
+    def with_disk(self, kind: str) -> dict[str, Any]:
+        """The arguments for a kind of migration, its disk included."""
+        return {
+            **self.arguments(),
+            "kind": kind,
+            "disk_gib": float(self.disk_gib),
+            "disk_write_mibps": float(self.disk_write_mibps),
+            "datastore_mibps": float(self.datastore_mibps),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class AppState:
+    """All that outlives a page."""
+
+    source: str = ""
+    """What is open: a folder, a dataset's name, or `UPLOADED`."""
+    cluster: Cluster | None = None
+    uploaded: Cluster | None = None
+    faults: tuple[str, ...] = ()
+    """Why the last input could not be read."""
+    advise: AdviseAsk = field(default_factory=AdviseAsk)
+    job: Job | None = None
+    result: Result | None = None
+    trouble: tuple[str, ...] = ()
+    """Why the last search gave no result."""
+    migration: MigrationAsk = field(default_factory=MigrationAsk)
+    curve_of: Any = None
+    """The last Pareto frontier."""
+
+
+UPLOADED = "uploaded cluster"
+
+
+def state() -> AppState:
+    """The session's state."""
+    found: AppState = st.session_state.setdefault(KEY, AppState())
+    return found
+
+
+def update(**changes: Any) -> AppState:
+    """Replace fields of the session's state; returns the new one."""
+    new = dataclasses.replace(state(), **changes)
+    st.session_state[KEY] = new
+    return new
+
+
+def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (), **changes: Any) -> None:
+    """Change the cluster: what was found for the last one is let go, and its search is stopped."""
+    old = state()
+    if old.job is not None:
+        old.job.stop.interrupt()
+    update(
+        source=source, cluster=cluster, faults=tuple(faults), job=None, result=None, trouble=(), curve_of=None,
+        advise=dataclasses.replace(old.advise, evacuate=()), **changes,
+    )  # fmt: skip
+    st.session_state.pop("advise.evacuate", None)
+
+
+def filled(key: str, value: Any) -> str:
+    """Fill a widget from the state the first time that it is shown; returns its key."""
+    if key not in st.session_state:
+        st.session_state[key] = value
+    return key
+
+
+MODES = tuple(modes.MODES)
+
+__all__ = [
+    "GOALS", "KEY", "MODES", "UPLOADED", "AdviseAsk", "AppState", "MigrationAsk", "filled", "open_cluster",
+    "state", "update",
+]  # fmt: skip

@@ -1,0 +1,173 @@
+"""Runs scenarios, each in its own process, and gathers a row of metrics for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drs.errors import DrsError, Fault, InputError
+from drs.policy import Policy
+from drs.result import Result
+from drs.rules import Rule
+from drs.stop import OnProgress, Progress
+from drs.whatif.scenarios import Scenario, apply, read_scenarios
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from drs.api import Source
+    from drs.model import Snapshot
+
+DEFAULT_TIME_S = 10.0
+
+
+def run(
+    source: Source,
+    scenarios: Path | Sequence[Scenario],
+    *,
+    out: Path | None = None,
+    jobs: int = 1,
+    dask: str | None = None,
+    rules: Sequence[Rule] | None = None,
+    policy: Policy | None = None,
+    on_progress: OnProgress | None = None,
+) -> pd.DataFrame:
+    """One row for each scenario, in their order.
+
+    A scenario that cannot be answered has its reason in the column `error`; the others go on. An interrupt
+    keeps the rows that are done.
+
+    Parameters
+    ----------
+    jobs : local worker processes.
+    dask : address of a Dask scheduler to use instead (needs the extra `dask`).
+    out : a .parquet or .csv file, written whole or not at all.
+    """
+    import pandas as pd
+
+    from drs import api
+
+    if out is not None:
+        check_table_path(out)
+    snapshot = api.read(source)
+    rules = api.read_rules(source) if rules is None else rules
+    policy = api.read_policy(source) if policy is None else policy
+    asked = read_scenarios(scenarios) if isinstance(scenarios, (str, Path)) else list(scenarios)
+    tasks = [(snapshot, scenario, tuple(rules), policy) for scenario in asked]
+    rows: list[dict[str, Any]] = []
+    began = time.monotonic()
+    try:
+        for row in _rows(tasks, jobs, dask):
+            rows.append(row)
+            if on_progress:
+                done = len(rows) / len(tasks)
+                note = f"{len(rows)} of {len(tasks)}: {row['scenario']}"
+                on_progress(Progress("what-if", time.monotonic() - began, done, float(len(rows)), note=note))
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+    table = pd.DataFrame(rows)
+    if out is not None:
+        write_table(table, out)
+    return table
+
+
+def _rows(tasks: Sequence[tuple[Any, ...]], jobs: int, dask: str | None) -> Any:
+    if dask is not None:
+        try:
+            from distributed import Client
+        except ImportError:
+            from drs.errors import SolverUnavailableError
+
+            raise SolverUnavailableError(
+                "--dask needs Dask's distributed: pip install 'drs-optimizer[dask]'",
+                "pip install 'drs-optimizer[dask]'",
+            ) from None
+        with Client(dask) as client:
+            yield from client.gather(client.map(answer, *zip(*tasks, strict=True)))
+    elif jobs == 1 or len(tasks) == 1:
+        yield from (answer(*task) for task in tasks)
+    else:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        # "spawn": numba's and OR-tools' threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
+            yield from pool.map(answer, *zip(*tasks, strict=True))
+
+
+def answer(snapshot: Snapshot, scenario: Scenario, rules: Sequence[Rule], policy: Policy) -> dict[str, Any]:
+    """The row of one scenario."""
+    from drs import api
+
+    row: dict[str, Any] = {"scenario": scenario.name, "error": ""}
+    time_s = DEFAULT_TIME_S if scenario.time_s is None and scenario.iterations is None else scenario.time_s
+    try:
+        result = api.advise(
+            apply(snapshot, scenario),
+            mode=scenario.mode,
+            evacuate=scenario.evacuate,
+            rules=rules,
+            policy=policy,
+            max_moves=scenario.max_moves,
+            solver=scenario.solver,
+            time_s=time_s,
+            iterations=scenario.iterations,
+            seed=scenario.seed,
+        )
+    except DrsError as error:
+        return {**row, "error": str(error)}
+    return {**row, **outcome(result)}
+
+
+def outcome(result: Result) -> dict[str, Any]:
+    """The figures of a result in one flat row."""
+    plan = result.plan
+    row: dict[str, Any] = {
+        "status": result.status,
+        "n_hosts": result.snapshot.n_hosts,
+        "n_vms": result.snapshot.n_vms,
+        "n_moves": len(plan.moves) if plan else 0,
+        "n_stranded": len(plan.stranded) if plan else 0,
+        "n_unplaced": int((result.placement.host_idx < 0).sum()),
+        "violations_before": len(result.violations_before),
+        "violations_after": len(result.violations_after),
+        "makespan_s": plan.makespan_s if plan else 0.0,
+        "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
+        "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
+    }
+    for when, table in (("before", result.metrics_before), ("after", result.metrics_after)):
+        for resource, figures in table.items():
+            for name, value in figures.items():
+                row[f"{resource}_{name}_{when}"] = value
+    for score in result.goals:
+        row |= {
+            f"{score.name}_before": score.before,
+            f"{score.name}_after": score.after,
+            f"{score.name}_bound": score.bound,
+            f"{score.name}_gap_ratio": score.gap_ratio,
+        }
+    row["elapsed_s"] = result.elapsed_s
+    return row
+
+
+def check_table_path(path: Path) -> None:
+    """Raises InputError when a table cannot be written there, before any work is done."""
+    if path.suffix not in (".parquet", ".csv"):
+        raise InputError(Fault("--out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
+    if not path.parent.is_dir():
+        raise InputError(Fault("--out", f"no folder {path.parent}", "an existing folder"))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a .parquet or .csv file whole or not at all."""
+    from drs import io
+
+    with io.atomic_file(path) as new:
+        if path.suffix == ".parquet":
+            table.to_parquet(new, index=False)
+        else:
+            table.to_csv(new, index=False)

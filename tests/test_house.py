@@ -1,0 +1,111 @@
+"""The house rules that no type checker sees: public names, light imports, units in names, full catalogues."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import drs
+from drs import units
+from drs.goals import GOALS
+from drs.model import snapshot as tables
+from drs.planning import Concurrency, Move, Plan
+from drs.policy import Limits, Policy, Trigger
+from drs.result import GoalScore, Result
+from drs.rules import RULES
+
+ROOT = Path(__file__).parent.parent
+
+PUBLIC = {
+    "Snapshot", "Problem", "Placement", "Result", "Plan", "DrsError",
+    "read", "check", "solve", "plan", "estimate", "advise",
+}  # fmt: skip
+
+
+def test_public_names() -> None:
+    assert set(drs.__all__) == PUBLIC
+    for name in drs.__all__:
+        assert getattr(drs, name) is not None
+
+
+def test_every_advertised_room_opens() -> None:
+    for room in sorted(set(dir(drs)) - PUBLIC):
+        assert getattr(drs, room).__name__ == f"drs.{room}"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'solver'"):
+        drs.solver  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["drs", "drs.io", "drs.precopy", "drs.solvers", "drs.cli"])
+def test_light_import(module: str) -> None:
+    heavy = ["ortools", "pandas", "numba", "streamlit", "plotly", "pyarrow", "networkx"]
+    code = f"import sys, {module}; print(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+UNITLESS = {
+    "vcpus", "gpus", "cpu_shares", "memory_shares", "cpu_cores", "ha_failover_hosts", "migration_threshold",
+    "rounds", "step", "wave", "seed", "iterations", "before", "after", "bound", "weight", "max_moves",
+    "host_units", "network_units_1gbe", "network_units_10gbe", "datastore_units", "per_host", "per_rack",
+    "per_cluster", "per_link", "total", "hold_n", "cpu_overcommit_ratio",
+}  # fmt: skip
+"""Counts, shares and scores, which have no unit."""
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        tables.HostTable, tables.VmTable, tables.ClusterTable, tables.DiskTable, tables.DatastoreTable,
+        tables.LinkTable, tables.LoadHistory, Move, Plan, Concurrency, Limits, Trigger, Policy, GoalScore,
+        Result,
+    ],
+)  # fmt: skip
+def test_units_stand_in_names(cls: type) -> None:
+    quantity = re.compile(r"\b(float|Floats|int|Ints|NDArray\[np\.float)")
+    for field in dataclasses.fields(cls):
+        if not quantity.search(str(field.type)) or "Mapping" in str(field.type) or "dict" in str(field.type):
+            continue
+        suffix = field.name.rsplit("_", 1)[-1]
+        known = suffix in units.SUFFIXES or field.name.startswith("n_") or field.name in UNITLESS
+        assert known, f"{cls.__name__}.{field.name} has no unit in its name"
+
+
+def test_network_rates_are_decimal_and_memory_is_binary() -> None:
+    assert np.isclose(units.MIBPS_PER_MBPS * units.BYTES_PER_MIB, units.BYTES_PER_S_PER_MBPS)
+
+
+def test_every_rule_has_a_page_and_a_scenario() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "rules").glob("*.md")} - {"index"}
+    assert pages == set(RULES)
+    told = "\n".join(path.read_text() for path in (ROOT / "tests" / "scenarios").rglob("*.yaml"))
+    silent = {kind for kind in RULES if kind not in told}
+    assert not silent, f"no scenario speaks of {sorted(silent)}"
+
+
+def test_every_goal_is_documented() -> None:
+    page = (ROOT / "docs" / "goals.md").read_text()
+    assert not [kind for kind in GOALS if f"`{kind}`" not in page]
+
+
+def test_nothing_prints_in_the_library() -> None:
+    for path in (ROOT / "drs").rglob("*.py"):
+        assert not re.search(r"^\s*print\(", path.read_text(), re.MULTILINE), path
+
+
+def test_no_machine_path_in_the_project() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    words = ["/" + "work/", "/" + "root/", "farm" + "-bench", "farm" + "-studio"]
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".ipynb", ".txt", ".csv", ""} and path.is_file():
+            text = path.read_text(errors="ignore")
+            assert not [word for word in words if word in text], path

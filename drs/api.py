@@ -122,7 +122,7 @@ def solve(
     """
     lowered = problem.lowered
     stop = (stop or Stop(time_s, iterations)).begin()
-    answer = solvers.get(solver)(lowered, np.array(lowered.start), stop, seed, on_progress)
+    answer = solvers.find(solver)(lowered, np.array(lowered.start), stop, seed, on_progress)
     answer = _worthwhile(lowered, answer)
     return _result(problem, answer, seed)
 

@@ -55,7 +55,8 @@ def _err() -> Console:
 def _out() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    # Into a file or a pipe there is no window whose width could be asked for.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def _reporting(command: F) -> F:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
@@ -50,7 +51,9 @@ def print_check(
 
 
 def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    table = Table("resource", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states))
+    table = Table(
+        "load", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states), box=SIMPLE
+    )
     for resource in next(iter(states.values())):
         table.add_row(
             resource,
@@ -67,7 +70,7 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         f"{result.status} by {result.solver} in {result.elapsed_s:.1f} s"
         + (" (interrupted)" if result.interrupted else "")
     )
-    goals = Table("goal", "before", "after", "bound", "gap")
+    goals = Table("goal", "before", "after", "bound", "gap", box=SIMPLE)
     for score in result.goals:
         gap = "proven" if score.gap_ratio == 0 else f"{score.gap_ratio:.1%}"
         goals.add_row(
@@ -102,18 +105,32 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
 
 def print_moves(console: Console, moves: Sequence[Move]) -> None:
     """Moves as a table."""
-    table = Table("step", "wave", "vm", "kind", "from", "to", "start", "takes", "downtime", "reason")
+    table = Table("step", "wave", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE)
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for move in moves:
-        there = move.to_host
+        way = f"{move.from_host} → {move.to_host}"
         if move.to_datastores != move.from_datastores:
-            there += f" [{', '.join(dict.fromkeys(move.to_datastores))}]"
+            way += f" [{', '.join(dict.fromkeys(move.to_datastores))}]"
+        possible = move.total_s == move.total_s
         table.add_row(
-            str(move.step), str(move.wave), escape(move.vm), move.kind, escape(move.from_host), escape(there),
-            _duration(move.start_s), _duration(move.total_s),
-            f"{move.downtime_ms:.0f} ms" if move.converged else "[red]may not converge[/red]",
+            str(move.step),
+            str(move.wave),
+            escape(move.vm),
+            move.kind,
+            escape(way),
+            _duration(move.start_s),
+            _duration(move.total_s) if possible else "—",
+            _downtime(move) if possible else "[red]not possible[/red]",
             escape(move.reason),
-        )  # fmt: skip
+        )
     console.print(table)
+
+
+def _downtime(move: Move) -> str:
+    if not move.converged:
+        return "[red]may not converge[/red]"
+    return f"{move.downtime_ms:.0f} ms ({move.downtime_low_ms:.0f} to {move.downtime_high_ms:.0f})"
 
 
 def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) -> None:
@@ -131,7 +148,7 @@ def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) 
 
 def print_table(console: Console, frame: pd.DataFrame, title: str) -> None:
     """A frame as it is."""
-    table = Table(*(str(column) for column in frame.columns), title=escape(title))
+    table = Table(*(str(column) for column in frame.columns), title=escape(title), box=SIMPLE)
     for row in frame.head(40).itertuples(index=False):
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in row))
     console.print(table)

@@ -282,10 +282,10 @@ def section_parallel() -> list[str]:
     text = section(
         "Evacuation of 12 VMs, 1 to 4 at a time",
         """
-        On that cloud k requests took k times as long as one: they wait for each other, so the link is not what
-        they share and fair shares of it are not the model. Every second run with one VM at a time sets the
-        time of one; a request among k is then said to take k of them, and the whole 12. What parallel requests
-        cost on top (the whole was slower with more of them) is in no model here.
+        On that cloud k requests took about k times as long as one: they wait for each other, so the link is
+        not what they share and fair shares of it are not the model. Every second run with one VM at a time
+        sets the time of one; a request among k is then said to take k of them, and the whole 12. What
+        parallel requests cost on top (the whole was slower with more of them) is in no model here.
         """,
     )
     lines = []
@@ -420,9 +420,9 @@ def main() -> int:
     text = section(
         "The pre-copy model against measured migrations",
         """
-        Written by `benchmarks/quality/precopy.py`; do not edit. Errors are absolute percentage errors, median /
-        mean. Runs that were cancelled count too: a model that calls a run endless is taken to predict the time
-        limit and what the link carries until then.
+        Written by `benchmarks/quality/precopy.py`; do not edit. Errors are absolute percentage errors,
+        median / mean. Runs that were cancelled count too: a model that calls a run endless is taken to
+        predict the time limit and what the link carries until then.
         """,
         level=1,
     )

@@ -60,9 +60,8 @@ def main() -> int:
     print(f"{'geometric, closed form':32}{closed:8.3f}")
     for name in ("vmware", "qemu", "xen-classic", "cloud-hypervisor"):
         span = best(lambda name=name: estimate(**ask, profile=name))
-        print(
-            f"{'drs.precopy, ' + name:32}{span:8.3f}   {span / loop:5.1f} x the loop, with interval and verdict"
-        )
+        times = f"{span / loop:5.1f} x the loop, with interval and verdict"
+        print(f"{'drs.precopy, ' + name:32}{span:8.3f}   {times}")
     return 0
 
 

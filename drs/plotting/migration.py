@@ -65,7 +65,7 @@ def curve(ask: precopy.Ask, axis: Axis, *, n: int = 96) -> Curve:
         x = np.geomspace(min(max(low, 10.0), 1e5), min(max(high, 1000.0), 1e6), n)
     else:
         limit = float(precopy.most_dirty_mibps(**rest))
-        near = min(1.3 * limit, 6 * max(here, 100.0)) if limit < math.inf else 0.0
+        near = 1.3 * limit if 1.3 * limit <= 20 * max(here, 100.0) else 0.0
         x = np.linspace(0.0, max(2 * here, near, 100.0), n)
     price = precopy.sweep(axis, x, **rest)
     converged = np.asarray(price.converged, dtype=bool)

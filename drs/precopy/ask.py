@@ -113,7 +113,7 @@ def read(ask: Ask) -> Checked:
     get("rate_limit_mbps", np.inf, **positive, infinite=True)
     get("compression_ratio", 1.0, **share_of_one)
     get("resend_ratio", 1.0, **share_of_one)
-    get("downtime_limit_ms", which.switch_ms, low=0.0, high=3.6e6, hint="microseconds?")
+    get("downtime_limit_ms", which.switch_ms, **positive, high=3.6e6, hint="microseconds?")
     get("timeout_s", which.timeout_s, **positive, infinite=True)
     get("post_copy_after", np.inf, low=1.0, infinite=True)
     get("disk_gib", 0.0, low=0.0, high=2.0**24, hint="MiB or bytes instead of GiB?")

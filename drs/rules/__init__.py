@@ -4,8 +4,11 @@ from drs.rules.automation import Automation
 from drs.rules.base import RULES, HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
+from drs.rules.datastore_capacity import DatastoreCapacity
+from drs.rules.datastore_state import DatastoreState
 from drs.rules.datastore_visibility import DatastoreVisibility
 from drs.rules.dependency import Dependency
+from drs.rules.disks_together import DisksTogether
 from drs.rules.evc import Evc
 from drs.rules.failover import Failover
 from drs.rules.host_state import HostState
@@ -27,8 +30,11 @@ from drs.rules.vcpu_ratio import VcpuRatio
 __all__ = [
     "RULES",
     "Automation",
+    "DatastoreCapacity",
+    "DatastoreState",
     "DatastoreVisibility",
     "Dependency",
+    "DisksTogether",
     "Evc",
     "Failover",
     "HostCapacity",

@@ -17,8 +17,8 @@ from drs.terms import Allowed
 class DatastoreVisibility(HostFilter):
     """The host sees every datastore of the VM.
 
-    storage_moves : disks may move along: it is enough that the host sees one usable datastore that has room
-        for all of the VM's disks.
+    storage_moves : disks may move along: for a host that the VM moves to it is enough that it sees one usable
+        datastore with room for all of the VM's disks. Each VM is looked at by itself.
     """
 
     _: KW_ONLY
@@ -51,6 +51,7 @@ class DatastoreVisibility(HostFilter):
         ):
             used.setdefault(vm, set()).add(store)
             size_gib[vm] = size_gib.get(vm, 0.0) + gib
+        today = snapshot.vms.host_idx.tolist()
         usable = [state == "connected" for state in stores.state.tolist()]
 
         def why_not(vm: int, host: int) -> str:
@@ -58,7 +59,7 @@ class DatastoreVisibility(HostFilter):
             if not missing:
                 return ""
             names = ", ".join(str(stores.name[s]) for s in missing)
-            if not self.storage_moves:
+            if not self.storage_moves or host == today[vm]:
                 return f"it does not see the datastore {names}"
             for store in range(len(stores)):
                 if usable[store] and snapshot.mounts[host, store] and stores.free_gib[store] >= size_gib[vm]:
@@ -91,4 +92,14 @@ class DatastoreVisibility(HostFilter):
         pairs, class_idx = np.unique(set_idx.astype(np.int64) * (len(steps) + 1) + level, return_inverse=True)
         least = np.append(steps, np.inf)[pairs % (len(steps) + 1)]
         wide = mask[pairs // (len(steps) + 1)] | (room_gib[None, :] >= least[:, None])
-        return None if wide.all() else Allowed(class_idx.reshape(-1).astype(np.int32), wide)
+        class_idx = class_idx.reshape(-1).astype(np.int32)
+        # Disks follow a VM that moves; one that stays where it does not see its disks stays broken.
+        home = snapshot.vms.host_idx
+        blind = (home >= 0) & ~mask[set_idx, home]
+        if blind.any():
+            kinds, at = np.unique(np.stack([class_idx, home], axis=1)[blind], axis=0, return_inverse=True)
+            strict = wide[kinds[:, 0]]
+            strict[np.arange(len(kinds)), kinds[:, 1]] = False
+            class_idx[blind] = len(wide) + at.reshape(-1)
+            wide = np.vstack([wide, strict])
+        return None if wide.all() else Allowed(class_idx, wide)

@@ -116,21 +116,31 @@ class LinearModel:
     upper: list[float] = field(default_factory=list)
     step: list[float] = field(default_factory=list)
     integer: list[bool] = field(default_factory=list)
+    rounding: list[float] = field(default_factory=list)
+    """How far `define` may be above the least value that the rows allow."""
     define: list[Define | None] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
     def integer_column(self, low: float, high: float, define: Define | None = None) -> int:
         return self._column(low, high, 1.0, True, define)
 
-    def real_column(self, low: float, high: float, step: float, define: Define) -> int:
-        """A continuous column; CP-SAT sees multiples of `step`, and `define` is rounded up to one."""
-        return self._column(low, high, step, False, define)
+    def real_column(
+        self, low: float, high: float, step: float, define: Define, exact: bool = False
+    ) -> int:
+        """A continuous column; CP-SAT sees multiples of `step`, and `define` is rounded up to one.
+
+        `exact`: every value is a multiple anyway, so nothing is rounded.
+        """
+        col = self._column(low, high, step, False, define)
+        self.rounding[col] = 0.0 if exact else 4 * step
+        return col
 
     def _column(self, low: float, high: float, step: float, integer: bool, define: Define | None) -> int:
         self.lower.append(low)
         self.upper.append(high)
         self.step.append(step)
         self.integer.append(integer)
+        self.rounding.append(0.0)
         self.define.append(define)
         return len(self.lower) - 1
 
@@ -232,9 +242,8 @@ class ExactModel:
         """Keep a level at or below a ceiling from now on."""
         expr = self.level(k)
         slop = sum(
-            abs(c) * self.linear.step[j] * 4
+            abs(c) * self.linear.rounding[j]
             for j, c in zip(expr.cols.tolist(), expr.coefs.tolist(), strict=True)
-            if not self.linear.integer[j]
         )
         slop += expr.error + 1e-9 * max(1.0, abs(ceiling))
         self.linear.row(expr, -math.inf, ceiling + slop)
@@ -306,7 +315,7 @@ class ExactModel:
             if when == "at_once":
                 expr = expr.plus(float(rounded[self.lowered.start == b].sum()))
             low, high = self.linear.span(expr)
-            col = self.linear.real_column(low, high, unit, expr.value)
+            col = self.linear.real_column(low, high, unit, expr.value, exact=True)
             self.linear.row(expr + Linear.of([col], [-1.0]), 0.0, 0.0, unit)
             cols.append(col)
         self._uses[key] = np.array(cols, dtype=np.int64), error, unit
@@ -326,7 +335,11 @@ class ExactModel:
         if low >= 0:
             return expr
         col = self.linear.real_column(
-            0.0, round_up(high, step) + step, step, lambda v: round_up(max(0.0, expr.value(v)), step)
+            0.0,
+            round_up(high, step) + step,
+            step,
+            lambda v: round_up(max(0.0, expr.value(v)), step),
+            exact=unit > 0,
         )
         self.linear.row(Linear.of([col], [1.0]) + expr.times(-1.0), 0.0, math.inf, unit)
         return Linear.of([col], [1.0])
@@ -598,11 +611,11 @@ def fine_step(unit: float, constants: Floats) -> tuple[float, bool]:
 @cost_of.register
 def _(term: AtMost, model: ExactModel) -> Linear:
     total = ZERO
-    step = decimal_unit(term.limit) or 1e-6
+    step = decimal_unit(np.append(term.limit, 1.0)) or 1e-6
     for d, limit in enumerate(term.limit):
         expr = model.count(term.items, np.flatnonzero(term.domain == d))
         if limit < len(term.items):
-            total = total + model.positive(expr.plus(-float(limit)), min(1.0, step))
+            total = total + model.positive(expr.plus(-float(limit)), step, step if step > 1e-6 else 0.0)
     return Linear(total.cols, total.coefs, total.const, 2e-6 * len(term.limit) if step == 1e-6 else 0.0)
 
 
@@ -639,7 +652,8 @@ def _(term: Together, model: ExactModel) -> Linear:
         expr = Linear.of([largest, yes], [1.0, float(n)], -float(n)) + part.times(-1.0)
         model.linear.row(expr, -math.inf, 0.0, 1.0)
     out = total + Linear.of([largest], [-1.0], -term.allowance)
-    return model.positive(out, min(1.0, decimal_unit(np.array([term.allowance])) or 1e-6))
+    step = decimal_unit(np.array([term.allowance, 1.0])) or 1e-6
+    return model.positive(out, step, step if step > 1e-6 else 0.0)
 
 
 @cost_of.register
@@ -653,16 +667,17 @@ def _(term: Near, model: ExactModel) -> Linear:
             continue
         yes = model.present(model.count(term.needs, bins))
         total = total + model.positive(have + yes.times(-n), 1.0, 1.0)
-    step = min(1.0, decimal_unit(np.array([term.allowance])) or 1e-6)
-    return model.positive(total.plus(-term.allowance), step)
+    step = decimal_unit(np.array([term.allowance, 1.0])) or 1e-6
+    return model.positive(total.plus(-term.allowance), step, step if step > 1e-6 else 0.0)
 
 
 @cost_of.register
 def _(term: MoveLimit, model: ExactModel) -> Linear:
     weights = np.append(term.weight, term.limit)
-    step = decimal_unit(weights) or max(float(np.abs(weights).max()), 1.0) / FINE
-    over = model.positive(model.moved(term.weight).plus(-term.limit), step)
-    return Linear(over.cols, over.coefs, over.const, 2 * step if step < 1e-6 else 0.0)
+    unit = decimal_unit(weights)
+    step = unit or max(float(np.abs(weights).max()), 1.0) / FINE
+    over = model.positive(model.moved(term.weight).plus(-term.limit), step, unit)
+    return Linear(over.cols, over.coefs, over.const, 0.0 if unit else 2 * step)
 
 
 # -- costs -----------------------------------------------------------------------------------------------
@@ -749,7 +764,7 @@ def _(term: FreeBalance, model: ExactModel) -> Linear:
         if not w:
             continue
         expr = Linear.of([int(use_a[b]), int(use_b[b])], [-float(term.ratio), 1.0], float(consts[b]))
-        total = total + model.positive(expr, unit).times(w)
+        total = total + model.positive(expr, unit, unit if exact else 0.0).times(w)
         slip += w * (abs(term.ratio) * error_a + error_b + unit * (1e-6 if exact else 1.0))
     return Linear(total.cols, total.coefs, total.const, slip)
 

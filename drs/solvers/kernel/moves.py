@@ -68,7 +68,7 @@ def try_swap(h, out, i, j, threshold):  # type: ignore[no-untyped-def]
     add_bin_cost(h, j, a, 1.0, out)
     if h.n_dev > 0:
         deviation_delta(h, i, j, a, b, out)
-    if h.soft_groups == 0 and price(h, out) > threshold:
+    if price(h, out) - h.soft[0] > threshold:
         return False
     # The groups of i and j may meet, so price one after the other with j out of the way.
     group_delta(h, j, b, -1, out)

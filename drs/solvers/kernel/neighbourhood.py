@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drs.solvers.kernel.delta import counts_fit, energy, fits, keep_best, over, price, settle, shift_delta, touch
+from drs.solvers.kernel.delta import counts_fit, fits, keep_best, over, price, settle, shift_delta, touch
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import WALL
 from drs.solvers.kernel.state import below, put, uniform
@@ -173,9 +173,10 @@ def rearrange(h, out, items, n, bins, m, prices, table, ints, saved, most_failur
             failures += 1
             depth -= 1
             fresh = False
-            if depth < 0 or failures > most_failures:
+            if depth >= 0:
+                undo(h, items, n, bins, m, prices, table, ints, saved, depth)
+            if failures > most_failures:
                 break
-            undo(h, items, n, bins, m, prices, table, ints, saved, depth)
             continue
         tried[depth] = value
         target_bin[depth] = at
@@ -261,7 +262,7 @@ def undo(h, items, n, bins, m, prices, table, ints, saved, depth):  # type: igno
     ints[5, pick] = 1
     for k in range(n):
         prices[k, at] = table[depth, k]
-        ints[4, k] = np.int32(table[depth, MOST + k])
+        ints[4, k] = np.int64(table[depth, MOST + k])
 
 
 @jit

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from drs.solvers.kernel import delta
+from drs.solvers.kernel.acceptance import sample_rises
+from drs.solvers.kernel.anneal import anneal
 from drs.solvers.kernel.handle import Handle
-from drs.solvers.kernel.state import SPARE, State, clear, empty_state, rebuild
+from drs.solvers.kernel.state import SPARE, State, clear, empty_state, rebuild, recount
 from drs.terms.base import Floats, Ints
 from drs.terms.fused import Fused
+from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 
 
 class Search:
@@ -62,3 +65,63 @@ class Search:
         """Move an item, whatever the walls say."""
         self.state.cost[:] += self.delta(item, bin_)
         delta.put(self.handle, item, bin_)
+
+    def aim(self, weight: Floats, ceiling: Floats, steep: Floats) -> None:
+        """Set what is minimised from now on; the best assignment so far is today's of this search.
+
+        weight : f8[n_levels], of each level's cost in the energy
+        ceiling, steep : f8[n_levels], cost beyond which a level is charged, and the price per unit; an
+            assignment beyond a ceiling is passed through but never kept as the best
+        """
+        s, p = self.state, self.fused
+        s.weight[:], s.ceiling[:], s.steep[:] = weight, ceiling, steep
+        hard = p.n_levels
+        soft = [*p.feature_level[p.feature_level < hard], *p.near_level[p.near_level < hard],
+                *p.move_level[p.move_level < hard]]  # fmt: skip
+        s.soft[0] = float(2 * (weight[p.group_level] * p.group_weight).sum())
+        if steep.any() or any(weight[level] for level in soft):
+            s.soft[0] = np.inf
+        s.energy[0] = delta.energy(self.handle)
+        self._mark_best()
+
+    def _mark_best(self) -> None:
+        s = self.state
+        s.energy[1] = s.energy[0] if (s.cost[:-1] <= s.ceiling).all() else np.inf
+        s.best[:] = s.assign
+        s.is_dirty[:] = 0
+        s.n_dirty[0] = 0
+
+    def refresh(self) -> None:
+        """Take rounding out of the costs."""
+        recount(self.handle)
+        self.state.energy[0] = delta.energy(self.handle)
+
+    def return_to_best(self) -> None:
+        """Go back to the best assignment."""
+        self.load(self.state.best.copy())
+        self.state.energy[0] = delta.energy(self.handle)
+        self._mark_best()
+
+    def rises(self, n: int) -> Floats:
+        """Rises of energy of random shifts, ascending."""
+        rises = np.zeros(n)
+        found = sample_rises(self.handle, self.state.out[0], 200 * n, rises)
+        return np.sort(rises[:found])
+
+    def anneal(self, n: int, hot: float, cold: float, share: Floats, tries: int) -> int:
+        """Propose moves, see `anneal.anneal`."""
+        return int(anneal(self.handle, self.state.out[0], n, hot, cold, share, tries))
+
+    def neighbourhoods(self, n: int, temperature: float, failures_ratio: float, most_bins: int) -> int:
+        """Rearrange neighbourhoods, see `neighbourhood.search_neighbourhoods`."""
+        if not hasattr(self, "_room"):
+            m = min(self.fused.n_bins, most_bins) + 16
+            self._room = (
+                np.zeros(MOST, dtype=np.int64), np.zeros(m, dtype=np.int64),
+                np.zeros(self.fused.n_bins, dtype=np.uint8), np.zeros((MOST, m)),
+                np.zeros((MOST, 2 * MOST + 4)), np.zeros((8, MOST), dtype=np.int64),
+                np.zeros((MOST, self.fused.n_levels + 3)), np.ones((12, 2)),
+            )  # fmt: skip
+        return int(search_neighbourhoods(
+            self.handle, self.state.out[0], n, temperature, failures_ratio, most_bins, *self._room
+        ))  # fmt: skip

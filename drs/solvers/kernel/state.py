@@ -77,6 +77,10 @@ class State(NamedTuple):
     """i4[1]"""
     tally: Longs
     """i8[8, 3]: per kind of move how many were tried, priced and made"""
+    soft: Floats
+    """f8[1]: by how much the groups' costs may fall, at most, when two items move"""
+    chain: Ints
+    """i4[256]: items of a move of many, with the bins they come from"""
     out: Floats
     """f8[4, n_levels + 1]: scratch for changes of cost"""
     random: Words
@@ -120,6 +124,8 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
         is_dirty=np.zeros(n, dtype=np.uint8),
         n_dirty=np.zeros(1, dtype=np.int32),
         tally=np.zeros((8, 3), dtype=np.int64),
+        soft=np.zeros(1),
+        chain=np.zeros(256, dtype=np.int32),
         out=np.zeros((4, p.n_levels + 1)),
         random=seeds(seed),
     )

@@ -1,0 +1,1 @@
+"""The app's pages, a file each; streamlit runs them as scripts."""

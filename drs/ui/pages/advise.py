@@ -1,0 +1,304 @@
+"""Advise: ask for moves, watch the search, read the plan and take it along."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import streamlit as st
+
+from drs import plotting, solvers
+from drs.document import to_document
+from drs.plotting import words
+from drs.plotting.report import fate_of_violations, headline, render_report
+from drs.result import Result
+from drs.ui.clusters import Cluster, words_of
+from drs.ui.job import Job
+from drs.ui.parts import chart, heading, md, moves_frame, needs_cluster, show_faults, tiles, violations_table
+from drs.ui.state import GOALS, MODES, AdviseAsk, filled, state, update
+
+MODE_WORDS = {
+    "balance": "Balance: repair what is broken, then even out the load",
+    "evacuate": "Evacuate: empty hosts for maintenance",
+    "consolidate": "Consolidate: fewest and thriftiest hosts on",
+    "recover": "Recover: hosts are lost, restart their VMs",
+    "place": "Place: find hosts for new VMs",
+    "upgrade-evc": "Upgrade EVC: the highest baseline that the cluster can take",
+}
+POLL_S = 0.5
+
+
+def form(cluster: Cluster) -> AdviseAsk:
+    """The controls; returns what they ask."""
+    ask = state().advise
+    left, middle, right = st.columns([2.2, 2, 1.3])
+    with left:
+        mode = st.selectbox(
+            "What is wanted", MODES, key=filled("advise.mode", ask.mode), format_func=lambda m: MODE_WORDS.get(m, m)
+        )
+    with middle:
+        goals = st.selectbox(
+            "Goal", list(GOALS), key=filled("advise.goals", ask.goals), format_func=lambda g: _goal_words(g, cluster),
+            disabled=mode == "consolidate",
+        )  # fmt: skip
+    with right:
+        time_s = st.number_input(
+            "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
+        )
+    evacuate: list[str] = []
+    if mode in ("evacuate", "recover"):
+        evacuate = st.multiselect(
+            "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
+            cluster.snapshot.hosts.name.tolist(),
+            key=filled("advise.evacuate", list(ask.evacuate)),
+            placeholder="Choose hosts",
+        )
+    with st.expander("Limits and solver", icon=":material/tune:"):
+        one, two, three, four, five = st.columns(5)
+        max_moves = one.number_input(
+            "Moves, at most", 0, None, key=filled("advise.max_moves", ask.max_moves), placeholder="no limit", step=1
+        )
+        max_downtime_ms = two.number_input(
+            "Downtime of a VM, ms", 1.0, None, key=filled("advise.max_downtime_ms", ask.max_downtime_ms),
+            placeholder="no limit", step=100.0, format="%.0f",
+        )  # fmt: skip
+        max_migration_s = three.number_input(
+            "Duration of a move, s", 1.0, None, key=filled("advise.max_migration_s", ask.max_migration_s),
+            placeholder="no limit", step=30.0, format="%.0f",
+        )  # fmt: skip
+        known = tuple(getattr(solvers, "names", lambda: ("auto",))())
+        options = ["auto", *[name for name in known if name != "auto"]]
+        solver = four.selectbox("Solver", options, key=filled("advise.solver", ask.solver))
+        seed = five.number_input("Seed", 0, None, key=filled("advise.seed", ask.seed), step=1)
+    return dataclasses.replace(
+        ask, mode=str(mode), goals=str(goals), evacuate=tuple(evacuate), time_s=int(time_s or 1),
+        max_moves=max_moves, max_downtime_ms=max_downtime_ms, max_migration_s=max_migration_s, solver=str(solver),
+        seed=int(seed or 0),
+    )  # fmt: skip
+
+
+def _goal_words(goal: str, cluster: Cluster) -> str:
+    if goal != "policy":
+        return GOALS[goal]
+    names = ", then ".join(one.type.replace("-", " ") for one in cluster.policy.goals)
+    return f"{GOALS[goal]} ({names})" if names else GOALS[goal]
+
+
+def watch() -> None:
+    """The search under way, with its Stop button; ends in a full run of the page."""
+
+    @st.fragment(run_every=POLL_S)
+    def look() -> None:
+        job = state().job
+        if job is None:
+            return
+        if job.done:
+            finish(job)
+            st.rerun()
+        progress = job.progress
+        if progress is None:
+            st.progress(0.0, text="Posing the problem …")
+        else:
+            said = f"{md(progress.stage)}: {progress.elapsed_s:.0f} s of {job.stop.time_s:.0f} s"
+            said += f", score {words.number(progress.score)}"
+            if progress.bound > float("-inf"):
+                said += f", bound {words.number(progress.bound)}, gap {words.percent(progress.gap_ratio, 1)}"
+            st.progress(min(1.0, max(0.0, progress.fraction)), text=said)
+        if job.stop.interrupted:
+            st.caption("Stopping with the best plan so far …")
+        elif st.button("Stop with the best plan so far", key="advise.stop", icon=":material/stop_circle:"):
+            job.stop.interrupt()
+
+    look()
+
+
+def finish(job: Job) -> None:
+    """Takes over what a search found."""
+    trouble = tuple(words_of(job.error)) if job.error is not None else ()
+    update(job=None, result=job.result, trouble=trouble)
+
+
+def answer(result: Result) -> None:
+    """What the search found."""
+    plan = result.plan
+    if result.status in ("infeasible", "no_solution"):
+        show_faults(headline(result), [v.sentence for v in result.violations_after] or ["no reason was given"])
+    elif plan is not None and not plan.moves and not result.violations_after:
+        st.success(headline(result), icon=":material/check_circle:")
+    else:
+        st.markdown(f"#### {md(headline(result))}")
+    if result.warnings:
+        with st.expander(words.count(len(result.warnings), "note"), icon=":material/warning:", expanded=True):
+            for warning in result.warnings[:50]:
+                st.markdown(f"- {md(warning)}")
+    before, after = result.metrics_before, result.metrics_after
+    rows: list[tuple[str, str, str | None]] = [
+        ("Moves", f"{len(plan.moves):,}" if plan else "–", words.STATUS_WORDS.get(result.status, result.status)),
+        ("Duration", words.seconds(plan.makespan_s) if plan else "–",
+         f"at least {words.seconds(plan.makespan_bound_s)}" if plan and plan.makespan_bound_s else "of the whole plan"),
+        ("Longest downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
+        ("Data sent", words.mebibytes(plan.total_transferred_mib) if plan else "–", "over the network"),
+    ]  # fmt: skip
+    for resource in ("cpu", "memory"):
+        rows.append(
+            (
+                f"{words.resource_title(resource)} spread σ",
+                words.percent(after[resource]["std"], 1),
+                f"was {words.percent(before[resource]['std'], 1)}",
+            )
+        )
+    rows.append(("Rules broken", f"{len(result.violations_after)}", f"was {len(result.violations_before)}"))
+    tiles(rows)
+    downloads(result)
+    moves, loads, time, goals, rules = st.tabs(["Moves", "Hosts before and after", "Timeline", "Goals", "Rules"])
+    with moves:
+        _moves(result)
+    with loads:
+        for resource in result.snapshot.resources:
+            if result.snapshot.capacity(resource).any():
+                chart(
+                    plotting.host_load(result.snapshot, result.problem.today, result.placement, resource=resource),
+                    f"advise.load.{resource}",
+                )
+    with time:
+        if plan is not None:
+            chart(plotting.timeline(plan), "advise.timeline")
+    with goals:
+        chart(plotting.goal_scores(result.goals), "advise.goals.chart")
+        _goals(result)
+    with rules:
+        _rules(result)
+
+
+def _moves(result: Result) -> None:
+    plan = result.plan
+    if plan is None:
+        st.caption("The moves have not been planned.")
+        return
+    if plan.moves:
+        st.dataframe(
+            moves_frame(plan), hide_index=True, width="stretch", key="advise.moves",
+            height=min(620, 40 + 35 * len(plan.moves)),
+            column_config={
+                "step": st.column_config.NumberColumn(width=52),
+                "wave": st.column_config.NumberColumn(width=52),
+                "why": st.column_config.TextColumn(width="large"),
+            },
+        )  # fmt: skip
+    else:
+        st.caption("No moves.")
+    if plan.stranded:
+        st.markdown("##### Moves that no safe order reaches")
+        st.dataframe(
+            {
+                "VM": [m.vm for m in plan.stranded],
+                "stays on": [m.from_host for m in plan.stranded],
+                "was to go to": [m.to_host for m in plan.stranded],
+                "why": [m.reason for m in plan.stranded],
+            },
+            hide_index=True, width="stretch", key="advise.stranded",
+        )  # fmt: skip
+    if result.immovable:
+        with st.expander(words.count(len(result.immovable), "VM") + " cannot move"):
+            st.dataframe(
+                {"VM": [v.vm for v in result.immovable], "why": [v.reason for v in result.immovable]},
+                hide_index=True, width="stretch", key="advise.immovable",
+            )  # fmt: skip
+
+
+def _goals(result: Result) -> None:
+    st.dataframe(
+        {
+            "goal, in order": [words.goal_title(g.name) for g in result.goals],
+            "unit": [g.unit for g in result.goals],
+            "before": [words.number(g.before) for g in result.goals],
+            "after": [words.number(g.after) for g in result.goals],
+            "bound": [words.number(g.bound) for g in result.goals],
+            "gap": ["proven best" if g.gap_ratio == 0 else words.percent(g.gap_ratio, 1) for g in result.goals],
+        },
+        hide_index=True, width="stretch", key="advise.goals.table",
+    )  # fmt: skip
+    st.caption(
+        f"Solver {result.solver}, seed {result.seed}, {words.seconds(result.elapsed_s)}. No placement can be better "
+        "than the bound, given the goals above it."
+    )
+
+
+def _rules(result: Result) -> None:
+    fate = fate_of_violations(result)
+    for title, items, key in (
+        ("Broken by the plan", fate.new, "new"),
+        ("Still broken", fate.remaining, "remaining"),
+        ("Repaired", fate.repaired, "repaired"),
+    ):
+        if items:
+            st.markdown(f"##### {title} ({len(items)})")
+            violations_table(items, f"advise.rules.{key}")
+    if not (fate.new or fate.remaining or fate.repaired):
+        st.caption("No rule is broken, before or after.")
+    if result.plan is not None and result.plan.broken_during:
+        st.markdown("##### On the way")
+        for sentence in result.plan.broken_during[:50]:
+            st.markdown(f"- {md(sentence)}")
+
+
+def downloads(result: Result) -> None:
+    """The plan as files."""
+    json_file, csv_file, html_file, _ = st.columns([1, 1, 1, 3])
+    json_file.download_button(
+        "plan.json", lambda: plan_json(result), "plan.json", "application/json", key="advise.json",
+        icon=":material/download:", on_click="ignore", width="stretch",
+    )  # fmt: skip
+    csv_file.download_button(
+        "moves.csv", lambda: moves_csv(result), "moves.csv", "text/csv", key="advise.csv",
+        icon=":material/download:", on_click="ignore", width="stretch", disabled=result.plan is None,
+    )  # fmt: skip
+    html_file.download_button(
+        "report.html", lambda: render_report(result).encode(), "report.html", "text/html", key="advise.html",
+        icon=":material/download:", on_click="ignore", width="stretch",
+    )  # fmt: skip
+
+
+def plan_json(result: Result) -> bytes:
+    """The document of `drs advise --json`."""
+    return json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False).encode()
+
+
+def moves_csv(result: Result) -> bytes:
+    """The moves as `drs advise --out` writes them."""
+    if result.plan is None:
+        return b""
+    frame: Any = result.plan.to_frame()
+    for column in ("from_datastores", "to_datastores", "after_steps"):
+        frame[column] = [" ".join(str(part) for part in value) for value in frame[column]]
+    text: str = frame.to_csv(index=False)
+    return text.encode()
+
+
+def page() -> None:
+    """Draw the page."""
+    heading("Advise", "Moves that repair broken rules and even out the load, each with its reason, price and place in time.")
+    cluster = needs_cluster()
+    ask = form(cluster)
+    update(advise=ask)
+    running = state().job is not None
+    missing = ask.mode == "evacuate" and not ask.evacuate and not (cluster.snapshot.hosts.state == "maintenance").any()
+    if missing:
+        st.caption("Choose at least one host to empty.")
+    if st.button("Find moves", type="primary", key="advise.run", icon=":material/play_arrow:", disabled=running or missing):
+        job = Job(ask.search(cluster), float(ask.time_s))
+        update(job=job, result=None, trouble=())
+        st.rerun()
+    now = state()
+    if now.job is not None:
+        watch()
+        return
+    if now.trouble:
+        show_faults("This cannot be answered", now.trouble)
+    if now.result is not None:
+        answer(now.result)
+
+
+if __name__ == "__main__":
+    page()

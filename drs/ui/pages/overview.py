@@ -1,0 +1,184 @@
+"""Overview: open or upload a cluster, see the load of its hosts and what is broken today."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from drs import datasets, plotting
+from drs.errors import DrsError
+from drs.plotting import words
+from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
+from drs.ui.parts import chart, heading, md, needs_cluster, tiles, violations_table
+from drs.ui.state import UPLOADED, filled, open_cluster, state, update
+
+
+def upload() -> None:
+    """The form for a user's own cluster."""
+    with st.expander("Open your own cluster", icon=":material/upload_file:", expanded=state().cluster is None):
+        st.caption(
+            "A zip of a snapshot folder, or its tables one by one (hosts.csv and vms.csv are needed; disks, "
+            "datastores, mounts, links, loads, rules.toml and policy.toml where you have them), or an RVTools "
+            "workbook. Files stay in this process and are not kept."
+        )
+        files = st.file_uploader(
+            "Files", ["zip", "csv", "parquet", "toml", "xlsx"], accept_multiple_files=True, key="overview.files",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if st.button("Open", type="primary", disabled=not files, key="overview.open") and files:
+            with st.spinner("Reading …"):
+                try:
+                    cluster = from_uploads([Upload(item.name, item.getvalue()) for item in files])
+                except DrsError as error:
+                    update(faults=tuple(words_of(error)))
+                else:
+                    open_cluster(UPLOADED, cluster, uploaded=cluster)
+            st.rerun()
+
+
+def figures(cluster: Cluster) -> None:
+    """Key figures of the cluster."""
+    snapshot = cluster.snapshot
+    rows: list[tuple[str, str, str | None]] = [
+        ("Hosts", f"{snapshot.n_hosts:,}", _states(cluster)),
+        ("VMs", f"{snapshot.n_vms:,}", f"{int(snapshot.vms.on.sum()):,} powered on"),
+    ]
+    for resource in ("cpu", "memory"):
+        load = cluster.metrics[resource]
+        rows.append(
+            (
+                f"{words.resource_title(resource)} load, mean",
+                words.percent(load["mean"]),
+                f"highest {words.percent(load['max'])}, spread σ {words.percent(load['std'], 1)}",
+            )
+        )
+    rows.append(("Rules broken", f"{len(cluster.violations):,}", None if cluster.violations else "all is well"))
+    tiles(rows)
+
+
+def _states(cluster: Cluster) -> str:
+    state_of = cluster.snapshot.hosts.state
+    odd = [f"{int((state_of == s).sum())} {s}" for s in ("maintenance", "quarantine", "disconnected")
+           if (state_of == s).any()]  # fmt: skip
+    return ", ".join(odd) or "all connected"
+
+
+def loads(cluster: Cluster) -> None:
+    """Load of each host, its distribution and its history."""
+    snapshot = cluster.snapshot
+    names = {words.resource_title(resource): resource for resource in snapshot.resources}
+    picked = st.segmented_control(
+        "Resource", list(names), default=None, key=filled("overview.resource", next(iter(names))),
+        label_visibility="collapsed",
+    )  # fmt: skip
+    resource = names.get(picked or "", "cpu")
+    chart(plotting.host_load(snapshot, resource=resource), "overview.load")
+    left, right = st.columns(2)
+    with left:
+        chart(plotting.load_distribution(snapshot, resource=resource), "overview.distribution")
+    with right:
+        if snapshot.loads is not None and resource in ("cpu", "memory"):
+            chart(plotting.load_history(snapshot, resource=resource), "overview.history")
+        else:
+            chart(plotting.topology(snapshot), "overview.topology")
+
+
+def problems(cluster: Cluster) -> None:
+    """What is broken today, and what no plan can move."""
+    titles = [
+        f"Problems found ({len(cluster.violations)})",
+        f"VMs that cannot move ({len(cluster.immovable)})",
+        f"Rules ({len(cluster.rules)})",
+        "Hosts",
+    ]
+    broken, fixed, rules, hosts = st.tabs(titles)
+    with broken:
+        if cluster.violations:
+            violations_table(cluster.violations, "overview.violations")
+            st.page_link(
+                _page("advise"), label="Let drs propose the moves that repair this", icon=":material/arrow_forward:"
+            )
+        else:
+            st.success("No rule is broken today.", icon=":material/check_circle:")
+    with fixed:
+        if cluster.immovable:
+            st.dataframe(
+                {"VM": [v.vm for v in cluster.immovable], "why": [v.reason for v in cluster.immovable]},
+                hide_index=True, width="stretch", key="overview.immovable",
+            )  # fmt: skip
+        else:
+            st.caption("Every VM can move somewhere.")
+    with rules:
+        if cluster.rules:
+            st.dataframe(
+                {
+                    "name": [r.label for r in cluster.rules],
+                    "type": [r.type for r in cluster.rules],
+                    "policy": [r.policy for r in cluster.rules],
+                    "holds": [r.holds for r in cluster.rules],
+                },
+                hide_index=True, width="stretch", key="overview.rules",
+            )  # fmt: skip
+        else:
+            st.caption("No rules of its own. Capacity, EVC, datastore and network visibility always hold.")
+    with hosts:
+        _hosts(cluster)
+
+
+def _hosts(cluster: Cluster) -> None:
+    from drs.plotting.data import host_loads
+
+    snapshot = cluster.snapshot
+    if not snapshot.n_hosts:
+        st.caption("No hosts.")
+        return
+    table: dict[str, object] = {
+        "host": snapshot.hosts.name.tolist(),
+        "cluster": [str(snapshot.clusters.name[i]) if i >= 0 else "" for i in snapshot.hosts.cluster_idx],
+        "site": snapshot.hosts.site.tolist(),
+        "state": snapshot.hosts.state.tolist(),
+        "EVC": snapshot.hosts.evc_max.tolist(),
+    }
+    shown = {}
+    for resource in snapshot.resources:
+        title = f"{words.resource_title(resource)} load"
+        table[title] = host_loads(snapshot, resource=resource).before_ratio
+        shown[title] = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
+    st.dataframe(table, hide_index=True, width="stretch", key="overview.hosts", column_config=shown)
+
+
+def _page(name: str) -> str:
+    from drs.ui.app import PAGES
+
+    return str(PAGES / f"{name}.py")
+
+
+def page() -> None:
+    """Draw the page."""
+    now = state()
+    title = "Overview"
+    if now.cluster is not None:
+        title = md(now.cluster.label)
+    heading(title, _about())
+    upload()
+    cluster = needs_cluster()
+    figures(cluster)
+    if cluster.warnings:
+        with st.expander(words.count(len(cluster.warnings), "warning") + " while reading", icon=":material/warning:"):
+            for warning in cluster.warnings[:100]:
+                st.markdown(f"- {md(warning)}")
+    loads(cluster)
+    problems(cluster)
+
+
+def _about() -> str:
+    source = state().source
+    if source not in datasets.names():
+        return ""
+    try:
+        return md(datasets.card(source).title)
+    except DrsError:
+        return ""
+
+
+if __name__ == "__main__":
+    page()

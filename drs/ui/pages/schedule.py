@@ -1,0 +1,77 @@
+"""Schedule and network: the plan in time, the use of links, the network with the flows of one moment."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from drs import plotting
+from drs.planning import Plan
+from drs.plotting import words
+from drs.ui.app import PAGES
+from drs.ui.parts import chart, heading, moves_frame, needs_cluster, tiles
+from drs.ui.state import filled, state
+
+
+def summary(plan: Plan) -> None:
+    """Key figures of the schedule."""
+    n_waves = len({move.wave for move in plan.moves})
+    bound = f"at least {words.seconds(plan.makespan_bound_s)}" if plan.makespan_bound_s else None
+    tiles(
+        [
+            ("Moves", f"{len(plan.moves):,}", words.count(n_waves, "wave")),
+            ("Duration", words.seconds(plan.makespan_s), bound),
+            ("Migration time, summed", words.seconds(sum(m.total_s for m in plan.moves)), None),
+            ("Longest downtime", words.milliseconds(plan.max_downtime_ms), None),
+            ("Data sent", words.mebibytes(plan.total_transferred_mib), None),
+        ]
+    )
+
+
+def moment(plan: Plan) -> None:
+    """The network at a chosen moment."""
+    end = max(1, int(plan.makespan_s))
+    key = filled("schedule.at_s", 0)
+    st.session_state[key] = min(st.session_state[key], end)
+    at_s = st.slider("Moment, seconds from the start", 0, end, key=key)
+    chart(plotting.topology(plan.snapshot, plan, float(at_s)), "schedule.topology")
+
+
+def page() -> None:
+    """Draw the page."""
+    heading("Schedule and network", "When each VM moves, which links it loads, and what waits for what.")
+    cluster = needs_cluster()
+    result = state().result
+    plan = result.plan if result is not None else None
+    if plan is None or not plan.moves:
+        st.info(
+            "There is no plan yet: this is the network as it is." if plan is None
+            else "The plan has no moves: this is the network as it is.",
+            icon=":material/info:",
+        )  # fmt: skip
+        st.page_link(str(PAGES / "advise.py"), label="Find moves first", icon=":material/arrow_forward:")
+        chart(plotting.topology(cluster.snapshot), "schedule.network")
+        return
+    summary(plan)
+    time, links, network, order = st.tabs(["Timeline", "Link use", "Network", "By dependency"])
+    with time:
+        with_links = st.toggle("Show links as lanes", key=filled("schedule.links", True))
+        chart(plotting.timeline(plan, links=bool(with_links)), "schedule.timeline")
+    with links:
+        nics = st.toggle("Count the hosts' own NICs", key=filled("schedule.nics", True))
+        chart(plotting.link_load(plan, nics=bool(nics)), "schedule.use")
+        st.caption("Each migration's traffic is spread evenly over its duration.")
+    with network:
+        moment(plan)
+    with order:
+        frame = moves_frame(plan)
+        waiting = {step for move in plan.moves for step in move.after_steps}
+        frame.insert(0, "waited for", [move.step in waiting for move in plan.moves])
+        st.dataframe(
+            frame[["step", "after steps", "waited for", "VM", "from", "to", "start", "lasts"]],
+            hide_index=True, width="stretch", key="schedule.order",
+        )  # fmt: skip
+        st.caption("A move starts once the steps that it stands after are done.")
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,92 @@
+"""Whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from drs.errors import InputError
+from drs.io import atomic_file, atomic_folder, write_text_atomic
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "out") as work:
+        (work / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) & 0o500 == 0o500
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_folder_is_replaced(keep: bool, tmp_path: Path) -> None:
+    old = tmp_path / "out"
+    (old / "sub").mkdir(parents=True)
+    (old / "a").write_text("old")
+    (old / "b").write_text("old")
+    with atomic_folder(old, keep=keep) as work:
+        (work / "a").write_text("new")
+    assert {path.name for path in old.iterdir()} == ({"a", "b", "sub"} if keep else {"a"})
+    assert (old / "a").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_after_an_error_nothing_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "out") as work:
+        (work / "a").write_text("new")
+        raise KeyboardInterrupt
+    with pytest.raises(ZeroDivisionError), atomic_file(tmp_path / "out" / "a") as file:
+        file.write_text("new")
+        _ = 1 / 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert (tmp_path / "out" / "a").read_text() == "old"
+
+
+def test_the_old_folder_comes_back_when_the_last_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("old")
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise OSError("busy")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="busy"), atomic_folder(tmp_path / "out") as work:
+        (work / "a").write_text("new")
+    assert (tmp_path / "out" / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_text_is_written_as_it_is(tmp_path: Path) -> None:
+    write_text_atomic(tmp_path / "a.json", "ä\r\n\n")
+    assert (tmp_path / "a.json").read_bytes() == "ä\r\n\n".encode()
+    write_text_atomic(tmp_path / "a.json", "b")
+    assert (tmp_path / "a.json").read_text() == "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_places_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="a file of that name is there already"), atomic_folder(tmp_path / "file"):
+        pass
+    with pytest.raises(InputError, match="does not exist"), atomic_folder(tmp_path / "a" / "b"):
+        pass
+    with pytest.raises(InputError, match="a folder of that name is there already"):
+        write_text_atomic(tmp_path, "x")
+    with pytest.raises(InputError, match="does not exist"):
+        write_text_atomic(tmp_path / "a" / "b.json", "x")
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with atomic_folder(tmp_path / "link") as work:
+        (work / "a").touch()
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "a").exists()

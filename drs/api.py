@@ -234,7 +234,7 @@ def estimate(
 
     snapshot = read(source)
     rows = (
-        io.read_moves(Path(moves), snapshot) if isinstance(moves, (str, Path)) else io.moves(moves, snapshot)
+        io.read_moves(Path(moves), snapshot) if isinstance(moves, (str, Path)) else io.moves_from(moves, snapshot)
     )
     return planning.price_moves(snapshot, **rows, profile=profile or read_policy(source).profile)
 

@@ -202,8 +202,10 @@ def advise(
 ) -> None:
     """A verified, priced migration plan."""
     from drs import api, io
-    from drs.document import to_document, write
+    from drs.document import check_target, to_document, write
 
+    if out:
+        check_target(out)
     chosen_rules = io.read_rules(rules) if rules else api.read_rules(snapshot)
     chosen_policy = io.read_policy(policy) if policy else api.read_policy(snapshot)
     facts = api.read(snapshot)

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from drs.errors import Fault, InputError
 from drs.planning import Move
 from drs.result import Result
 from drs.rules import Violation
@@ -95,8 +96,22 @@ def _plain(value: Any) -> Any:
     return _number(value) if isinstance(value, float) else value
 
 
-def write(result: Result, folder: str | Path, report_html: str) -> None:
-    """plan.json, moves.csv, report.html and the snapshot after the plan, all or nothing.
+def check_target(folder: Path) -> None:
+    """Raises InputError, before any work is done, when a plan cannot be written there."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "plan.json").exists():
+        raise InputError(
+            Fault(
+                "--out",
+                f"{folder} holds something that drs did not write",
+                "a new or empty folder, or an earlier plan's",
+            )
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(Fault("--out", f"{folder} is a file", "a folder"))
+
+
+def write(result: Result, folder: Path, report_html: str) -> None:
+    """plan.json, moves.csv, report.html and the snapshot after the plan with its rules, all or nothing.
 
     Raises
     ------
@@ -106,7 +121,9 @@ def write(result: Result, folder: str | Path, report_html: str) -> None:
 
     from drs import io
 
-    with io.atomic_folder(Path(folder)) as new:
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with io.atomic_folder(folder) as new:
         text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
         (new / "plan.json").write_text(text + "\n", encoding="utf-8")
         if result.plan is not None:
@@ -116,3 +133,7 @@ def write(result: Result, folder: str | Path, report_html: str) -> None:
             moves.to_csv(new / "moves.csv", index=False)
         (new / "report.html").write_text(report_html, encoding="utf-8")
         io.write_folder(result.snapshot_after, new / "snapshot")
+        (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
+        (new / "snapshot" / "policy.toml").write_text(
+            io.write_policy(result.problem.policy), encoding="utf-8"
+        )

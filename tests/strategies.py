@@ -82,9 +82,12 @@ def snapshots(
         memory_reserved_mib=numbers(some([0.0, 0.0, 512.0], n_hosts)),
         cpu_cores=numbers(some([2.0, 4.0, np.nan], n_hosts)),
         cpu_vendor=text(host_vendor),
-        evc_max=text([
-            "" if tame else draw(st.sampled_from(["", *(INTEL if v == "intel" else AMD)])) for v in host_vendor
-        ]),
+        evc_max=text(
+            [
+                "" if tame else draw(st.sampled_from(["", *(INTEL if v == "intel" else AMD)]))
+                for v in host_vendor
+            ]
+        ),
         state=text(some(states, n_hosts)),
         rack=text(some(["r1", "r2", "r3", ""], n_hosts)),
         site=text(some(["north", "south"], n_hosts)),
@@ -163,6 +166,7 @@ def snapshots(
     loads = None
     if n_times and n_vms:
         cpu = [some([50.0, 100.0, 400.0, np.nan], n_vms) for _ in range(n_times)]
+        memory_mib = [some([256.0, 512.0], n_vms) for _ in range(n_times)]
         loads = LoadHistory(
             time=np.array(
                 ["2026-01-01T00:00", "2026-01-01T08:00", "2026-01-01T16:30"], dtype="datetime64[s]"

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from drs.io.atomic import atomic_file, atomic_folder, write_text_atomic
     from drs.io.folder import is_snapshot, read_folder, write_folder
     from drs.io.frames import from_frames, to_frames
+    from drs.io.moves_csv import moves_from, read_moves
     from drs.io.policy_toml import read_policy
+    from drs.io.problem_file import save_problem, unpack_problem, write_policy, write_rules
     from drs.io.raw import InputWarning
     from drs.io.rules_toml import read_rules
     from drs.io.rvtools import read_rvtools
@@ -27,15 +29,21 @@ __all__ = [
     "convert",
     "from_frames",
     "is_snapshot",
+    "moves_from",
     "read_folder",
+    "read_moves",
     "read_policy",
     "read_rules",
     "read_rvtools",
     "read_source",
     "read_toml",
     "read_vcenter",
+    "save_problem",
     "to_frames",
+    "unpack_problem",
     "write_folder",
+    "write_policy",
+    "write_rules",
     "write_text_atomic",
 ]
 
@@ -46,15 +54,21 @@ _HOME = {
     "convert": "sources",
     "from_frames": "frames",
     "is_snapshot": "folder",
+    "moves_from": "moves_csv",
     "read_folder": "folder",
+    "read_moves": "moves_csv",
     "read_policy": "policy_toml",
     "read_rules": "rules_toml",
     "read_rvtools": "rvtools",
     "read_source": "sources",
     "read_toml": "toml",
     "read_vcenter": "vcenter",
+    "save_problem": "problem_file",
     "to_frames": "frames",
+    "unpack_problem": "problem_file",
     "write_folder": "folder",
+    "write_policy": "problem_file",
+    "write_rules": "problem_file",
     "write_text_atomic": "atomic",
 }
 

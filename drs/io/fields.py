@@ -50,6 +50,8 @@ def expected(hint: Any) -> str:
             if typing.get_origin(arg) is not Literal
         ):
             return 'a name, a pattern such as "web-*", or a list of them'
+        if all(typing.get_origin(arg) is Literal for arg in members):
+            return f"one of {', '.join(_choices(hint))}"
         return " or ".join(dict.fromkeys(expected(arg).removeprefix("one of ") for arg in members))
     if hint is bool:
         return "true or false"

@@ -126,8 +126,6 @@ def policy_of(
 
 
 def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any, ...] | None:
-    from drs.goals import GOALS
-
     if "goal" in document and "goals" in document:
         faults.add(f"{label}, key goals", "both goals and [[goal]]", "one of them")
         return None
@@ -139,10 +137,17 @@ def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any
         cure = "write [[goal]] in double brackets" if isinstance(given, dict) else ""
         faults.add(f"{label}, key {key}", "no list", "[[goal]] tables, or a list of types of goals", cure)
         return None
+    return _goals_of(given, f"{label}, [[goal]]", faults)
+
+
+def _goals_of(given: list[Any], label: str, faults: Faults) -> tuple[Any, ...]:
+    """Goals from a list of types and tables; a goal may have goals as its `parts`."""
+    from drs.goals import GOALS
+
     goals = []
     for number, one in enumerate(given, start=1):
         table = {"type": one} if isinstance(one, str) else one
-        where = f"{label}, [[goal]] {number}"
+        where = f"{label} {number}"
         if not isinstance(table, dict):
             faults.add(where, repr(one), "a type of goal, or a table")
             continue
@@ -160,7 +165,10 @@ def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any
                 faults.near(str(kind).replace("_", "-"), GOALS),
             )
             continue
-        read = read_fields(GOALS[kind], table, f'{where} ("{kind}")', faults, skip=("type",))
+        where = f'{where} ("{kind}")'
+        if isinstance(table.get("parts"), list):
+            table = {**table, "parts": _goals_of(table["parts"], f"{where}, parts", faults)}
+        read = read_fields(GOALS[kind], table, where, faults, skip=("type",))
         if read is not None:
             goals.append(read)
     return tuple(goals)

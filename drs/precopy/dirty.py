@@ -54,7 +54,7 @@ class DirtyModel:
         rate, size = np.broadcast_arrays(
             np.asarray(dirty_rate_mibps, dtype=float), np.asarray(working_set_mib, dtype=float)
         )
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = np.where(rate > 0, np.minimum(rate / size, SATURATED), 0.0)
         return cls._plain(size[..., None], -np.log1p(-share)[..., None], np.zeros((1,), dtype=bool))
 

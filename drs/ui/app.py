@@ -14,7 +14,6 @@ import streamlit as st
 
 from drs.errors import DrsError
 from drs.ui.clusters import choices, given, opened, words_of
-from drs.ui.parts import md
 from drs.ui.state import KEY, UPLOADED, open_cluster, state, update
 
 PAGES = Path(__file__).with_name("pages")
@@ -80,8 +79,6 @@ def _sidebar() -> None:
         if cluster is not None:
             snapshot = cluster.snapshot
             st.caption(f"{snapshot.n_hosts:,} hosts, {snapshot.n_vms:,} VMs · `{snapshot.digest}`")
-            if snapshot.description:
-                st.caption(md(snapshot.description))
 
 
 def main() -> None:

@@ -84,7 +84,9 @@ def filter_agrees(rule: HostFilter, snapshot: Snapshot) -> None:
 
 
 def rule_conforms(rule: Rule, snapshot: Snapshot, placement: Placement) -> None:
-    """Everything that is asked of a rule."""
+    """Everything that is asked of a rule. For a rule about VMs the disks stay where they are."""
+    if rule.items == "vms":
+        placement = Placement(placement.host_idx, snapshot.disks.datastore_idx)
     for where in (placement, Placement.of(snapshot)):
         violations_are_told(readings_agree(rule, snapshot, where), rule, snapshot)
         today_keeps_relaxed_walls(rule, snapshot, where)

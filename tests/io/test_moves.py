@@ -9,7 +9,7 @@ import pytest
 
 from drs import io
 from drs.errors import InputError
-from drs.io.moves import moves, read_moves
+from drs.io.moves_csv import moves_from, read_moves
 from drs.model import Snapshot
 
 
@@ -37,7 +37,7 @@ def snapshot() -> Snapshot:
 
 
 def test_positions(snapshot: Snapshot) -> None:
-    read = moves(
+    read = moves_from(
         [{"vm": "db", "to_host": "esx-1", "to_datastore": "ds-2 ds-1"}, {"vm": "web", "to_host": "esx-2"}],
         snapshot,
     )
@@ -60,7 +60,7 @@ def test_positions(snapshot: Snapshot) -> None:
 )
 def test_faults(snapshot: Snapshot, row: dict[str, str], field: str, expected: str) -> None:
     with pytest.raises(InputError) as caught:
-        moves([{"vm": "web", "to_host": "esx-2"}, row], snapshot, "moves.csv")
+        moves_from([{"vm": "web", "to_host": "esx-2"}, row], snapshot, "moves.csv")
     assert len(caught.value.faults) == 1
     text = str(caught.value)
     assert "moves.csv, row 2" in text and field in text and expected in text
@@ -87,5 +87,5 @@ def test_a_missing_file(snapshot: Snapshot, tmp_path: Path) -> None:
 
 def test_many_faults_are_told_together(snapshot: Snapshot) -> None:
     with pytest.raises(InputError) as caught:
-        moves([{"vm": "x", "to_host": "y"}, {"vm": "db"}], snapshot)
+        moves_from([{"vm": "x", "to_host": "y"}, {"vm": "db"}], snapshot)
     assert len(caught.value.faults) == 3

@@ -116,8 +116,8 @@ def answer(ask: MigrationAsk) -> None:
         st.error(md(f"A live migration is not possible: {price.advice}."), icon=":material/block:")
     elif not price.converged:
         st.warning(md(f"{str(price.advice)[:1].upper()}{str(price.advice)[1:]}."), icon=":material/warning:")
-    elif price.may_not_converge:
-        st.info(md(str(price.advice)), icon=":material/info:")
+    elif price.borderline:
+        st.info(md(str(price.advice) or "Bandwidth and dirty rate are too close to be sure that it converges."), icon=":material/info:")
     low, high = float(price.downtime_low_ms), float(price.downtime_high_ms)
     span = None if math.isnan(low) else f"80 %: {words.milliseconds(low)} to {words.milliseconds(high)}"
     total_low, total_high = float(price.total_low_s), float(price.total_high_s)

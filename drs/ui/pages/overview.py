@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from drs import datasets, plotting
+from drs import plotting
 from drs.errors import DrsError
 from drs.plotting import words
 from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
@@ -155,10 +155,10 @@ def _page(name: str) -> str:
 def page() -> None:
     """Draw the page."""
     now = state()
-    title = "Overview"
-    if now.cluster is not None:
-        title = md(now.cluster.label)
-    heading(title, _about())
+    if now.cluster is None:
+        heading("Overview")
+    else:
+        heading(md(now.cluster.label), md(now.cluster.snapshot.description))
     upload()
     cluster = needs_cluster()
     figures(cluster)
@@ -168,16 +168,6 @@ def page() -> None:
                 st.markdown(f"- {md(warning)}")
     loads(cluster)
     problems(cluster)
-
-
-def _about() -> str:
-    source = state().source
-    if source not in datasets.names():
-        return ""
-    try:
-        return md(datasets.card(source).title)
-    except DrsError:
-        return ""
 
 
 if __name__ == "__main__":

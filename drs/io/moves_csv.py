@@ -42,10 +42,10 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     if "to_datastore" not in table and "to_datastores" in table:
         table["to_datastore"] = table["to_datastores"]
     rows = table.reindex(columns=list(COLUMNS), fill_value="").to_dict("records")
-    return moves(rows, snapshot, label)
+    return moves_from(rows, snapshot, label)
 
 
-def moves(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str = "moves") -> dict[str, Any]:
+def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str = "moves") -> dict[str, Any]:
     """Arguments of `drs.planning.price_moves`.
 
     Parameters

@@ -1,0 +1,261 @@
+"""The command line as a script relies on it: streams, exit codes, JSON keys, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from drs.cli import app
+
+RUN = CliRunner()
+
+MOVE_KEYS = {
+    "step", "wave", "vm", "kind", "from_host", "to_host", "from_datastores", "to_datastores", "reason",
+    "after_steps", "start_s", "precopy_s", "total_s", "downtime_ms", "transferred_mib", "rounds", "converged",
+}  # fmt: skip
+
+
+def drs(*words: object) -> Result:
+    return RUN.invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Two hosts, one of them overloaded."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "hosts.csv").write_text("host,cpu_mhz,memory_mib\nesx-1,10000,65536\nesx-2,10000,65536\n")
+    rows = [f"vm-{i},esx-1,4096,3000" for i in range(4)]
+    (folder / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\n" + "\n".join(rows) + "\n")
+    return folder
+
+
+def test_check_as_json_is_json_alone(tiny: Path) -> None:
+    done = drs("check", tiny, "--json")
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert document["snapshot"]["n_hosts"] == 2
+    assert document["metrics"]["cpu"]["max"] == pytest.approx(1.2)
+    assert [v["amount"] for v in document["violations"]] == [2000]
+
+
+def test_check_strict_exits_with_1_only_when_something_is_broken(tiny: Path) -> None:
+    assert drs("check", tiny, "--strict").exit_code == 1
+    hosts = tiny / "hosts.csv"
+    hosts.write_text(hosts.read_text().replace("10000", "20000"))
+    assert drs("check", tiny, "--strict").exit_code == 0
+
+
+def test_advise_as_json(tiny: Path) -> None:
+    done = drs("advise", tiny, "--time-s", 2, "--seed", 3, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["status"] in ("optimal", "feasible")
+    assert document["seed"] == 3
+    assert {"before", "after", "during"} == set(document["violations"])
+    assert document["violations"]["before"] and not document["violations"]["after"]
+    assert set(document["moves"][0]) >= MOVE_KEYS
+    assert document["schedule"]["makespan_s"] >= document["schedule"]["makespan_bound_s"] > 0
+    for goal in document["goals"]:
+        assert {"name", "before", "after", "bound", "gap_ratio"} <= set(goal)
+        assert goal["bound"] is None or goal["bound"] <= goal["after"] + 1e-9
+    assert document["metrics"]["after"]["cpu"]["max"] <= 1.0
+
+
+def test_advise_writes_the_folder(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = drs("advise", tiny, "--time-s", 2, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "plan.json").read_text())
+    moves = pd.read_csv(out / "moves.csv")
+    assert moves["vm"].tolist() == [move["vm"] for move in document["moves"]]
+    page = (out / "report.html").read_text()
+    assert all(vm in page for vm in moves["vm"])
+    assert "https://cdn" not in page
+    again = json.loads(drs("check", out / "snapshot", "--json").stdout)
+    assert again["violations"] == []
+
+
+def test_a_second_run_on_the_result_moves_nothing(tiny: Path, tmp_path: Path) -> None:
+    drs("advise", tiny, "--time-s", 2, "--out", tmp_path / "out")
+    second = json.loads(drs("advise", tmp_path / "out" / "snapshot", "--time-s", 2, "--json").stdout)
+    assert second["moves"] == []
+
+
+def test_the_same_seed_and_iterations_give_the_same_plan(tiny: Path) -> None:
+    runs = [drs("advise", tiny, "--iterations", 2000, "--seed", 5, "--json") for _ in range(2)]
+    plans = [json.loads(run.stdout) for run in runs]
+    assert plans[0]["moves"] == plans[1]["moves"]
+
+
+def test_max_moves_is_kept(tiny: Path) -> None:
+    document = json.loads(drs("advise", tiny, "--time-s", 2, "--max-moves", 1, "--json").stdout)
+    assert len(document["moves"]) == 1
+
+
+def test_zero_seconds_still_answers(tiny: Path) -> None:
+    done = drs("advise", tiny, "--time-s", 0, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["status"] in ("optimal", "feasible")
+
+
+def test_evacuate(tiny: Path) -> None:
+    hosts = tiny / "hosts.csv"
+    hosts.write_text(hosts.read_text().replace("10000", "20000"))
+    document = json.loads(drs("advise", tiny, "--evacuate", "esx-1", "--time-s", 2, "--json").stdout)
+    assert {move["to_host"] for move in document["moves"]} == {"esx-2"}
+    assert len(document["moves"]) == 4
+    assert document["mode"] == "evacuate"
+
+
+def test_an_infeasible_hard_rule_exits_with_3(tiny: Path) -> None:
+    rule = '[[rule]]\ntype = "keep-apart"\nname = "apart"\nvms = "vm-*"\npolicy = "hard"\n'
+    (tiny / "rules.toml").write_text(rule)
+    done = drs("advise", tiny, "--time-s", 5, "--json")
+    assert done.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "smal"], "did you mean small?"),
+        (["advise", "small", "--solver", "cpsta"], "did you mean cpsat?"),
+        (["advise", "small", "--mode", "balanced"], "did you mean balance?"),
+        (["advise", "small", "--evacuate", "esx-a-99"], "did you mean esx-a-"),
+        (["advise", "small", "--rules", "no-such.toml"], "no-such.toml"),
+        (["explain", "small", "--vm", "web-shop-0l"], "did you mean web-shop-0"),
+        (["datasets", "smal"], "did you mean small?"),
+        (["estimate", "small", "--moves", "no-such.csv"], "no such file"),
+    ],
+)  # fmt: skip
+def test_bad_words_exit_with_2_and_one_clear_message(words: list[str], said: str) -> None:
+    done = drs(*words)
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["advise"], ["nonsense"], ["advise", "small", "--time-s", "-1"],
+                                   ["advise", "small", "--max-moves", "few"]])  # fmt: skip
+def test_usage_errors_exit_with_2(words: list[str]) -> None:
+    assert drs(*words).exit_code == 2
+
+
+def test_a_fault_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None:
+    (tiny / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nweb,esx-9,lots,-1\n")
+    done = drs("advise", tiny, "--out", tmp_path / "out", "--save-problem", tmp_path / "p.zip")
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 3
+    assert not (tmp_path / "out").exists() and not (tmp_path / "p.zip").exists()
+
+
+def test_out_refuses_a_folder_that_is_not_ours(tiny: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    done = drs("advise", tiny, "--time-s", 1, "--out", precious)
+    assert done.exit_code == 2
+    assert (precious / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_saved_problem_is_the_problem(tiny: Path, tmp_path: Path) -> None:
+    (tiny / "rules.toml").write_text('[[rule]]\ntype = "keep-apart"\nvms = ["vm-0", "vm-1"]\n')
+    saved = tmp_path / "p.zip"
+    first = json.loads(drs("advise", tiny, "--iterations", 500, "--save-problem", saved, "--json").stdout)
+    second = json.loads(drs("advise", saved, "--iterations", 500, "--json").stdout)
+    assert first["snapshot"]["digest"] == second["snapshot"]["digest"]
+    assert first["moves"] == second["moves"]
+
+
+def test_estimate_prices_the_five_kinds(tmp_path: Path) -> None:
+    moves = tmp_path / "moves.csv"
+    moves.write_text("vm,to_host,to_datastore,kind\n" "vm-a,esx-2,,\n" "vm-a,,ds-2,\n" "vm-off,esx-2,,\n"
+                     "vm-a,far-1,ds-3,\nvm-a,other-1,ds-4,\n")  # fmt: skip
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "hosts.csv").write_text(
+        "host,cpu_mhz,memory_mib,site,vcenter,cluster\nesx-1,9000,65536,a,v1,c1\nesx-2,9000,65536,a,v1,c1\n"
+        "far-1,9000,65536,b,v1,c2\nother-1,9000,65536,a,v2,c3\n"
+    )
+    (folder / "vms.csv").write_text(
+        "vm,host,memory_mib,cpu_demand_mhz,power\nvm-a,esx-1,4096,100,on\nvm-off,esx-1,4096,0,off\n"
+    )
+    stores = [f"ds-{i},500" for i in range(1, 5)]
+    (folder / "datastores.csv").write_text("datastore,capacity_gib\n" + "\n".join(stores) + "\n")
+    (folder / "disks.csv").write_text("vm,disk,datastore,size_gib\nvm-a,0,ds-1,40\n")
+    (folder / "links.csv").write_text("a,b,bandwidth_mbps,latency_ms\na,b,1000,20\n")
+    done = drs("estimate", folder, "--moves", moves, "--json")
+    assert done.exit_code == 0, done.stderr
+    priced = json.loads(done.stdout)["moves"]
+    assert [move["kind"] for move in priced] == [
+        "vmotion",
+        "storage",
+        "cold",
+        "long_distance",
+        "cross_vcenter",
+    ]
+    assert all(move["total_s"] > 0 for move in priced)
+    assert priced[3]["total_s"] > priced[0]["total_s"]
+    assert priced[1]["transferred_mib"] >= 40 * 1024 * 0.99
+
+
+def test_explain_names_every_rule_in_the_way(tiny: Path) -> None:
+    (tiny / "rules.toml").write_text(
+        '[[rule]]\ntype = "not-run-on"\nname = "licence"\nvms = "vm-1"\nhosts = "esx-2"\npolicy = "hard"\n'
+    )
+    answers = json.loads(drs("explain", tiny, "--vm", "vm-1", "--json").stdout)["hosts"]
+    by_host = {answer["host"]: answer for answer in answers}
+    assert by_host["esx-1"]["is_current"]
+    assert not by_host["esx-2"]["allowed"]
+    assert [obstacle["rule"] for obstacle in by_host["esx-2"]["obstacles"]] == ["licence"]
+    assert json.loads(drs("explain", tiny, "--vm", "vm-0", "--host", "esx-2", "--json").stdout)["hosts"][0][
+        "allowed"
+    ]
+
+
+def test_what_if(tiny: Path, tmp_path: Path) -> None:
+    scenarios = tmp_path / "scenarios.toml"
+    scenarios.write_text(
+        '[[scenario]]\nname = "as it is"\ntime_s = 1\n'
+        '[[scenario]]\nname = "one more host"\ntime_s = 1\nadd_hosts = [{like = "esx-1", count = 1}]\n'
+        '[[scenario]]\nname = "no such host"\ndrop_hosts = "esx-9"\n'
+    )
+    out = tmp_path / "results.csv"
+    done = drs("what-if", tiny, scenarios, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    table = pd.read_csv(out)
+    assert table["scenario"].tolist() == ["as it is", "one more host", "no such host"]
+    assert table["n_hosts"].tolist()[:2] == [2, 3]
+    assert table["cpu_max_after"][1] <= table["cpu_max_after"][0]
+    assert "esx-9" in table["error"][2]
+
+
+def test_datasets_can_be_listed_shown_and_copied(tmp_path: Path) -> None:
+    assert "small" in drs("datasets").stdout and "medium" in drs("datasets").stdout
+    assert "licence" in drs("datasets", "small").stdout.lower()
+    assert drs("datasets", "small", tmp_path / "copy").exit_code == 0
+    assert drs("check", tmp_path / "copy").exit_code == 0
+
+
+def test_ctrl_c_ends_the_search_with_the_best_plan_so_far() -> None:
+    words = [sys.executable, "-m", "drs.cli", "advise", "medium", "--time-s", "300", "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "COLUMNS": "100"})  # fmt: skip
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    document = json.loads(out)
+    assert document["interrupted"] and document["status"] == "feasible"
+    assert document["elapsed_s"] < 100
+    assert "best plan so far" in err

@@ -130,6 +130,16 @@ class Problem:
             violation for rule in self.rules_in_force for violation in rule.check(self.snapshot, placement)
         ]
 
+    def _waiting(self, start: Ints) -> list[Level]:
+        """One level for each class of restart priority that has VMs without a host, the highest first."""
+        rank, names = self.policy.restart.rank(self.snapshot), self.policy.restart.NAMES
+        classes = np.unique(rank[start < 0]).tolist()
+        levels = []
+        for which in classes:
+            one = Weighted(Unplaced((rank == which).astype(np.float64)), origin="not placed")
+            levels.append(Level("placed" if len(classes) == 1 else f"placed {names[which]}", (one,), unit="VMs"))
+        return levels
+
     @cached_property
     def lowered(self) -> Lowered:
         """The problem as a solver sees it.
@@ -146,13 +156,16 @@ class Problem:
         during: list[During] = []
         unplaced = bool((start < 0).any())
         for rule in self.rules_in_force:
+            if rule.items != "vms":
+                continue
             scale = max(rule.scale(snapshot), 1e-12)
             for term in rule.lower(snapshot):
                 if rule.policy == "soft":
                     soft.append(Weighted(term, rule.weight / scale, rule.label))
                     continue
-                walls.append(Wall(term.relaxed(start), rule.label))
-                if term.cost(start, start) > 0 or (unplaced and not isinstance(term, Capacity)):
+                broken = term.cost(start, start) > 0
+                walls.append(Wall(term.relaxed(start) if broken else term, rule.label))
+                if broken or (unplaced and not isinstance(term, Capacity)):
                     level = must if rule.policy == "hard" else repair
                     level.append(Weighted(term, 1.0 / scale, rule.label))
                 if rule.holds == "during":
@@ -164,8 +177,7 @@ class Problem:
         if must:
             levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
         if unplaced:
-            waiting = Weighted(Unplaced(np.ones(snapshot.n_vms)), origin="not placed")
-            levels.append(Level("placed", (waiting,), unit="VMs"))
+            levels.extend(self._waiting(start))
         if repair:
             levels.append(Level("repair", tuple(repair), unit="broken"))
         if soft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,6 +16,15 @@ from drs.planning import Plan
 from drs.problem import Problem
 from drs.rules import Violation
 from drs.solvers.base import Status
+
+if TYPE_CHECKING:
+    from drs.explain import Conflict, Reason
+
+
+class Report(Protocol):
+    """What a mode says besides the plan: a dataclass of plain values, and the same in sentences."""
+
+    def sentences(self) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,12 @@ class Result:
     immovable: tuple[Immovable, ...] = ()
     warnings: tuple[str, ...] = ()
     mode: str = "balance"
+    report: Report | None = None
+    """What the mode says besides the plan: hosts to power off, VMs that cannot restart, ..."""
+    reasons: tuple[Reason, ...] = ()
+    """Why each VM moves, with priority, gains and costs, in the order of the plan."""
+    conflicts: tuple[Conflict, ...] = ()
+    """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
 
     @property
@@ -127,7 +143,8 @@ class Result:
     def raise_for_status(self) -> Result:
         """Itself, or InfeasibleError when there is no placement that satisfies the hard rules."""
         if self.status in ("infeasible", "no_solution"):
-            broken = [violation.sentence for violation in self.violations_after]
+            broken = [conflict.sentence for conflict in self.conflicts]
+            broken += [violation.sentence for violation in self.violations_after]
             raise InfeasibleError("; ".join([f"{self.status}", *broken[:5]]))
         return self
 

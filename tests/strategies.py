@@ -172,9 +172,7 @@ def snapshots(
                 ["2026-01-01T00:00", "2026-01-01T08:00", "2026-01-01T16:30"], dtype="datetime64[s]"
             ),
             cpu_mhz=np.array(cpu, dtype=np.float32),
-            memory_active_mib=np.array(
-                [some([256.0, 512.0], n_vms) for _ in range(n_times)], dtype=np.float32
-            ),
+            memory_active_mib=np.array(memory_mib, dtype=np.float32),
         )
     return Snapshot(
         hosts, vms, clusters, disks, datastores, links,
@@ -340,7 +338,7 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "ratio": st.sampled_from([0.0, 0.5]),
         "target": _targets(s),
     },
-    "preferences": lambda s: {
+    "prefer-hosts": lambda s: {
         "vms": selectors(s.vms.name),
         "hosts": selectors(s.hosts.name),
         "penalty": st.sampled_from([1.0, 2.0]),

@@ -186,8 +186,17 @@ def test_deterministic() -> None:
         (30, 600, {"n_sites": 3, "topology": "leaf-spine"}),
         (8, 40, {"powered_off_ratio": 1.0}),
         (8, 40, {"fill_ratio": 0.0, "skew": 0.0}),
-        (40, 300, {"n_clusters": 3, "n_vcenters": 2, "n_sites": 2, "cluster_evc": True,
-                   "evc": ("amd-steamroller", "amd-zen2")}),
+        (
+            40,
+            300,
+            {
+                "n_clusters": 3,
+                "n_vcenters": 2,
+                "n_sites": 2,
+                "cluster_evc": True,
+                "evc": ("amd-steamroller", "amd-zen2"),
+            },
+        ),
     ],
 )
 def test_every_reference_holds(n_hosts: int, n_vms: int, arguments: dict[str, object]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from drs.precopy import DirtyModel, estimate, fit
+from drs.precopy import DirtyModel, estimate, fit, profile, share_link
 from drs.precopy.baselines import btrplace, geometric, memory_over_bandwidth
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
 
@@ -164,11 +164,19 @@ def section_qemu() -> list[str]:
     text = section(
         "QEMU 7.2, guests whose writes are known",
         f"""
-        Fitted on {len(fitted)} rows (every second `link` row and `{LOOKED_AT}`): the constants `link_ratio`,
-        `quantum_ms`, `resume_ms`, `luck_ratio` of the profile `qemu`. Judged on the other {len(judged)} rows:
-        {n_link} `link` (one guest on a busy host) and {n_noise} `noise` (repeats of four migrations on a
-        starved host, of which the nominal link is a poor description). Facts that a count of pages shows (132
-        pages beside the guest's memory, 4392 scattered zero pages) were read from all rows.
+        Fitted on {len(fitted)} rows (every second `link` row and `{LOOKED_AT}`): the constants
+        `link_ratio`, `quantum_ms`, `resume_ms`, `luck_ratio` of the profile `qemu`. Judged on the
+        other {len(judged)} rows: {n_link} `link` (one guest on a busy host) and {n_noise} `noise`
+        (repeats of four migrations on a starved host, of which the nominal link is a poor
+        description).
+
+        The judged rows were not blind. All rows were on the table while the model was built: the
+        132 pages beside the guest's memory, the 4392 scattered zero pages and their place in the
+        scan were read from all of them, the stop speed over loopback ({LOOPBACK_MBPS:.0f} Mbit/s)
+        from six judged `noise` rows, and a share of the one-second rate for a hot set was tried on
+        all rows and not kept. `luck_ratio` lies between that one row and the plateaus of all
+        cancelled runs. The other constants named above were chosen on the fitted rows alone. Rows
+        of other families are the better test.
         """,
     )
     for link, title in (("nominal", "nominal link"), ("own", "each run's own throughput")):
@@ -199,11 +207,13 @@ def section_openstack() -> list[str]:
     text = section(
         "OpenStack on 10 GbE (osic/benchmarking_live-migration)",
         """
-        `setup_s` and `link_ratio` fitted on every second plain memory-only run, then `encrypt_mbps` on every
-        second tunnelled one; judged on the other memory-only runs and on all runs that moved memory and disk
-        (half-full disks), which were never used to fit. Runs with disks took the same time with tunnelling on
-        and off, so both are priced as plain. The guests' dirty rate is not in the table and is taken to be 0,
-        which makes the geometric model the same as bytes over link.
+        `setup_s` and `link_ratio` fitted on every second plain memory-only run, then `encrypt_mbps`
+        on every second tunnelled one; judged on the other memory-only runs and on all runs that
+        moved memory and disk (half-full disks), which were never used to fit. Runs with disks took
+        the same time with tunnelling on and off. That was seen on the judged rows themselves, after
+        pricing them as tunnelled had failed; both readings are shown, and the second is no
+        forecast. The guests' dirty rate is not in the table and is taken to be 0, which makes the
+        geometric model the same as bytes over link.
         """,
     )
     lines = []
@@ -220,19 +230,19 @@ def section_openstack() -> list[str]:
             found = fit(ask, profile="qemu", free=["link_ratio", "setup_s"], folds=4, name="plain")
         else:
             found = fit(ask, profile=found.profile, free=["encrypt_mbps"], folds=4, name="tunnelled")
-        for kind, part in (
-            ("vmotion", rows[of_kind & shared].iloc[1::2]),
-            ("cross_vcenter", rows[of_kind & ~shared]),
-        ):
-            if part.empty:
-                continue
+        both = rows[of_kind & ~shared]
+        cases = [("vmotion", tunnel == "on", rows[of_kind & shared].iloc[1::2])]
+        cases += [
+            ("cross_vcenter", encrypted, both) for encrypted in ([True, False] if tunnel == "on" else [False])
+        ]
+        for kind, encrypted, part in cases:
             disk = part.disk_used_gib.to_numpy() if kind == "cross_vcenter" else 0.0
             said = estimate(
                 memory_mib=part.memory_mib.to_numpy(),
                 bandwidth_mbps=10_000.0,
                 disk_gib=disk,
                 kind=kind,
-                encrypted=tunnel == "on" and kind == "vmotion",
+                encrypted=encrypted,
                 profile=found.profile,
             )
             mib = part.memory_mib.to_numpy() + 1024.0 * disk
@@ -247,7 +257,9 @@ def section_openstack() -> list[str]:
             inside = (truth >= said.total_low_s) & (truth <= said.total_high_s)
             lines.append(
                 [
-                    "tunnelled" if tunnel == "on" else "plain",
+                    {(True, True): "tunnelled", (True, False): "tunnelled, priced as plain (hindsight)"}.get(
+                        (tunnel == "on", encrypted), "plain"
+                    ),
                     "memory" if kind == "vmotion" else "memory and disk",
                     f"{len(train)} / {len(part)}",
                     percent(said.total_s / truth - 1),
@@ -282,27 +294,44 @@ def section_parallel() -> list[str]:
     text = section(
         "Evacuation of 12 VMs, 1 to 4 at a time",
         """
-        On that cloud k requests took about k times as long as one: they wait for each other, so the link is
-        not what they share and fair shares of it are not the model. Every second run with one VM at a time
-        sets the time of one; a request among k is then said to take k of them, and the whole 12. What
-        parallel requests cost on top (the whole was slower with more of them) is in no model here.
+        Every second run with one VM at a time sets the time of one. **The model of this package,
+        max-min fair shares of the link (`share_link`, with the fixed work that the other OpenStack
+        table gave), fails here**, and "one after the other" is better. Seen afterwards, and no
+        forecast: k requests took about k times as long as one, as if they waited for each other, so
+        the link is not what they share. That the whole took longer with more at a time is in no
+        model here.
         """,
     )
+    fixed_s = 6.75
+    plain = profile("qemu").with_(link_ratio=1.0, setup_s=fixed_s, resume_ms=0.0, extra_memory_mib=0.0)
+    memory = (alone - fixed_s) * 1000 * BYTES_PER_S_PER_MBPS / BYTES_PER_MIB * 4096 / 4104
     lines = []
     for k in (1, 2, 3, 4):
         chosen, spans = each[each.parallel == k], whole[whole.parallel == k]
         if k == 1:
             chosen, spans = chosen[chosen.run % 2 == 0], spans[spans.run % 2 == 0]
+        batch = share_link(
+            1000.0, np.zeros(k), memory_mib=np.full(k, memory), bandwidth_mbps=1000.0, profile=plain
+        )
+        shared = float(np.max(batch.elapsed_s))
         lines.append(
             [
                 str(k),
+                percent(shared / chosen.duration_s - 1),
                 percent(k * alone / chosen.duration_s - 1),
-                percent(alone / chosen.duration_s - 1),
+                percent(12 / k * shared / spans.evacuation_s - 1),
                 percent(12 * alone / spans.evacuation_s - 1),
                 percent(12 / k * alone / spans.evacuation_s - 1),
             ]
         )
-    head = ["at a time", "one VM, waiting", "one VM, undisturbed", "whole, waiting", "whole, undisturbed"]
+    head = [
+        "at a time",
+        "one VM, this model",
+        "one VM, k times one (hindsight)",
+        "whole, this model",
+        "whole, one after the other",
+        "whole, each undisturbed",
+    ]
     return text + markdown(head, lines)
 
 
@@ -310,26 +339,36 @@ def section_working_sets() -> list[str]:
     text = section(
         "Working sets of real programs (KubeVirt VEP 248, 1 Gbit/s)",
         """
-        Each pass gives one sample of the dirty curve: how long it took and what was left after it. Each pass
-        from the third is forecast from those before it only; the constant-rate model takes their median rate.
+        Each pass gives one sample of the dirty curve: how long it took and what was left after it.
+        Judged in two ways: the second half of the passes from the first, and each pass from the
+        third on from all before it. The halves were judged first; the other way was added after the
+        model lost to the constant rate (the median one so far) on `ex_5_kernel`, whose program
+        changes its phase.
         """,
     )
     lines = []
     for path in sorted(PAGE.glob("kubevirt_ex_*.csv")):
         rows = pd.read_csv(path)
         window, left = np.diff(rows.t_s.to_numpy()), rows["remaining_MiB"].to_numpy()[1:]
-        later = range(2, len(window))
-        said = [float(DirtyModel.samples(window[:i], left[:i]).dirtied_mib(window[i])) for i in later]
-        constant = [float(np.median(left[:i] / window[:i])) * window[i] for i in later]
-        lines.append(
-            [
-                path.stem.removeprefix("kubevirt_"),
-                str(len(said)),
-                percent(np.array(said) / left[2:] - 1),
-                percent(np.array(constant) / left[2:] - 1),
+        half = max(len(window) // 2, 2)
+        line = [path.stem.removeprefix("kubevirt_")]
+        for known in ([half] * (len(window) - half), list(range(2, len(window)))):
+            at = np.arange(len(window) - len(known), len(window))
+            said = [
+                float(DirtyModel.samples(window[:n], left[:n]).dirtied_mib(window[i]))
+                for n, i in zip(known, at, strict=True)
             ]
-        )
-    return text + markdown(["table", "passes forecast", "this model", "constant rate"], lines)
+            constant = [
+                float(np.median(left[:n] / window[:n])) * window[i] for n, i in zip(known, at, strict=True)
+            ]
+            line += [
+                str(len(at)),
+                percent(np.array(said) / left[at] - 1),
+                percent(np.array(constant) / left[at] - 1),
+            ]
+        lines.append(line)
+    head = ["table", "second half", "this model", "constant rate", "one ahead", "this model", "constant rate"]
+    return text + markdown(head, lines)
 
 
 def section_published() -> list[str]:
@@ -396,8 +435,11 @@ def section_published() -> list[str]:
     text = section(
         "Published single migrations",
         """
-        None was used to fit. The inputs are what the source states; where a throughput is published it stands
-        for the link.
+        None was used to fit a constant. The inputs are what the source states; where a throughput
+        is published it stands for the link. Chosen after a first look: the measured throughput for
+        `qemu-autoconv-off` (with its nominal 20 Gbit/s the model wrongly calls it convergent) and
+        scanning shared by streams (`virt97-stopped` was 14 % too slow without).
+        `kubevirt-291-untuned` did end, and is called endless.
         """,
     )
     return text + markdown(head, lines)
@@ -405,7 +447,12 @@ def section_published() -> list[str]:
 
 def section(title: str, paragraph: str, level: int = 2) -> list[str]:
     """A heading and a paragraph, wrapped."""
-    return ["#" * level + " " + title, "", *textwrap.wrap(" ".join(paragraph.split()), 110), ""]
+    return [
+        "#" * level + " " + title,
+        "",
+        *textwrap.wrap(" ".join(paragraph.split()), 110, break_on_hyphens=False),
+        "",
+    ]
 
 
 def markdown(head: list[str], lines: list[list[str]]) -> list[str]:
@@ -420,9 +467,9 @@ def main() -> int:
     text = section(
         "The pre-copy model against measured migrations",
         """
-        Written by `benchmarks/quality/precopy.py`; do not edit. Errors are absolute percentage errors,
-        median / mean. Runs that were cancelled count too: a model that calls a run endless is taken to
-        predict the time limit and what the link carries until then.
+        Written by `benchmarks/quality/precopy.py`; do not edit. Errors are absolute percentage
+        errors, median / mean. Runs that were cancelled count too: a model that calls a run endless
+        is taken to predict the time limit and what the link carries until then.
         """,
         level=1,
     )

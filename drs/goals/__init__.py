@@ -8,7 +8,7 @@ from drs.goals.happiness import Undelivered
 from drs.goals.licences import Licences
 from drs.goals.moves import MoveDistance, Moves, MovesPerGroup
 from drs.goals.over_target import HighLoad
-from drs.goals.preferences import Preferences
+from drs.goals.prefer_hosts import PreferHosts
 from drs.goals.weighted_sum import WeightedSum
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "MoveDistance",
     "Moves",
     "MovesPerGroup",
-    "Preferences",
+    "PreferHosts",
     "Prices",
     "Undelivered",
     "WeightedSum",

@@ -42,6 +42,9 @@ from drs.model.snapshot import (
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 """No blanks around a name and no control characters in it."""
 
+LARGEST = 1e15
+"""No number may be larger: sums and products of such numbers stay exact enough, and finite."""
+
 TARGETS = {"hosts": "host", "vms": "vm", "datastores": "datastore", "portgroups": "network"}
 """The column of a table that others refer to."""
 
@@ -57,8 +60,7 @@ def _adapter(kind: str, bounds: str, choices: tuple[str, ...]) -> Any:
         limits: dict[str, Any] = {}
         if math.isfinite(low):
             limits["gt" if open_low else "ge"] = low
-        if math.isfinite(high):
-            limits["le"] = high
+        limits["le"] = min(high, LARGEST)
         if kind == "integer":
             item = Annotated[int, Field(**limits)]
         else:
@@ -87,7 +89,10 @@ def _hint_for(column: Column, value: object, faults: Faults) -> str:
             return "leave the cell empty for no limit"
         if re.fullmatch(r"[+-]?(nan|inf|infinity)|n/?a|null|none|-|\?", text, re.IGNORECASE):
             return "leave the cell empty when it is not known" if not column.required else ""
-        return ""
+        try:
+            return f"nothing is above {LARGEST:g}" if LARGEST < float(text) < math.inf else ""
+        except ValueError:
+            return ""
     if column.kind == "choice":
         return faults.near(value, column.choices)
     if isinstance(value, str) and value != text:
@@ -103,6 +108,12 @@ class _Reader:
         self._bad: dict[str, list[int]] = {}
         self._text: dict[str, list[str]] = {}
         self._number: dict[str, Floats] = {}
+
+    def _expected(self, column: Column) -> str:
+        """What a cell should hold; without the unit where its origin has another one."""
+        if column.column in self.raw.other_unit:
+            return column.expected.removesuffix(f", in {column.unit}")
+        return column.expected
 
     def _clean(self, column: Column) -> list[Any]:
         cells = self.raw.columns.get(column.column)
@@ -127,7 +138,7 @@ class _Reader:
                 self.faults.add(
                     self.raw.where(row, column.column),
                     _given(cells[row]),
-                    column.expected,
+                    self._expected(column),
                     _hint_for(column, cells[row], self.faults),
                 )
             read = adapter.validate_python(cured)
@@ -135,15 +146,16 @@ class _Reader:
             for row, value in enumerate(cells):
                 if value is None:
                     self._bad.setdefault(column.column, []).append(row)
-                    self.faults.add(self.raw.where(row, column.column), "an empty cell", column.expected)
+                    self.faults.add(
+                        self.raw.where(row, column.column), "an empty cell", self._expected(column)
+                    )
         return list(read)
 
     def _times(self, column: Column, cells: Sequence[Any]) -> list[Any]:
         """Times as seconds since 1970; each distinct text is read once."""
-        known: dict[Any, int | None] = {None: None}
-        for value in dict.fromkeys(cells):
-            known.setdefault(value, epoch_s(value))
-        read = [known[value] for value in cells]
+        times = [value if isinstance(value, str | date) else None for value in cells]
+        known = {value: epoch_s(value) for value in dict.fromkeys(times)}
+        read = [known[value] for value in times]
         for row, (value, seconds) in enumerate(zip(cells, read, strict=True)):
             if seconds is None:
                 hint = ""

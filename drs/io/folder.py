@@ -338,14 +338,12 @@ def _write_parquet(path: Path, table: str, columns: dict[str, Any]) -> None:
     arrays = {}
     for name, values in columns.items():
         kind = _column(table, name).kind
-        arrow = {"number": pa.float64(), "integer": pa.int64()}.get(kind, pa.string())
-        if isinstance(values, np.ndarray) and values.dtype == np.float32:
-            arrow = pa.float32()
-        cells = _cells(values)
-        if kind == "time":
-            arrays[name] = pa.array(cells, pa.string()).cast(pa.timestamp("s", tz="UTC"))
+        if isinstance(values, np.ndarray) and values.dtype.kind in "fi":
+            arrays[name] = pa.array(values, mask=~np.isfinite(values))
+        elif kind == "time":
+            arrays[name] = pa.array(_cells(values), pa.string()).cast(pa.timestamp("s", tz="UTC"))
         else:
-            arrays[name] = pa.array(cells, arrow)
+            arrays[name] = pa.array(_cells(values), pa.string())
     pq.write_table(pa.table(arrays), path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from drs.io.toml import read_toml
 if TYPE_CHECKING:
     from drs.policy import Policy
 
-PARTS = ("limits", "concurrency", "trigger")
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
 
 
@@ -25,8 +25,8 @@ def read_policy(path: str | Path) -> Policy:
     Parameters
     ----------
     path : str or Path
-        A TOML file: `[[goal]]` tables with a `type`, in order (or `goals`, a list of types); the tables
-        `[limits]`, `[concurrency]` and `[trigger]`; the keys `profile`, `migration_scope`, `storage_moves`.
+        A TOML file: `[[goal]]` tables with a `type`, in order (or `goals`, a list of types); a table for
+        each part of a `Policy`, such as `[limits]` and `[trigger]`; keys for the rest, such as `profile`.
         Everything may be left out. Of a folder, its `policy.toml`; a folder without one has the default.
 
     Returns
@@ -74,12 +74,15 @@ def policy_of(
     Policy or None
         None when something was wrong.
     """
-    from drs.planning import Concurrency
-    from drs.policy import Limits, Policy, Trigger
+    from drs.policy import Policy
 
     before = len(faults)
-    classes: dict[str, type[Any]] = {"limits": Limits, "concurrency": Concurrency, "trigger": Trigger}
-    own = {key: value for key, value in document.items() if key not in (*PARTS, "goal", "goals")}
+    classes = {
+        name: hint
+        for name, hint in typing.get_type_hints(Policy).items()
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    }
+    own = {key: value for key, value in document.items() if key not in (*classes, "goal", "goals")}
     for key in list(own):
         inside = [part for part, cls in classes.items() if key in {f.name for f in dataclasses.fields(cls)}]
         if inside:
@@ -112,7 +115,7 @@ def policy_of(
     goals = _goals(document, label, faults)
     if goals is not None:
         values["goals"] = goals
-    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *PARTS))
+    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *classes))
     profile = own.get("profile")
     if isinstance(profile, str):
         if profile.endswith(".toml") and folder is not None:

@@ -79,6 +79,8 @@ class RawTable:
     origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     rows_by_label: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     """Row numbers at the other origins, by their label."""
+    other_unit: frozenset[str] = frozenset()
+    """Columns that had another unit at their origin."""
     lost: set[str] = field(default_factory=set)
     """Cells of rows that could not be read."""
 
@@ -321,9 +323,12 @@ def read_parquet(path: Path, table: str, faults: Faults) -> RawTable | None:
         if pa.types.is_nested(kind):
             faults.add(f"{label}, field {name}", f"cells of the type {kind}", "text or numbers")
             continue
-        if pa.types.is_timestamp(kind):
-            column = column.cast(pa.timestamp("us", kind.tz), safe=False)
-        cells[name] = column.to_pylist()
+        if pa.types.is_timestamp(kind):  # few are different: make each one once
+            coded = column.cast(pa.timestamp("us", kind.tz), safe=False).combine_chunks().dictionary_encode()
+            times = coded.dictionary.to_pylist()
+            cells[name] = [None if i is None else times[i] for i in coded.indices.to_pylist()]
+        else:
+            cells[name] = column.to_pylist()
     raw = RawTable(table, label, cells)
     check_header(raw, header, faults)
     return raw

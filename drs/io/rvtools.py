@@ -18,6 +18,7 @@ Templates and SRM placeholders are left out. Units are binary; labels say MB up 
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections import Counter
@@ -77,10 +78,7 @@ def read_rvtools(path: str | Path) -> Snapshot:
     for name, labels in REQUIRED.items():
         if name not in sheets:
             faults.add(
-                path.name,
-                f"there is no sheet {name}",
-                f"an RVTools workbook with {' and '.join(REQUIRED)}",
-                faults.near(name, sheets),
+                path.name, f"there is no sheet {name}", f"an RVTools workbook with {' and '.join(REQUIRED)}"
             )
             continue
         for label in labels:
@@ -118,21 +116,14 @@ class _Converter:
         return f"sheet {sheet.name}, row {sheet.numbers[row]}, column {sheet.label(label)}"
 
     def numbers(self, sheet: Sheet, label: str, factor: float = 1.0, *, no_limit: bool = False) -> list[Any]:
-        """A column times a factor; what is no number is a fault and reads as 0."""
+        """A column times a factor; what is no number stays as it is, for `build` to find fault with."""
         found: list[Any] = []
-        for row, value in enumerate(sheet.column(label)):
-            if value is None:
-                found.append(None)
-                continue
-            try:
-                number = float(str(value).replace(",", "")) if isinstance(value, str) else float(value)
-                if not number < float("inf") or number != number:
-                    raise ValueError
-            except (TypeError, ValueError):
-                self.faults.add(self.where(sheet, row, label), repr(value), "a number")
-                found.append(0.0)
-                continue
-            found.append(None if no_limit and number <= 0 else number * factor)
+        for value in sheet.column(label):
+            number = _number(value)
+            if number is None:
+                found.append(value)
+            else:
+                found.append(None if no_limit and number <= 0 else number * factor)
         return found
 
     def table(
@@ -150,6 +141,7 @@ class _Converter:
             {name: [cells[row] for row in rows] for name, (_, cells) in columns.items()},
             [sheet.numbers[row] for row in rows],
             {name: (f"sheet {sheet.name}", sheet.label(label)) for name, (label, _) in columns.items()},
+            other_unit=frozenset(name for name in columns if name.endswith("_gib")),
         )
 
     # -- hosts and clusters
@@ -157,7 +149,11 @@ class _Converter:
     def hosts(self) -> RawTable:
         sheet = self.sheets["vHost"]
         speed, cores = self.numbers(sheet, "Speed"), self.numbers(sheet, "# Cores")
-        cpu = [None if s is None or c is None else s * c for s, c in zip(speed, cores, strict=True)]
+        cpu = []
+        for row, (clock, n) in enumerate(zip(speed, cores, strict=True)):
+            if n is None:
+                self.faults.add(self.where(sheet, row, "# Cores"), "an empty cell", "a number above 0")
+            cpu.append(clock * (n if isinstance(n, float) else 1e6) if isinstance(clock, float) else clock)
         states = []
         for maintenance, quarantine in zip(
             sheet.column("in Maintenance Mode"), sheet.column("in Quarantine Mode"), strict=True
@@ -168,7 +164,7 @@ class _Converter:
         fastest: dict[str, float] = {}
         nics = self.get("vNIC")
         for host, mbps in zip(nics.column("Host"), self.numbers(nics, "Speed"), strict=True):
-            if host is not None and mbps:
+            if host is not None and isinstance(mbps, float) and mbps > 0:
                 fastest[str(host)] = max(mbps, fastest.get(str(host), 0.0))
         names = sheet.column("Host")
         self.cluster_names(sheet)
@@ -239,7 +235,10 @@ class _Converter:
         ]
         # RVTools shows the API's rate, which runs against the threshold that vCenter shows: 5 is aggressive
         # there, 1 in the API (ansible-collections/vmware.vmware issue 68, community.vmware PR 1542).
-        rate = [None if value is None else 6 - value for value in self.numbers(sheet, "DRS vmotion rate")]
+        rate = [
+            6 - value if isinstance(value, float) else value
+            for value in self.numbers(sheet, "DRS vmotion rate")
+        ]
         label = "sheet vCluster"
         return RawTable(
             "clusters",
@@ -446,7 +445,7 @@ class _Converter:
         total: dict[int, float] = dict.fromkeys(self.vm_rows, 0.0)
         for at, size in zip(vm_of, capacity, strict=True):
             if at is not None:
-                total[at] += size or 0.0
+                total[at] += size if isinstance(size, float) else 0.0
         paths = disks.column("Path" if disks.has("Path") else "Disk Path")
         homes = self.info.column("Path")
         keep, stores_of, used, homeless = [], [], [], []
@@ -460,8 +459,8 @@ class _Converter:
             keep.append(row)
             stores_of.append(store)
             size, taken = capacity[row], in_use[at]
-            share = min(1.0, taken / total[at]) if taken is not None and total[at] else 1.0
-            used.append(None if size is None else size * share)
+            share = min(1.0, taken / total[at]) if isinstance(taken, float) and total[at] else 1.0
+            used.append(size * share if isinstance(size, float) else None)
         if homeless:
             _warn(
                 f"{self.where(disks, homeless[0], 'Path')}: {len(homeless)} disks without "
@@ -543,6 +542,15 @@ def _warn(text: str) -> None:
 
 def _true(value: object) -> bool:
     return value is True or str(value).casefold() in ("true", "yes", "1", "wahr", "vrai", "verdadero")
+
+
+def _number(value: object) -> float | None:
+    """A cell as a number; None for nothing, for text, and for what is not finite."""
+    try:
+        number = float(str(value).replace(",", "")) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _power(state: object) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
-from drs.planning.list_schedule import Shares
+from drs.planning.list_schedule import Shares, none_of
 from drs.planning.pricing import Leg, Pricer
 from drs.planning.tasks import Rows, Tasks
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
@@ -36,6 +36,12 @@ class Flows:
     rule: Any
     cap: Floats
     """Payload rate of each path, bytes/s."""
+
+
+    @property
+    def beside_s(self) -> tuple[Floats, Floats]:
+        """Time at the start and at the end of each leg in which it uses no link."""
+        return self.jobs["setup_s"].copy(), self.jobs["settle_s"] + self.jobs["resume_s"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +113,10 @@ def run_fluid(
     owner = np.repeat(np.arange(n), np.diff(tasks.link.start))
     by_link = np.argsort(tasks.link.row, kind="stable")
     flow_start = np.searchsorted(tasks.link.row[by_link], np.arange(len(tasks.link_mbps) + 1))
-    take = tasks.take
-    if before is not None:
-        take = Rows(np.zeros(n + 1, dtype=np.int32), take.row[:0], take.amount[:0])
-    ahead = tasks.before if before is None else before
+    take, ahead = (tasks.take, tasks.before) if before is None else (none_of(tasks), before)
     start, end, _ = fluid_kernel()(
         np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
-        shares.slots, shares.run.start, shares.run.row, shares.run.amount,
+        tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.lead_s,
         ahead.start, ahead.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s,
         np.zeros(n) if not_before is None else not_before,
         flows.cap, tasks.link_mbps * BYTES_PER_S_PER_MBPS, tasks.link.start, tasks.link.row,

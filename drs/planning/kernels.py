@@ -10,17 +10,25 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from drs.precopy import kernel
+from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
+
+advance = kernel.advance
+
 TINY = 1e-7
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def may_start(
-    i: int, time: float, duration: float, done: Any, room: Any, slots: Any,
+    i: int, time: float, duration: float, done: Any, room: Any, slots: Any, lines: Any,
     take_start: Any, take_row: Any, take_amount: Any,
-    run_start: Any, run_row: Any, run_amount: Any,
+    run_start: Any, run_row: Any, run_amount: Any, line_start: Any, line_row: Any, line_amount: Any,
     before_start: Any, before_row: Any, hours_start: Any, hours: Any,
 ) -> bool:
-    """Whether task i has its room, its slots, its predecessors and its hour at this time."""
+    """Whether task i has its room, its slots, its lines, its predecessors and its hour at this time."""
+    for k in range(line_start[i], line_start[i + 1]):
+        if line_amount[k] > lines[line_row[k]] + TINY * (1.0 + line_amount[k]):
+            return False
     for k in range(run_start[i], run_start[i + 1]):
         if run_amount[k] > slots[run_row[k]] + TINY * (1.0 + run_amount[k]):
             return False
@@ -47,10 +55,16 @@ def list_schedule(
     order: Any, duration: Any, free: Any,
     take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
     slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
+    line_capacity: Any, line_start: Any, line_row: Any, line_amount: Any, line_s: Any,
     before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float,
 ) -> Any:
-    """Start of every task, NaN where a deadlock kept it from starting."""
+    """Start of every task, NaN where a deadlock kept it from starting.
+
+    A task holds its lines (shares of links) for `line_s` from its start, everything else for `duration`.
+    """
     n = len(duration)
+    lines = line_capacity.copy()
+    off = np.full(n, np.inf)
     start = np.full(n, np.nan)
     end = np.full(n, np.inf)
     done = np.zeros(n, dtype=np.bool_)
@@ -68,11 +82,15 @@ def list_schedule(
             for w in range(n_waiting):
                 i = waiting[w]
                 if may_start(
-                    i, time, duration[i], done, room, slots, take_start, take_row, take_amount,
-                    run_start, run_row, run_amount, before_start, before_row, hours_start, hours,
+                    i, time, duration[i], done, room, slots, lines, take_start, take_row, take_amount,
+                    run_start, run_row, run_amount, line_start, line_row, line_amount,
+                    before_start, before_row, hours_start, hours,
                 ):
                     start[i] = time
                     end[i] = time + duration[i]
+                    off[i] = time + line_s[i]
+                    for k in range(line_start[i], line_start[i + 1]):
+                        lines[line_row[k]] -= line_amount[k]
                     running[n_running] = i
                     n_running += 1
                     for k in range(take_start[i], take_start[i + 1]):
@@ -93,11 +111,15 @@ def list_schedule(
             continue
         soonest = wake if pause <= 0.0 else np.inf
         for r in range(n_running):
-            soonest = min(soonest, end[running[r]])
+            soonest = min(soonest, end[running[r]], off[running[r]])
         time = soonest
         kept = 0
         for r in range(n_running):
             i = running[r]
+            if off[i] <= time + 1e-9:
+                off[i] = np.inf
+                for k in range(line_start[i], line_start[i + 1]):
+                    lines[line_row[k]] += line_amount[k]
             if end[i] <= time + 1e-9:
                 done[i] = True
                 for k in range(give_start[i], give_start[i + 1]):
@@ -176,6 +198,17 @@ def fill(
             left = 0
 
 
+@njit  # type: ignore[untyped-decorator]
+def carry(
+    i: int, bandwidth: float, seconds: float, pause: bool, states: Any, at: int, dirty: Any,
+    jobs: Any, pages: Any, rates: Any, cyclic: Any, rule: Any, log: Any,
+) -> None:
+    """Carry migration i forward; its state is row `at` of `states` and `dirty`."""
+    advance(jobs[i:i + 1], states[at:at + 1], dirty[at:at + 1], pages[i:i + 1], rates[i:i + 1],
+            cyclic[i:i + 1], np.full(1, bandwidth), np.full(1, seconds), rule, log, pause)
+
+
+
 @cache
 def fluid_kernel() -> Any:
     """The compiled fluid scheduler, bound to the pre-copy kernel as its source is now.
@@ -183,17 +216,14 @@ def fluid_kernel() -> Any:
     Numba's cache does not see a change of a function that is called from another file, so a checksum of that
     file is a cell of the closure and thereby part of the cache's key.
     """
-    from drs.precopy import kernel
-
-    advance = kernel.advance
-    stamp = zlib.crc32(Path(kernel.__file__).read_bytes() + repr((kernel.JOB, kernel.STATE)).encode())
-    from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
+    stamp = zlib.crc32(Path(kernel.__file__).read_bytes())
 
     @njit(cache=True)  # type: ignore[untyped-decorator]
     def fluid(
         order: Any, guess: Any, free: Any,
         take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
         slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
+        line_capacity: Any, line_start: Any, line_row: Any, line_amount: Any, lead: float,
         before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float, not_before: Any,
         cap: Any, link_capacity: Any, link_start: Any, link_row: Any, flow_start: Any, flow_of_link: Any,
         jobs: Any, states: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Any, log: Any,
@@ -224,12 +254,12 @@ def fluid_kernel() -> Any:
         flows = np.empty(n, dtype=np.int64)
         old_rate = np.zeros(n)
         changed = np.empty(n, dtype=np.int64)
-        one_rate = np.zeros(1)
-        one_time = np.zeros(1)
         steps = 0 * stamp
         time = 0.0
         gone = np.empty(n, dtype=np.int64)
         n_gone = 0
+        lines = line_capacity.copy()
+        holds = np.zeros(n, dtype=np.bool_)
         while n_waiting > 0 or n_running > 0:
             steps += 1
             wake = np.inf
@@ -242,9 +272,13 @@ def fluid_kernel() -> Any:
                     if not ok:
                         wake = min(wake, not_before[i])
                     elif may_start(
-                        i, time, guess[i], done, room, slots, take_start, take_row, take_amount,
-                        run_start, run_row, run_amount, before_start, before_row, hours_start, hours,
+                        i, time, guess[i], done, room, slots, lines, take_start, take_row, take_amount,
+                        run_start, run_row, run_amount, line_start, line_row, line_amount,
+                        before_start, before_row, hours_start, hours,
                     ):
+                        holds[i] = True
+                        for k in range(line_start[i], line_start[i + 1]):
+                            lines[line_row[k]] -= line_amount[k]
                         start[i] = time
                         since[i] = time
                         rate[i] = 0.0
@@ -337,37 +371,42 @@ def fluid_kernel() -> Any:
                 if done[i] or (rate[i] == old_rate[i] and event[i] != np.inf):
                     continue
                 if time > since[i]:
-                    one_rate[0] = old_rate[i]
-                    one_time[0] = time - since[i]
-                    advance(jobs[i:i + 1], states[i:i + 1], dirty[i:i + 1], pages[i:i + 1], rates[i:i + 1],
-                            cyclic[i:i + 1], one_rate, one_time, rule, log, False)
+                    carry(i, old_rate[i], time - since[i], False, states, i, dirty,
+                          jobs, pages, rates, cyclic, rule, log)
                     since[i] = time
                 scratch_state[0] = states[i]
                 scratch_dirty[0] = dirty[i]
-                one_rate[0] = rate[i]
-                one_time[0] = np.inf
-                advance(jobs[i:i + 1], scratch_state, scratch_dirty, pages[i:i + 1], rates[i:i + 1],
-                        cyclic[i:i + 1], one_rate, one_time, rule, log, True)
+                carry(i, rate[i], np.inf, True, scratch_state, 0, scratch_dirty,
+                      jobs, pages, rates, cyclic, rule, log)
                 event[i] = time + (scratch_state[0].clock_s - states[i].clock_s)
                 if event[i] == np.inf:
                     event[i] = 1e300
             soonest = wake if pause <= 0.0 else np.inf
             for r in range(n_running):
-                soonest = min(soonest, event[running[r]])
-            if soonest >= 1e300:
+                i = running[r]
+                soonest = min(soonest, event[i])
+                if holds[i] and on[i]:
+                    soonest = min(soonest, event[i] - lead)
+            if soonest >= 1e299:
                 break
             time = max(time, soonest)
             kept = 0
             for r in range(n_running):
                 i = running[r]
+                if holds[i] and on[i] and event[i] - lead <= time + 1e-9:
+                    holds[i] = False
+                    for k in range(line_start[i], line_start[i + 1]):
+                        lines[line_row[k]] += line_amount[k]
                 if event[i] <= time + 1e-9:
-                    one_rate[0] = rate[i]
-                    one_time[0] = np.inf
-                    advance(jobs[i:i + 1], states[i:i + 1], dirty[i:i + 1], pages[i:i + 1], rates[i:i + 1],
-                            cyclic[i:i + 1], one_rate, one_time, rule, log, True)
+                    carry(i, rate[i], np.inf, True, states, i, dirty,
+                          jobs, pages, rates, cyclic, rule, log)
                     since[i] = time
                     event[i] = np.inf
                     if states[i].phase == DONE:
+                        if holds[i]:
+                            holds[i] = False
+                            for k in range(line_start[i], line_start[i + 1]):
+                                lines[line_row[k]] += line_amount[k]
                         end[i] = time
                         done[i] = True
                         if on[i]:

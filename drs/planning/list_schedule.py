@@ -20,46 +20,61 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """A planned share of the path for each leg, what it costs at that share, and the rows that it fills."""
+    """A planned share of the path for each leg, what it costs at that share, and the links that it fills.
+
+    Set-up and aftermath use no link, so a leg holds its links for `line_s`: from its start to as long before
+    it leaves the link as the next leg needs to be set up.
+    """
 
     share: Floats
     total_s: Floats
-    slots: Floats
-    run: Rows
+    line_s: Floats
+    lead_s: float
+    """The set-up of every leg."""
+    line_mbps: Floats
+    line: Rows
 
 
 def with_links(tasks: Tasks, share: Floats, total_s: Floats) -> Shares:
-    """The running rows of the tasks with the planned shares of the links added, links that never fill left out."""
+    """The links with the planned shares, links that never fill left out."""
     rate = tasks.path_mbps * share
-    n_links = len(tasks.link_mbps)
     owner = np.repeat(np.arange(len(tasks)), np.diff(tasks.link.start))
     amount = np.minimum(rate[owner], tasks.link_mbps[tasks.link.row])
-    load = np.bincount(tasks.link.row, weights=amount, minlength=n_links)
+    load = np.bincount(tasks.link.row, weights=amount, minlength=len(tasks.link_mbps))
     binding = load > tasks.link_mbps * (1 + 1e-9)
-    new = np.cumsum(binding) - 1 + len(tasks.slots)
     keep = binding[tasks.link.row]
-    owner_all = np.concatenate([np.repeat(np.arange(len(tasks)), np.diff(tasks.run.start)), owner[keep]])
-    row = np.concatenate([tasks.run.row, new[tasks.link.row[keep]]])
-    amounts = np.concatenate([tasks.run.amount, amount[keep]])
-    order = np.argsort(owner_all, kind="stable")
-    start = np.searchsorted(owner_all[order], np.arange(len(tasks) + 1)).astype(np.int32)
+    row = (np.cumsum(binding) - 1)[tasks.link.row[keep]]
+    start = np.searchsorted(owner[keep], np.arange(len(tasks) + 1)).astype(np.int32)
+    lead_s = float(tasks.setup_s.min(initial=np.inf)) if len(tasks) else 0.0
     return Shares(
         share,
         total_s,
-        np.concatenate([tasks.slots, tasks.link_mbps[binding]]),
-        Rows(start, row[order].astype(np.int32), amounts[order]),
+        np.maximum(0.0, total_s - tasks.setup_s - tasks.after_s),
+        lead_s,
+        tasks.link_mbps[binding],
+        Rows(start, row.astype(np.int32), amount[keep]),
     )
 
 
-def run_list(tasks: Tasks, shares: Shares, order: NDArray[np.int64]) -> Floats:
-    """Start of each task, f8[n]; NaN for those that never could start (the list ran into a deadlock)."""
+def run_list(tasks: Tasks, shares: Shares, order: NDArray[np.int64], before: Rows | None = None) -> Floats:
+    """Start of each task, f8[n]; NaN for those that never could start (the list ran into a deadlock).
+
+    With `before` (edges of `order.tokens`) each leg waits for those whose room it was handed, not for room
+    that happens to be free: no deadlock can arise.
+    """
+    take, ahead = (tasks.take, tasks.before) if before is None else (none_of(tasks), before)
     return np.asarray(
         _kernel()(
-            np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *tasks.take, *tasks.give,
-            shares.slots, shares.run.start, shares.run.row, shares.run.amount,
-            tasks.before.start, tasks.before.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s,
+            np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
+            tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.line_s,
+            ahead.start, ahead.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s,
         )  # fmt: skip
     )
+
+
+def none_of(tasks: Tasks) -> Rows:
+    """No rows at all."""
+    return Rows(np.zeros(len(tasks) + 1, dtype=np.int32), tasks.take.row[:0], tasks.take.amount[:0])
 
 
 @cache

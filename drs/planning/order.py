@@ -24,6 +24,9 @@ Hosts = Callable[[int], Bools]
 TRIES = 12
 """How often the order is sought anew, with those that were stuck first, before a VM is parked."""
 
+MAX_PARKED = 8
+"""VMs parked at most, and one more for every four legs that are stuck."""
+
 MAX_CANDIDATES = 400
 """Parking legs priced at one deadlock."""
 
@@ -100,11 +103,15 @@ def find_order(
     hosts_for : where a VM may be parked, bool[n_hosts].
     priorities : by VM, higher first.
     """
-    lost: list[Lost] = []
-    rest = list(legs)
     rng = np.random.default_rng(seed)
     priorities = priorities or {}
+    lost: list[Lost] = []
+    rest = list(legs)
     while True:
+        over = _never_fit(rest, rooms, priorities)
+        lost.extend(over)
+        names = {entry.leg.vm for entry in over}
+        rest = [leg for leg in rest if leg.vm not in names]
         done, stuck, walk = _several_tries(rest, rooms, priorities, rng)
         if stuck:
             done, stuck, walk = _with_parking(done, stuck, walk, rooms, pricer, hosts_for)
@@ -122,6 +129,48 @@ def find_order(
         _chains(done, rooms),
         tuple(lost),
     )
+
+
+def _never_fit(legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float]) -> list[Lost]:
+    """Legs to give up until the room that the others take and leave adds up, everything having moved."""
+    left = {leg.vm: leg for leg in legs}
+    free: dict[int, float] = {}
+    taking: dict[int, list[int]] = {}
+    for leg in legs:
+        take, give = rooms.taken(leg)
+        for row, amount in take:
+            free[row] = free.get(row, float(rooms.free[row])) - amount
+            taking.setdefault(row, []).append(leg.vm)
+        for row, amount in give:
+            free[row] = free.get(row, float(rooms.free[row])) + amount
+    lost = []
+    short = [row for row in taking if not fits(0.0, free[row])]
+    while short:
+        row = short.pop()
+        while not fits(0.0, free[row]):
+            amounts = {vm: dict(rooms.taken(left[vm])[0])[row] for vm in taking[row] if vm in left}
+            if not amounts:
+                break
+            # The smallest that is enough by itself, else the largest; the least urgent first.
+            missing = -free[row]
+            vm = min(amounts, key=lambda vm: (
+                priorities.get(vm, 0.0), not fits(missing, amounts[vm]),
+                amounts[vm] if fits(missing, amounts[vm]) else -amounts[vm], vm,
+            ))  # fmt: skip
+            leg = left.pop(vm)
+            origin, place = rooms.name(row)
+            lost.append(Lost(
+                leg, f"{origin} leaves no room on {place} even when all others have moved: "
+                     f"{missing:,.0f} too little",
+            ))  # fmt: skip
+            take, give = rooms.taken(leg)
+            for r, amount in take:
+                free[r] += amount
+            for r, amount in give:
+                free[r] -= amount
+                if r in taking and not fits(0.0, free[r]):
+                    short.append(r)
+    return lost
 
 
 def _several_tries(
@@ -210,9 +259,10 @@ def _with_parking(
 ) -> tuple[list[Leg], list[Leg], _Walk]:
     done, stuck = list(done), list(stuck)
     parked: set[int] = set()
+    budget = MAX_PARKED + len(stuck) // 4
     while True:
         stuck = _drain(stuck, done, walk, rooms)
-        if not stuck:
+        if not stuck or len(parked) >= budget:
             break
         found = _cheapest_parking(stuck, walk, rooms, pricer, hosts_for, parked)
         if found is None:

@@ -101,6 +101,7 @@ class Rooms:
     logic: tuple[Logic, ...]
     allowed: tuple[tuple[str, Allowed], ...]
     logic_of_vm: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    _memo: dict[Leg, tuple[Amounts, Amounts]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, snapshot: Snapshot, during: Sequence[During], moving: Iterable[int]) -> Rooms:
@@ -157,6 +158,12 @@ class Rooms:
 
     def taken(self, leg: Leg) -> tuple[Amounts, Amounts]:
         """What a leg takes when it starts, and what it gives back when it ends."""
+        known = self._memo.get(leg)
+        if known is None:
+            known = self._memo[leg] = self._taken(leg)
+        return known
+
+    def _taken(self, leg: Leg) -> tuple[Amounts, Amounts]:
         take: dict[int, float] = {}
         give: dict[int, float] = {}
         vm, src, dst = leg.vm, leg.src, leg.dst

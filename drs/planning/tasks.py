@@ -57,6 +57,7 @@ class Tasks:
     hours : spans in which a leg may not run, CSR by pairs
     link_mbps, link : payload capacity of the directed links, and which each leg loads
     path_mbps : payload rate of each leg's whole path
+    setup_s, after_s : time at the start and at the end in which a leg uses no link
     """
 
     legs: tuple[Leg, ...]
@@ -73,6 +74,8 @@ class Tasks:
     """Positions of the links in `Network.capacity_mbps`."""
     link: Rows
     path_mbps: Floats
+    setup_s: Floats
+    after_s: Floats
     priority: Floats
     pause_s: float = 0.0
     take_raw: tuple[Amounts, ...] = field(default=(), repr=False)
@@ -93,10 +96,11 @@ def build_tasks(
     before: Sequence[Sequence[int]],
     concurrency: Concurrency,
     link_ratio: float,
+    beside_s: tuple[Floats, Floats],
     hours: Mapping[int, Hours] | None = None,
     priorities: Mapping[int, float] | None = None,
 ) -> Tasks:
-    """The tasks of some legs; `link_ratio` is the payload share of a link."""
+    """The tasks of some legs; `link_ratio`: payload share of a link; `beside_s`: setup_s and after_s."""
     n = len(legs)
     demand: dict[int, float] = {}
     for entry in take:
@@ -132,6 +136,8 @@ def build_tasks(
         link_idx=np.array(used, dtype=np.int32),
         link=rows_of([[(at[link], 1.0) for link in links] for links in per_leg]),
         path_mbps=np.nan_to_num(priced.path_mbps),
+        setup_s=beside_s[0],
+        after_s=beside_s[1],
         priority=np.array([ahead.get(leg.vm, 0.0) for leg in legs], dtype=np.float64),
         pause_s=concurrency.pause_s,
         take_raw=tuple(take),

@@ -4,7 +4,7 @@ plotly is imported when the first figure is made; the report needs no plotly.
 """
 
 from drs.plotting.goals import frontier, goal_scores
-from drs.plotting.hosts import host_load, load_distribution, load_history
+from drs.plotting.hosts import host_load, load_balance, load_distribution, load_history
 from drs.plotting.migration import curve, downtime_curve, five_kinds, rounds
 from drs.plotting.report import render_report
 from drs.plotting.schedule import link_load, timeline, topology
@@ -17,6 +17,7 @@ __all__ = [
     "goal_scores",
     "host_load",
     "link_load",
+    "load_balance",
     "load_distribution",
     "load_history",
     "render_report",

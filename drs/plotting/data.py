@@ -89,8 +89,10 @@ def history_ratio(snapshot: Snapshot, placement: Placement | None = None, resour
     if loads is None or len(loads) == 0:
         return np.zeros((snapshot.n_hosts, 0))
     samples = np.asarray(loads.cpu_mhz if resource == "cpu" else loads.memory_active_mib, dtype=np.float64)
-    today = snapshot.demand("cpu") if resource == "cpu" else np.where(
-        snapshot.vms.on, snapshot.memory_active_mib, 0.0
+    today = (
+        snapshot.demand("cpu")
+        if resource == "cpu"
+        else np.where(snapshot.vms.on, snapshot.memory_active_mib, 0.0)
     )
     samples = np.where(np.isnan(samples), today[None, :], samples)
     host = (placement or Placement.of(snapshot)).host_idx

@@ -52,7 +52,9 @@ def fate_of_violations(result: Result) -> Fate:
     was: dict[str, list[Violation]] = {}
     for violation in result.violations_before:
         was.setdefault(violation.rule, []).append(violation)
-    repaired = tuple(v for v in result.violations_before if not any(same(v, w) for w in by_rule.get(v.rule, ())))
+    repaired = tuple(
+        v for v in result.violations_before if not any(same(v, w) for w in by_rule.get(v.rule, ()))
+    )
     remaining = tuple(w for w in result.violations_after if any(same(v, w) for v in was.get(w.rule, ())))
     new = tuple(w for w in result.violations_after if not any(same(v, w) for v in was.get(w.rule, ())))
     return Fate(repaired, remaining, new)
@@ -96,10 +98,15 @@ def render_report(result: Result) -> str:
     """
     snapshot, plan = result.snapshot, result.plan
     loads = [
-        host_loads(snapshot, result.problem.today, result.placement, resource) for resource in snapshot.resources
+        host_loads(snapshot, result.problem.today, result.placement, resource)
+        for resource in snapshot.resources
     ]
     shown = [load for load in loads if load.capacity.any()]
-    charts = [(words.resource_title(load.resource), host_load_svg(load)) for load in shown] if snapshot.n_hosts else []
+    charts = (
+        [(words.resource_title(load.resource), host_load_svg(load)) for load in shown]
+        if snapshot.n_hosts
+        else []
+    )
     uses = link_use(plan) if plan and plan.moves else ()
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -134,7 +141,9 @@ def _asset(name: str) -> str:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(_asset("report.html.j2"))
 
 

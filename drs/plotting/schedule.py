@@ -31,8 +31,17 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SERIES = (
-    "#2563eb", "#e08a00", "#0d9488", "#a855f7", "#db2777", "#65a30d", "#0891b2", "#b45309", "#6366f1", "#64748b",
-)  # fmt: skip
+    "#2563eb",
+    "#e08a00",
+    "#0d9488",
+    "#a855f7",
+    "#db2777",
+    "#65a30d",
+    "#0891b2",
+    "#b45309",
+    "#6366f1",
+    "#64748b",
+)
 
 
 def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
@@ -63,7 +72,9 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
         step = size[bar.lane] * 0.84 / table.n_tracks[bar.lane]
         y = float(top[bar.lane]) + 0.08 * size[bar.lane] + (bar.track + 0.5) * step
         strength = "from" if bar.role == "from" else "other"
-        group = drawn.setdefault((move.kind, strength), {"x": [], "base": [], "y": [], "width": [], "text": []})
+        group = drawn.setdefault(
+            (move.kind, strength), {"x": [], "base": [], "y": [], "width": [], "text": []}
+        )
         duration = move.total_s if np.isfinite(move.total_s) else max(plan.makespan_s - move.start_s, 1.0)
         words = (
             f"<b>{plain(move.vm)}</b> · step {move.step}, wave {move.wave} · {KIND_TITLES[move.kind]}<br>"
@@ -88,37 +99,62 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
             if part is None:
                 continue
             figure.add_bar(
-                orientation="h", x=part["x"], base=part["base"], y=part["y"], width=part["width"],
-                customdata=part["text"], hovertemplate="%{customdata}<extra></extra>",
-                name=KIND_TITLES[kind], legendgroup=kind, showlegend=strength == "from",
-                marker={"color": KIND_COLOURS[kind], "opacity": 1.0 if strength == "from" else 0.38,
-                        "line": {"width": 0}},
-            )  # fmt: skip
+                orientation="h",
+                x=part["x"],
+                base=part["base"],
+                y=part["y"],
+                width=part["width"],
+                customdata=part["text"],
+                hovertemplate="%{customdata}<extra></extra>",
+                name=KIND_TITLES[kind],
+                legendgroup=kind,
+                showlegend=strength == "from",
+                marker={
+                    "color": KIND_COLOURS[kind],
+                    "opacity": 1.0 if strength == "from" else 0.38,
+                    "line": {"width": 0},
+                },
+            )
     if dark["x"]:
         figure.add_scatter(
-            x=dark["x"], y=dark["y"], mode="markers", name="downtime", text=dark["text"],
+            x=dark["x"],
+            y=dark["y"],
+            mode="markers",
+            name="downtime",
+            text=dark["text"],
             hovertemplate="%{text}<extra></extra>",
             marker={"symbol": "diamond", "size": 7, "color": DARK, "line": {"width": 1, "color": "white"}},
-        )  # fmt: skip
+        )
     span = waves(plan)
     for i, wave in enumerate(span.wave[:40]):
         end = span.end_s[i] if i + 1 == len(span.wave) else max(span.start_s[i + 1], span.start_s[i])
         if i % 2 == 0 and np.isfinite(end):
-            figure.add_vrect(x0=span.start_s[i], x1=end, fillcolor="rgba(128,140,160,0.10)", line_width=0,
-                             layer="below")  # fmt: skip
+            figure.add_vrect(
+                x0=span.start_s[i], x1=end, fillcolor="rgba(128,140,160,0.10)", line_width=0, layer="below"
+            )
         if len(span.wave) <= 24:
             figure.add_annotation(
-                x=span.start_s[i], y=1.0, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
-                text=f"wave {wave}" if i == 0 or len(span.wave) < 9 else str(wave), font={"size": 10, "color": INK},
-            )  # fmt: skip
+                x=span.start_s[i],
+                y=1.0,
+                yref="paper",
+                yanchor="bottom",
+                xanchor="left",
+                showarrow=False,
+                text=f"wave {wave}" if i == 0 or len(span.wave) < 9 else str(wave),
+                font={"size": 10, "color": INK},
+            )
     middles = ((top[:-1] + top[1:]) / 2).tolist()
     n_host_lanes = sum(kind == "host" for kind in table.kind)
     if 0 < n_host_lanes < len(table.kind):
         figure.add_hline(y=float(top[n_host_lanes]), line={"color": INK, "width": 1})
     figure.update_yaxes(
-        tickvals=middles, ticktext=[plain(shortened(name or "not placed", 28)) for name in table.name],
-        range=[float(top[-1]), 0.0], showgrid=False, zeroline=False, tickfont={"size": 11},
-    )  # fmt: skip
+        tickvals=middles,
+        ticktext=[plain(shortened(name or "not placed", 28)) for name in table.name],
+        range=[float(top[-1]), 0.0],
+        showgrid=False,
+        zeroline=False,
+        tickfont={"size": 11},
+    )
     figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
     figure.update_layout(barmode="overlay", bargap=0)
     title = f"{count(len(plan.moves), 'move')} in {seconds(plan.makespan_s)}"
@@ -150,24 +186,34 @@ def link_load(plan: Plan, *, most: int = 8, nics: bool = True) -> go.Figure:
     for use, colour in zip(uses[:most], SERIES * (most // len(SERIES) + 1), strict=False):
         share = use.rate_mbps / use.capacity_mbps if 0 < use.capacity_mbps < np.inf else use.rate_mbps * 0.0
         figure.add_scatter(
-            x=use.time_s, y=share, mode="lines", name=plain(shortened(use.name, 34)),
+            x=use.time_s,
+            y=share,
+            mode="lines",
+            name=plain(shortened(use.name, 34)),
             line={"shape": "hv", "color": colour, "width": 1.8},
             customdata=[[megabits(rate), megabits(use.capacity_mbps)] for rate in use.rate_mbps],
             hovertemplate="<b>" + plain(use.name) + "</b><br>%{x:.0f} s: %{y:.0%}, "
             "%{customdata[0]} of %{customdata[1]}<extra></extra>",
-        )  # fmt: skip
-    figure.add_hline(y=1.0, line={"color": CAPACITY, "width": 1.5}, annotation={"text": "capacity", "font": {"color": CAPACITY}})
+        )
+    figure.add_hline(
+        y=1.0,
+        line={"color": CAPACITY, "width": 1.5},
+        annotation={"text": "capacity", "font": {"color": CAPACITY}},
+    )
     figure.update_yaxes(tickformat=".0%", range=[0, max(1.08, uses[0].peak_ratio * 1.1)])
     figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
     title = "Use of the fullest links" if len(uses) > most else "Use of the links"
     figure = finish(figure, title, height=360)
     figure.update_layout(
-        legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"}, margin={"t": 48}
+        legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"},
+        margin={"t": 48},
     )
     return figure
 
 
-def topology(snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = None, *, most: int = 120) -> go.Figure:
+def topology(
+    snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = None, *, most: int = 120
+) -> go.Figure:
     """The network, with the migrations that run at one moment.
 
     Switches stand above the hosts that hang on them. Links are coloured by their use; arrows run from host
@@ -212,21 +258,36 @@ def topology(snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = 
     switches = [node for node in position if graph.nodes[node]["kind"] != "host"]
     few = len(hosts) <= 24
     figure.add_scatter(
-        x=[position[n][0] for n in hosts], y=[position[n][1] for n in hosts],
-        mode="markers+text" if few else "markers", name="host", showlegend=False,
-        text=[plain(shortened(n, 14)) for n in hosts], textposition="bottom center", textfont={"size": 10},
-        customdata=[labels[n] for n in hosts], hovertemplate="%{customdata}<extra></extra>",
-        marker={"symbol": "square", "size": 14 if few else 11,
-                "color": [AFTER if n in sending else BEFORE for n in hosts],
-                "line": {"width": 1, "color": "white"}},
-    )  # fmt: skip
+        x=[position[n][0] for n in hosts],
+        y=[position[n][1] for n in hosts],
+        mode="markers+text" if few else "markers",
+        name="host",
+        showlegend=False,
+        text=[plain(shortened(n, 14)) for n in hosts],
+        textposition="bottom center",
+        textfont={"size": 10},
+        customdata=[labels[n] for n in hosts],
+        hovertemplate="%{customdata}<extra></extra>",
+        marker={
+            "symbol": "square",
+            "size": 14 if few else 11,
+            "color": [AFTER if n in sending else BEFORE for n in hosts],
+            "line": {"width": 1, "color": "white"},
+        },
+    )
     figure.add_scatter(
-        x=[position[n][0] for n in switches], y=[position[n][1] for n in switches], mode="markers+text",
-        name="switch", showlegend=False, text=[plain(shortened(n, 18)) for n in switches],
-        textposition="top center", textfont={"size": 11},
-        customdata=[labels[n] for n in switches], hovertemplate="%{customdata}<extra>switch</extra>",
+        x=[position[n][0] for n in switches],
+        y=[position[n][1] for n in switches],
+        mode="markers+text",
+        name="switch",
+        showlegend=False,
+        text=[plain(shortened(n, 18)) for n in switches],
+        textposition="top center",
+        textfont={"size": 11},
+        customdata=[labels[n] for n in switches],
+        hovertemplate="%{customdata}<extra>switch</extra>",
         marker={"symbol": "diamond", "size": 15, "color": "#475569", "line": {"width": 1, "color": "white"}},
-    )  # fmt: skip
+    )
     seen: set[str] = set()
     for move in moves:
         if move.from_host not in position or move.to_host not in position or move.from_host == move.to_host:
@@ -240,17 +301,31 @@ def topology(snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = 
             f"{KIND_TITLES[move.kind]}, {mebibytes(move.transferred_mib)}, until {seconds(move.end_s)}"
         )
         figure.add_scatter(
-            x=x, y=y, mode="lines+markers", name=KIND_TITLES[move.kind], legendgroup=move.kind,
-            showlegend=move.kind not in seen, line={"color": KIND_COLOURS[move.kind], "width": 2},
-            marker={"size": [0.0] * 23 + [10.0], "symbol": "arrow", "angleref": "previous",
-                    "color": KIND_COLOURS[move.kind]},
-            text=[words] * 24, hovertemplate="%{text}<extra></extra>",
-        )  # fmt: skip
+            x=x,
+            y=y,
+            mode="lines+markers",
+            name=KIND_TITLES[move.kind],
+            legendgroup=move.kind,
+            showlegend=move.kind not in seen,
+            line={"color": KIND_COLOURS[move.kind], "width": 2},
+            marker={
+                "size": [0.0] * 23 + [10.0],
+                "symbol": "arrow",
+                "angleref": "previous",
+                "color": KIND_COLOURS[move.kind],
+            },
+            text=[words] * 24,
+            hovertemplate="%{text}<extra></extra>",
+        )
         seen.add(move.kind)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     left_out = len(names) - len(hosts)
-    title = "Network" if at_s is None else f"Network at {seconds(at_s)}: {count(len(moves), 'migration')} under way"
+    title = (
+        "Network"
+        if at_s is None
+        else f"Network at {seconds(at_s)}: {count(len(moves), 'migration')} under way"
+    )
     if left_out:
         title += f" ({left_out} idle hosts not shown)"
     depth = max(y for _, y in position.values()) - min(y for _, y in position.values())
@@ -300,11 +375,18 @@ def _layout(graph: Any, snapshot: Snapshot, keep: set[str]) -> dict[str, tuple[f
 
 
 def _draw_links(
-    figure: go.Figure, graph: Any, position: dict[str, tuple[float, float]], use: dict[str, LinkUse],
+    figure: go.Figure,
+    graph: Any,
+    position: dict[str, tuple[float, float]],
+    use: dict[str, LinkUse],
     at_s: float | None,
-) -> None:  # fmt: skip
-    bands = ((0.01, GRID, 1.2, "idle"), (0.5, "#60a5fa", 2.5, "up to half"), (0.85, "#f59e0b", 3.5, "busy"),
-             (np.inf, "#dc2626", 4.5, "full"))  # fmt: skip
+) -> None:
+    bands = (
+        (0.01, GRID, 1.2, "idle"),
+        (0.5, "#60a5fa", 2.5, "up to half"),
+        (0.85, "#f59e0b", 3.5, "busy"),
+        (np.inf, "#dc2626", 4.5, "full"),
+    )
     parts: list[dict[str, list[Any]]] = [{"x": [], "y": [], "mx": [], "my": [], "text": []} for _ in bands]
     for a, b, data in graph.edges(data=True):
         if a not in position or b not in position:
@@ -322,16 +404,34 @@ def _draw_links(
         part["y"] += [y0, y1, None]
         part["mx"].append((x0 + x1) / 2)
         part["my"].append((y0 + y1) / 2)
-        words = [f"<b>{plain(a)} – {plain(b)}</b>", f"{megabits(data['bandwidth_mbps'])} free, {data['latency_ms']:g} ms"]
-        words += [f"{plain(name)}: {megabits(rate)} ({percent(rate / capacity)})" for rate, capacity, name in rates]
+        words = [
+            f"<b>{plain(a)} – {plain(b)}</b>",
+            f"{megabits(data['bandwidth_mbps'])} free, {data['latency_ms']:g} ms",
+        ]
+        words += [
+            f"{plain(name)}: {megabits(rate)} ({percent(rate / capacity)})" for rate, capacity, name in rates
+        ]
         part["text"].append("<br>".join(words))
     for (_, colour, width, label), part in zip(bands, parts, strict=True):
         if part["x"]:
-            figure.add_scatter(x=part["x"], y=part["y"], mode="lines", line={"color": colour, "width": width},
-                               hoverinfo="skip", name=f"link {label}", showlegend=label != "idle")  # fmt: skip
-            figure.add_scatter(x=part["mx"], y=part["my"], mode="markers", marker={"size": 9, "opacity": 0},
-                               text=part["text"], hovertemplate="%{text}<extra></extra>",
-                               showlegend=False)  # fmt: skip
+            figure.add_scatter(
+                x=part["x"],
+                y=part["y"],
+                mode="lines",
+                line={"color": colour, "width": width},
+                hoverinfo="skip",
+                name=f"link {label}",
+                showlegend=label != "idle",
+            )
+            figure.add_scatter(
+                x=part["mx"],
+                y=part["my"],
+                mode="markers",
+                marker={"size": 9, "opacity": 0},
+                text=part["text"],
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=False,
+            )
 
 
 __all__ = ["link_load", "timeline", "topology"]

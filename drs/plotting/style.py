@@ -22,7 +22,14 @@ def finish(figure: go.Figure, title: str, *, height: int = 360, legend: bool = T
         margin={"l": 8, "r": 8, "t": 64, "b": 8},
         height=height,
         showlegend=legend,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right", "font": {"size": 11}},
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "x": 1.0,
+            "xanchor": "right",
+            "font": {"size": 11},
+        },
         hoverlabel={"font": {"family": FONT, "size": 12}, "align": "left"},
     )
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)

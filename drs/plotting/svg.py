@@ -102,7 +102,13 @@ def host_load_svg(loads: HostLoads, *, most: int = 64) -> Markup:
     parts.append(_text(full, top - 8, "capacity", "capacity-label", "end" if peak <= 1.01 else "middle"))
     near = abs(mean - full) < 90
     parts.append(
-        _text(mean - (24 if near else 0), top - 8, f"mean {percent(loads.mean_ratio)}", "tick", "end" if near else "middle")
+        _text(
+            mean - (24 if near else 0),
+            top - 8,
+            f"mean {percent(loads.mean_ratio)}",
+            "tick",
+            "end" if near else "middle",
+        )
     )
     label = f"{resource_title(loads.resource)} load of each host, today and after the plan"
     return _frame(width, height, label, parts)
@@ -136,10 +142,19 @@ def timeline_svg(plan: Plan, *, most: int = 48) -> Markup:
         stop = span.end_s[i] if i + 1 == len(span.wave) else max(span.start_s[i + 1], span.start_s[i])
         x = left + span.start_s[i] * scale
         if math.isfinite(stop):
-            parts.append(_rect(x, top - 14, (stop - span.start_s[i]) * scale, bottom - top + 14,
-                               "wave" if i % 2 == 0 else "nowave"))  # fmt: skip
+            parts.append(
+                _rect(
+                    x,
+                    top - 14,
+                    (stop - span.start_s[i]) * scale,
+                    bottom - top + 14,
+                    "wave" if i % 2 == 0 else "nowave",
+                )
+            )
         if len(span.wave) <= 20:
-            parts.append(_text(x + 4, top - 4, f"wave {wave}" if len(span.wave) <= 8 or i == 0 else str(wave), "tick"))
+            parts.append(
+                _text(x + 4, top - 4, f"wave {wave}" if len(span.wave) <= 8 or i == 0 else str(wave), "tick")
+            )
     for tick in _ticks(end):
         x = left + tick * scale
         parts.append(_line(x, top, x, bottom, "grid"))
@@ -147,7 +162,9 @@ def timeline_svg(plan: Plan, *, most: int = 48) -> Markup:
     for i, name in enumerate(table.name):
         parts.append(_line(left, lane_y[i] + size[i] + 1.5, width - 12, lane_y[i] + size[i] + 1.5, "lane"))
         css = "name" if table.kind[i] == "host" else "link-name"
-        parts.append(_text(left - 8, lane_y[i] + size[i] / 2 + 4, shortened(name or "not placed", 22), css, "end"))
+        parts.append(
+            _text(left - 8, lane_y[i] + size[i] / 2 + 4, shortened(name or "not placed", 22), css, "end")
+        )
     for item in table.bars:
         move = item.move
         step = size[item.lane] / table.n_tracks[item.lane]
@@ -159,14 +176,23 @@ def timeline_svg(plan: Plan, *, most: int = 48) -> Markup:
         if item.role == "from" and move.downtime_ms > 0:
             at = x + min(move.precopy_s or duration, duration) * scale
             wide = max(move.downtime_ms / 1000 * scale, 2.0)
-            parts.append(_rect(min(at, x + duration * scale - wide), bar_y, wide, tall, "dark",
-                               f"{move.vm} stands still for {milliseconds(move.downtime_ms)}"))  # fmt: skip
+            parts.append(
+                _rect(
+                    min(at, x + duration * scale - wide),
+                    bar_y,
+                    wide,
+                    tall,
+                    "dark",
+                    f"{move.vm} stands still for {milliseconds(move.downtime_ms)}",
+                )
+            )
     return _frame(width, height, "Timeline of the moves", parts)
 
 
 def _tip(move: Move) -> str:
     return (
-        f"step {move.step}: {move.vm}, {KIND_TITLES[move.kind]}, {move.from_host or 'not placed'} to {move.to_host}, "
+        f"step {move.step}: {move.vm}, {KIND_TITLES[move.kind]}, "
+        f"{move.from_host or 'not placed'} to {move.to_host}, "
         f"{seconds(move.start_s)} to {seconds(move.end_s)}, {mebibytes(move.transferred_mib)}, "
         f"downtime {milliseconds(move.downtime_ms)}"
     )

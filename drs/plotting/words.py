@@ -162,4 +162,4 @@ def shortened(name: str, most: int = 24) -> str:
     if len(name) <= most:
         return name
     head = (most - 1) // 2
-    return f"{name[:head]}…{name[len(name) - (most - 1 - head):]}"
+    return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"

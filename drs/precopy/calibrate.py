@@ -197,9 +197,16 @@ def _search(
         )
 
     given = np.array([float(getattr(base, key)) for key in free])
-    # An endless limit has no effect to follow downhill: start in the middle instead.
-    start = np.where(np.isinf(given), (low + high) / 2, np.clip(np.log(np.maximum(given, 1e-12)), low, high))
-    for width in (1.0, 0.1):
+    start = np.clip(np.log(np.clip(given, 1e-12, 1e12)), low, high)
+    # The loss is flat where a constant is too small to matter, so each is first tried over its whole range.
+    for _ in range(2):
+        for i in range(len(free)):
+            tries = [
+                np.where(np.arange(len(free)) == i, value, start)
+                for value in np.linspace(low[i], high[i], 17)
+            ]
+            start = min([start, *tries], key=loss)
+    for width in (0.5, 0.05):
         simplex = np.vstack(
             [start, start + width * np.where(start > (low + high) / 2, -1, 1) * np.eye(len(free))]
         )
@@ -230,11 +237,12 @@ def _outside(
         "total_s": (said.total_low_s, said.total_high_s),
         "downtime_ms": (said.downtime_low_ms, said.downtime_high_ms),
     }
-    return {
-        key: np.maximum(np.log(truth[key] / np.asarray(high)), np.log(np.asarray(low) / truth[key]))
-        for key, (low, high) in bands.items()
-        if key in truth
-    }
+    with np.errstate(divide="ignore"):
+        return {
+            key: np.maximum(np.log(truth[key] / np.asarray(high)), np.log(np.asarray(low) / truth[key]))
+            for key, (low, high) in bands.items()
+            if key in truth
+        }
 
 
 def _spread(distance: NDArray[np.float64]) -> float:

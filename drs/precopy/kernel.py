@@ -440,7 +440,17 @@ def advance(
         )
 
 
-OUTCOME = ("clock_s", "blackout_s", "sent", "copy_s", "round", "throttle", "verdict", "left_bytes")
+OUTCOME = (
+    "clock_s",
+    "blackout_s",
+    "sent",
+    "copy_s",
+    "round",
+    "throttle",
+    "verdict",
+    "left_bytes",
+    "slowed_s",
+)
 """Columns of what `price` writes, for each run."""
 
 
@@ -462,7 +472,7 @@ def price(
     ----------
     jobs, pages, rates, cyclic, bandwidth, rule : as in `advance`
     bandwidth_scales, dirty_scales : float arrays, shape (r,)
-    out : float array, shape (r, 8, n); filled with `OUTCOME`
+    out : float array, shape (r, 9, n); filled with `OUTCOME`
     """
     one = pages.shape[0] == 1
     blank = np.zeros(1, dtype=STATE)
@@ -500,6 +510,7 @@ def price(
             out[r, 5, i] = state.throttle
             out[r, 6, i] = state.verdict
             out[r, 7, i] = state.round_pages * jobs[i].resend_bytes
+            out[r, 8, i] = state.slowed_s
 
 
 __all__ = ["JOB", "OUTCOME", "PAGE", "ROUND_COLUMNS", "RUNNING", "STATE", "Rule", "advance", "price"]

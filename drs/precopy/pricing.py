@@ -48,7 +48,7 @@ class Estimate:
     blackout_ms : float
         What the guest's clients see: longer by the time in which the send buffer drains.
     precopy_s : float
-        Time spent in rounds (and the disk's copy) before the switch-over.
+        Time spent in rounds over memory, before the switch-over.
     transferred_mib : float
         Bytes on the wire.
     rounds : int
@@ -59,6 +59,9 @@ class Estimate:
         Whether the verdict would differ within the band of what is known of bandwidth and dirty rate.
     slowdown_ratio : float
         The most that the guest was slowed by auto-converge or by stun during page send.
+    lost_s : float
+        Seconds of its own work that the guest loses: black-out, throttling, and a share of its speed during
+        pre-copy and shortly after (KVM measurements).
     bandwidth_mbps : float
         Effective payload rate of the path.
     verdict : int
@@ -80,6 +83,7 @@ class Estimate:
     converged: Truth
     borderline: Truth
     slowdown_ratio: Number
+    lost_s: Number
     bandwidth_mbps: Number
     verdict: Count
     profile: Profile
@@ -258,7 +262,7 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
         dirty_scales,
         runs,
     )
-    total, blackout, sent, copy, rounds, throttle, verdicts, left = runs.swapaxes(0, 1)
+    total, blackout, sent, copy, rounds, throttle, verdicts, left, slowed = runs.swapaxes(0, 1)
     # A run that never stopped has no black-out: say what switching over at its plateau would cost.
     never_dark = (verdicts == STUCK) | (verdicts == CANCELLED)
     forced = (left + jobs["device_bytes"]) / rate + jobs["resume_s"]
@@ -266,6 +270,8 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
     total_low, total_high = bands(total, profile.total_error_ratio)
     dark_low, dark_high = bands(downtime, profile.downtime_error_ratio)
     converged = verdicts == CONVERGED
+    memory = jobs["pages"] + jobs["zero_pages"] > 0
+    lost = blackout[0] + slowed[0] + profile.precopy_loss_ratio * copy[0] + profile.settle_loss_s
     refused = start.verdict != RUNNING
     verdict = np.where(refused, start.verdict, verdicts[0].astype(np.int64))
     numbers = {
@@ -279,6 +285,7 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
         "precopy_s": np.where(verdict == STUCK, np.inf, copy[0]),
         "transferred_mib": sent[0] / BYTES_PER_MIB,
         "slowdown_ratio": throttle[0],
+        "lost_s": np.where(memory, lost, blackout[0]),
     }
     if refused.any():
         numbers = {name: np.where(refused, np.nan, values) for name, values in numbers.items()}

@@ -61,6 +61,8 @@ class Profile:
     encrypt_mbps: float
     rtt_factor: float
     storage_resume_ms: float
+    precopy_loss_ratio: float
+    settle_loss_s: float
     max_rtt_ms: float
     min_bandwidth_mbps: float
     post_copy: bool

@@ -40,23 +40,24 @@ def share_link(link_mbps: float, start_s: ArrayLike, **ask: Unpack[Ask]) -> Tran
     starts = check.number("start_s", start_s, low=0.0)
     check.done()
     transfer = Transfer.start(**ask)
-    shape = np.broadcast_shapes(transfer.shape, starts.shape)
-    if shape != transfer.shape:
-        check.fault("start_s", f"shape {starts.shape}", f"the shape of the migrations, {transfer.shape}")
+    shape = transfer.shape
+    try:
+        start = np.broadcast_to(starts, shape)
+    except ValueError:
+        check.fault("start_s", f"shape {starts.shape}", f"the shape of the migrations, {shape}")
         check.done()
-    start = np.broadcast_to(starts, shape)
-    weight = np.broadcast_to(np.asarray(ask.get("streams") or transfer.profile.streams, float), shape)
+    streams = ask.get("streams")
+    weight = np.broadcast_to(
+        np.asarray(transfer.profile.streams if streams is None else streams, dtype=float), shape
+    )
     own = transfer.bandwidth_mbps.reshape(shape)
     now = 0.0
     while not transfer.done.all():
         begun = (start <= now) & ~transfer.done
-        rate = np.where(
-            begun & transfer.on_link, fair_shares(link, own, weight, begun & transfer.on_link), 0.0
-        )
-        rate = np.where(begun & ~transfer.on_link, own, rate)
+        flowing = begun & transfer.on_link
+        rate = np.where(flowing, fair_shares(link, own, weight, flowing), np.where(begun, own, 0.0))
         event = np.where(begun, transfer.next_event_s(rate), np.maximum(start - now, 0.0))
-        event = event[~transfer.done]
-        step = float(event.min())
+        step = float(event[~transfer.done].min())
         transfer = transfer.advance(rate, np.where(begun, step, 0.0))
         if np.isinf(step):
             break

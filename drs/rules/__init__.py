@@ -4,6 +4,7 @@ from drs.rules.automation import Automation
 from drs.rules.base import RULES, HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
+from drs.rules.conflicts import conflicts, raise_conflicts
 from drs.rules.datastore_capacity import DatastoreCapacity
 from drs.rules.datastore_state import DatastoreState
 from drs.rules.datastore_visibility import DatastoreVisibility
@@ -56,5 +57,7 @@ __all__ = [
     "Spread",
     "VcpuRatio",
     "Violation",
+    "conflicts",
     "default_rules",
+    "raise_conflicts",
 ]

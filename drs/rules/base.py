@@ -246,7 +246,7 @@ def selector_faults(where: str, selector: Selector, table: Named, what: str) -> 
             yield Fault(where, f"unknown {what} {pattern!r}", f"the name of a {what}", near)
 
 
-def domains(snapshot: Snapshot, scope: Scope) -> tuple[Ints, tuple[str, ...]]:
+def domains(snapshot: Snapshot, scope: str) -> tuple[Ints, tuple[str, ...]]:
     """The domain of every host, and the domains' names: (i4[n_hosts], names). "" is no domain (-1)."""
     hosts = snapshot.hosts
 
@@ -274,7 +274,7 @@ def scope_faults(where: str, scope: str, snapshot: Snapshot) -> Iterator[Fault]:
 
 
 def by_domain(
-    vms: Sequence[int], snapshot: Snapshot, placement: Placement, scope: Scope
+    vms: Sequence[int], snapshot: Snapshot, placement: Placement, scope: str
 ) -> dict[int, list[int]]:
     """The naive reading of a scope: which of these VMs run in each domain, in order of the domains."""
     domain, _ = domains(snapshot, scope)

@@ -79,11 +79,15 @@ def integer_row(
     if not math.isinf(high):
         ints = [int(w) for w in np.floor(factor * c)]
         shift = sum(i * b for i, b in zip(ints, starts, strict=True))
-        rows.append((ints, None, math.floor(factor * (high - base)) + 1 + shift))
+        room = math.floor(factor * (high - base)) + 1
+        if room < float(np.maximum(0.0, factor * c) @ width):  # else it always holds
+            rows.append((ints, None, room + shift))
     if not math.isinf(low):
         ints = [int(w) for w in np.ceil(factor * c)]
         shift = sum(i * b for i, b in zip(ints, starts, strict=True))
-        rows.append((ints, math.ceil(factor * (low - base)) - 1 + shift, None))
+        need = math.ceil(factor * (low - base)) - 1
+        if need > float(np.minimum(0.0, factor * c) @ width):
+            rows.append((ints, need + shift, None))
     return rows
 
 

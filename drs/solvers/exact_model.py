@@ -596,7 +596,7 @@ def _over(model: ExactModel, demand: Floats, limit: Floats, weight: Floats, when
         if w and math.isfinite(edge):
             over = model.positive(Linear.of([col], [1.0], -float(edge)), step, step if exact else 0.0)
             total = total + over.times(float(w))
-    slip = float(weight.sum()) * (error + step * (1e-6 if exact else 1.0))
+    slip = float(weight.sum()) * (error + (0.0 if exact else step))
     return Linear(total.cols, total.coefs, total.const, slip)
 
 
@@ -605,7 +605,9 @@ def fine_step(unit: float, constants: Floats) -> tuple[float, bool]:
     step = decimal_unit(np.append(constants, unit))
     if step >= unit / 2.0**20:
         return step, True
-    return unit / 2.0**10, False
+    finite = np.abs(constants[np.isfinite(constants)])
+    size = float(finite.mean()) if len(finite) else 0.0
+    return max(unit / 2.0**20, min(unit, size / FINE / 16)), False
 
 
 @cost_of.register
@@ -765,7 +767,7 @@ def _(term: FreeBalance, model: ExactModel) -> Linear:
             continue
         expr = Linear.of([int(use_a[b]), int(use_b[b])], [-float(term.ratio), 1.0], float(consts[b]))
         total = total + model.positive(expr, unit, unit if exact else 0.0).times(w)
-        slip += w * (abs(term.ratio) * error_a + error_b + unit * (1e-6 if exact else 1.0))
+        slip += w * (abs(term.ratio) * error_a + error_b + (0.0 if exact else unit))
     return Linear(total.cols, total.coefs, total.const, slip)
 
 

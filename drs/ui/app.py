@@ -22,10 +22,16 @@ PAGES = Path(__file__).with_name("pages")
 def pages() -> dict[str, Any]:
     """The pages by the name that a link uses."""
     shown = {
-        "overview": st.Page(PAGES / "overview.py", title="Overview", icon=":material/dashboard:", default=True),
+        "overview": st.Page(
+            PAGES / "overview.py", title="Overview", icon=":material/dashboard:", default=True
+        ),
         "advise": st.Page(PAGES / "advise.py", title="Advise", icon=":material/tips_and_updates:"),
-        "schedule": st.Page(PAGES / "schedule.py", title="Schedule and network", icon=":material/calendar_view_day:"),
-        "calculator": st.Page(PAGES / "calculator.py", title="Migration calculator", icon=":material/calculate:"),
+        "schedule": st.Page(
+            PAGES / "schedule.py", title="Schedule and network", icon=":material/calendar_view_day:"
+        ),
+        "calculator": st.Page(
+            PAGES / "calculator.py", title="Migration calculator", icon=":material/calculate:"
+        ),
     }
     if find_spec("drs.pareto") is not None:
         shown["frontier"] = st.Page(PAGES / "frontier.py", title="Frontier", icon=":material/show_chart:")

@@ -104,7 +104,9 @@ def from_uploads(uploads: Sequence[Upload]) -> Cluster:
         With every fault of the input.
     """
     if not uploads:
-        raise InputError(Fault("upload", "no file", "a zip, or hosts.csv and vms.csv with what else there is"))
+        raise InputError(
+            Fault("upload", "no file", "a zip, or hosts.csv and vms.csv with what else there is")
+        )
     with tempfile.TemporaryDirectory(prefix="drs-upload-") as temporary:
         folder = Path(temporary)
         first = uploads[0]
@@ -154,23 +156,32 @@ def _unpack(upload: Upload, folder: Path) -> Path:
         raise InputError(Fault(upload.name, "not a zip file", "a zip of a snapshot folder")) from None
     with archive:
         entries = [
-            item for item in archive.infolist()
-            if not item.is_dir() and not item.filename.startswith("__MACOSX/")
+            item
+            for item in archive.infolist()
+            if not item.is_dir()
+            and not item.filename.startswith("__MACOSX/")
             and PurePosixPath(item.filename).suffix.lower() in SUFFIXES
-        ]  # fmt: skip
+        ]
         if len(entries) > MOST_FILES or sum(item.file_size for item in entries) > MOST_BYTES:
             raise InputError(
-                Fault(upload.name, "too large", f"at most {MOST_FILES} files and {MOST_BYTES // 2**30} GiB unpacked")
+                Fault(
+                    upload.name,
+                    "too large",
+                    f"at most {MOST_FILES} files and {MOST_BYTES // 2**30} GiB unpacked",
+                )
             )
         homes: dict[str, list[zipfile.ZipInfo]] = {}
         for item in entries:
             homes.setdefault(str(PurePosixPath(item.filename).parent), []).append(item)
         with_hosts = [
-            home for home, items in homes.items()
+            home
+            for home, items in homes.items()
             if any(PurePosixPath(i.filename).stem.lower() == "hosts" for i in items)
-        ]  # fmt: skip
+        ]
         if not with_hosts:
-            raise InputError(Fault(upload.name, "no hosts.csv or hosts.parquet in it", "a zip of a snapshot folder"))
+            raise InputError(
+                Fault(upload.name, "no hosts.csv or hosts.parquet in it", "a zip of a snapshot folder")
+            )
         home = min(with_hosts, key=lambda name: (len(PurePosixPath(name).parts), name))
         # Only the bare names are used, so an entry such as ../../x cannot leave the folder.
         left = MOST_BYTES
@@ -179,10 +190,14 @@ def _unpack(upload: Upload, folder: Path) -> Path:
                 with archive.open(item) as stream:
                     content = stream.read(left + 1)
             except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError) as error:
-                raise InputError(Fault(upload.name, f"{item.filename}: {error}", "a readable zip file")) from None
+                raise InputError(
+                    Fault(upload.name, f"{item.filename}: {error}", "a readable zip file")
+                ) from None
             left -= len(content)
             if left < 0:
-                raise InputError(Fault(upload.name, "too large", f"at most {MOST_BYTES // 2**30} GiB unpacked"))
+                raise InputError(
+                    Fault(upload.name, "too large", f"at most {MOST_BYTES // 2**30} GiB unpacked")
+                )
             (folder / PurePosixPath(item.filename).name).write_bytes(content)
     return folder
 

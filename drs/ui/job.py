@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from drs.errors import DrsError
 from drs.result import Result
 from drs.stop import OnProgress, Progress, Stop
 
@@ -35,7 +36,8 @@ class Job:
         try:
             self.result = search(self.stop, self._note)
         except Exception as error:  # shown by the page, never a traceback
-            log.info("the search failed", exc_info=True)
+            if not isinstance(error, DrsError):
+                log.error("the search failed", exc_info=True)
             self.error = error
 
     def _note(self, progress: Progress) -> None:

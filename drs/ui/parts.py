@@ -27,8 +27,18 @@ def md(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text).replace("\n", " ")
 
 
+STYLE = """<style>
+[data-testid="stMainBlockContainer"]{padding:2.6rem 2.4rem 3rem;max-width:1500px}
+[data-testid="stSidebarContent"] [data-testid="stSidebarHeader"]{height:1.5rem;min-height:0}
+[data-testid="stMetricValue"]{font-size:1.55rem;font-variant-numeric:tabular-nums}
+[data-testid="stMetricDelta"] *{font-size:.76rem}
+h1{font-size:1.9rem!important;padding-bottom:.2rem!important}
+</style>"""
+
+
 def heading(title: str, words_below: str = "") -> None:
     """A page's title."""
+    st.html(STYLE)
     st.title(title, anchor=False)
     if words_below:
         st.caption(words_below)
@@ -62,8 +72,9 @@ def chart(figure: go.Figure, key: str) -> None:
 def tiles(figures: Sequence[tuple[str, str, str | None]], border: bool = True) -> None:
     """Key figures side by side: label, value, and a word on the change ("-…" is drawn as a fall)."""
     for column, (label, value, change) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(label, value, change, delta_color="off" if change else "normal", border=border,
-                      delta_arrow="off")  # fmt: skip
+        column.metric(
+            label, value, change, delta_color="off" if change else "normal", border=border, delta_arrow="off"
+        )
 
 
 def violations_table(violations: Sequence[Violation], key: str) -> None:
@@ -79,9 +90,12 @@ def violations_table(violations: Sequence[Violation], key: str) -> None:
         }
     )
     st.dataframe(
-        frame, hide_index=True, width="stretch", key=key,
+        frame,
+        hide_index=True,
+        width="stretch",
+        key=key,
         column_config={"what is broken": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    )
 
 
 def moves_frame(plan: Plan) -> pd.DataFrame:
@@ -90,7 +104,9 @@ def moves_frame(plan: Plan) -> pd.DataFrame:
 
     moves = plan.moves
     notes = [
-        ", ".join(word for word, holds in (("parking", m.parking), ("may not converge", not m.converged)) if holds)
+        ", ".join(
+            word for word, holds in (("parking", m.parking), ("may not converge", not m.converged)) if holds
+        )
         for m in moves
     ]
     columns: dict[str, Any] = {
@@ -109,11 +125,21 @@ def moves_frame(plan: Plan) -> pd.DataFrame:
     }
     if any(m.from_datastores != m.to_datastores for m in moves):
         columns["to datastores"] = [
-            ", ".join(dict.fromkeys(m.to_datastores)) if m.from_datastores != m.to_datastores else "" for m in moves
+            ", ".join(dict.fromkeys(m.to_datastores)) if m.from_datastores != m.to_datastores else ""
+            for m in moves
         ]
     if any(notes):
         columns["note"] = notes
     return pd.DataFrame(columns)
 
 
-__all__ = ["chart", "heading", "md", "moves_frame", "needs_cluster", "show_faults", "tiles", "violations_table"]
+__all__ = [
+    "chart",
+    "heading",
+    "md",
+    "moves_frame",
+    "needs_cluster",
+    "show_faults",
+    "tiles",
+    "violations_table",
+]

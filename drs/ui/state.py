@@ -170,9 +170,16 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
     if old.job is not None:
         old.job.stop.interrupt()
     update(
-        source=source, cluster=cluster, faults=tuple(faults), job=None, result=None, trouble=(), curve_of=None,
-        advise=dataclasses.replace(old.advise, evacuate=()), **changes,
-    )  # fmt: skip
+        source=source,
+        cluster=cluster,
+        faults=tuple(faults),
+        job=None,
+        result=None,
+        trouble=(),
+        curve_of=None,
+        advise=dataclasses.replace(old.advise, evacuate=()),
+        **changes,
+    )
     st.session_state.pop("advise.evacuate", None)
 
 
@@ -186,6 +193,15 @@ def filled(key: str, value: Any) -> str:
 MODES = tuple(modes.MODES)
 
 __all__ = [
-    "GOALS", "KEY", "MODES", "UPLOADED", "AdviseAsk", "AppState", "MigrationAsk", "filled", "open_cluster",
-    "state", "update",
-]  # fmt: skip
+    "GOALS",
+    "KEY",
+    "MODES",
+    "UPLOADED",
+    "AdviseAsk",
+    "AppState",
+    "MigrationAsk",
+    "filled",
+    "open_cluster",
+    "state",
+    "update",
+]

@@ -11,7 +11,9 @@ GOOD: dict[str, str] = {
         "esx-02,40000,131072,,prod,intel-skylake,\n"
         "esx-11,20000,65536,,lab,amd-zen2,\n"
     ),
-    "clusters.csv": "cluster,site,evc_mode,automation,migration_threshold\nprod,berlin,intel-broadwell,full,3\nlab,,,,\n",
+    "clusters.csv": (
+        "cluster,site,evc_mode,automation,migration_threshold\nprod,berlin,intel-broadwell,full,3\nlab,,,,\n"
+    ),
     "vms.csv": (
         "vm,host,memory_mib,cpu_demand_mhz,vcpus,cpu_reservation_mhz,cpu_limit_mhz,memory_reservation_mib,"
         "memory_limit_mib,evc_mode,power,gpu_slots_demand\n"
@@ -19,7 +21,9 @@ GOOD: dict[str, str] = {
         "web-02,esx-02,4096,700,2,,,,,,on,\n"
         "web-03,esx-11,8192,900,4,,,,,,off,\n"
     ),
-    "disks.csv": "vm,disk,datastore,size_gib,used_gib\nweb-01,d1,ds-1,100,40\nweb-01,d2,ds-2,50,\nweb-02,d1,ds-1,80,80\n",
+    "disks.csv": (
+        "vm,disk,datastore,size_gib,used_gib\nweb-01,d1,ds-1,100,40\nweb-01,d2,ds-2,50,\nweb-02,d1,ds-1,80,80\n"
+    ),
     "datastores.csv": "datastore,capacity_gib,free_gib,state\nds-1,1000,400,\nds-2,500,,maintenance\n",
     "mounts.csv": "host,datastore\nesx-01,ds-1\nesx-01,ds-2\nesx-02,ds-1\n",
     "portgroups.csv": "host,network\nesx-01,vlan-7\nesx-02,vlan-7\nesx-01,vlan-8\n",

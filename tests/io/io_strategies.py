@@ -148,8 +148,13 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         shared_mbps=bandwidth / 2,
     )
     n_networks = count(0, 3)
-    pairs = draw(st.lists(st.tuples(st.integers(0, n_vms - 1), st.integers(0, max(n_networks - 1, 0))), unique=True,
-                          max_size=5 if n_networks else 0))  # fmt: skip
+    pairs = draw(
+        st.lists(
+            st.tuples(st.integers(0, n_vms - 1), st.integers(0, max(n_networks - 1, 0))),
+            unique=True,
+            max_size=5 if n_networks else 0,
+        )
+    )
     loads = None
     if draw(st.booleans()):
         times = sorted(draw(st.sets(st.integers(0, 4 * 10**9), max_size=3)))
@@ -161,11 +166,19 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             memory_active_mib=take(len(times) * n_vms, sample, np.float32).reshape(shape),
         )
     return Snapshot(
-        hosts=hosts, vms=vms, clusters=clusters, disks=disks, datastores=datastores, links=links,
+        hosts=hosts,
+        vms=vms,
+        clusters=clusters,
+        disks=disks,
+        datastores=datastores,
+        links=links,
         mounts=take(n_hosts * n_stores, st.booleans(), np.bool_).reshape(n_hosts, n_stores),
         networks=draw(unique_names(n_networks)),
         portgroups=take(n_hosts * n_networks, st.booleans(), np.bool_).reshape(n_hosts, n_networks),
         nic_vm_idx=np.array([vm for vm, _ in pairs], dtype=np.int32),
         nic_network_idx=np.array([network for _, network in pairs], dtype=np.int32),
-        loads=loads, name=draw(some_text), description=draw(st.text(max_size=8)), source='a "quoted" \\ source',
-    )  # fmt: skip
+        loads=loads,
+        name=draw(some_text),
+        description=draw(st.text(max_size=8)),
+        source='a "quoted" \\ source',
+    )

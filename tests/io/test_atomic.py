@@ -47,7 +47,9 @@ def test_after_an_error_nothing_has_changed(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a").read_text() == "old"
 
 
-def test_the_old_folder_comes_back_when_the_last_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_folder_comes_back_when_the_last_step_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_text("old")
     rename = Path.rename
@@ -74,7 +76,10 @@ def test_text_is_written_as_it_is(tmp_path: Path) -> None:
 
 def test_places_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="a file of that name is there already"), atomic_folder(tmp_path / "file"):
+    with (
+        pytest.raises(InputError, match="a file of that name is there already"),
+        atomic_folder(tmp_path / "file"),
+    ):
         pass
     with pytest.raises(InputError, match="does not exist"), atomic_folder(tmp_path / "a" / "b"):
         pass

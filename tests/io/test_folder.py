@@ -20,7 +20,9 @@ from drs.io.columns import columns, open_column, tables
 from drs.model import Snapshot
 
 MINIMAL = {
-    "hosts": pd.DataFrame({"host": ["h1", "h2"], "cpu_mhz": [1000.0, 2000.0], "memory_mib": [4096.0, 8192.0]}),
+    "hosts": pd.DataFrame(
+        {"host": ["h1", "h2"], "cpu_mhz": [1000.0, 2000.0], "memory_mib": [4096.0, 8192.0]}
+    ),
     "vms": pd.DataFrame({"vm": ["v"], "host": ["h1"], "memory_mib": [512.0], "cpu_demand_mhz": [10.0]}),
 }
 DISK = {
@@ -33,10 +35,14 @@ OTHERS = {
     "loads": pd.DataFrame({"vm": ["v"], "time": ["2026-01-31T14:00:00Z"]}),
 }
 DERIVED = {
-    ("hosts", "site"): "", ("hosts", "vcenter"): "", ("hosts", "cpu_vendor"): "",
-    ("vms", "cpu_shares"): 1000.0, ("vms", "memory_shares"): 5120.0,
-    ("disks", "used_gib"): 30.0, ("datastores", "free_gib"): 70.0,
-}  # fmt: skip
+    ("hosts", "site"): "",
+    ("hosts", "vcenter"): "",
+    ("hosts", "cpu_vendor"): "",
+    ("vms", "cpu_shares"): 1000.0,
+    ("vms", "memory_shares"): 5120.0,
+    ("disks", "used_gib"): 30.0,
+    ("datastores", "free_gib"): 70.0,
+}
 
 
 # -- defaults
@@ -59,7 +65,9 @@ def test_every_default(column: Any) -> None:
         return
     expected: Any = DERIVED.get((column.table, column.column))
     if expected is None:
-        expected = {"none": "", "unknown": math.nan, "unlimited": math.inf}.get(column.default, column.default)
+        expected = {"none": "", "unknown": math.nan, "unlimited": math.inf}.get(
+            column.default, column.default
+        )
     if isinstance(value, str):
         assert value == expected
     else:
@@ -78,7 +86,9 @@ def test_an_empty_cell_takes_the_default_as_an_absent_column_does(tmp_path: Path
 
 
 def test_defaults_that_other_cells_decide() -> None:
-    hosts = MINIMAL["hosts"].assign(cluster=["c", "new"], evc_max=["intel-haswell", "amd-zen3"], site=[None, "own"])
+    hosts = MINIMAL["hosts"].assign(
+        cluster=["c", "new"], evc_max=["intel-haswell", "amd-zen3"], site=[None, "own"]
+    )
     clusters = pd.DataFrame({"cluster": ["c", "empty"], "site": ["berlin", "x"], "vcenter": ["vc1", ""]})
     snapshot = from_frames({**MINIMAL, "hosts": hosts, "clusters": clusters})
     assert snapshot.hosts.site.tolist() == ["berlin", "own"]
@@ -125,8 +135,11 @@ def test_loads_of_any_order_and_zone() -> None:
     history = from_frames({**MINIMAL, "loads": loads}).loads
     assert history is not None
     assert history.time.astype(str).tolist() == [
-        "2026-01-31T14:00:00", "2026-01-31T14:05:00", "2026-01-31T14:10:00", "2026-02-01T00:00:00"
-    ]  # fmt: skip
+        "2026-01-31T14:00:00",
+        "2026-01-31T14:05:00",
+        "2026-01-31T14:10:00",
+        "2026-02-01T00:00:00",
+    ]
     assert history.cpu_mhz[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
@@ -148,8 +161,18 @@ def test_evc_keys_of_custom_modes_pass() -> None:
 
 def test_columns_csv_is_consistent() -> None:
     sizes = {table: len(found) for table, found in tables().items()}
-    assert list(sizes) == ["hosts", "clusters", "vms", "disks", "datastores", "mounts", "portgroups", "nics", "links",
-                           "loads"]  # fmt: skip
+    assert list(sizes) == [
+        "hosts",
+        "clusters",
+        "vms",
+        "disks",
+        "datastores",
+        "mounts",
+        "portgroups",
+        "nics",
+        "links",
+        "loads",
+    ]
     for column in columns():
         assert column.meaning and column.attribute and column.expected
         assert column.refers_to in ("", *tables())
@@ -181,18 +204,33 @@ def test_an_unknown_column_is_a_warning_with_the_near_miss(tmp_path: Path) -> No
     ("changes", "message"),
     [
         ({"datastore_csv": "a,b\n1,2\n"}, "is no table of a snapshot and is ignored"),
-        ({"datastore_csv": "a\n", "datastores_csv": None, "disks_csv": None, "mounts_csv": None},
-         "did you mean datastores.csv"),
-        ({"snapshot_toml": 'nmae = "x"\n'}, "snapshot.toml: the key 'nmae' is unknown and ignored; did you mean name?"),
-        (spoil("hosts.csv", "2\nesx-02,40000,131072,,prod", "2\nesx-02,40000,131072,,prodd"),
-         "clusters.csv has no cluster 'prodd' that a host names; it takes the defaults; did you mean prod?"),
-        (spoil("hosts.csv", "gpu_slots_capacity\n", "gpu_slots_capacity,GPU-2_capacity\n")
-         | {"hosts_csv": GOOD["hosts.csv"].replace("gpu_slots_capacity", "GPU-slots_capacity"),
-            "vms_csv": GOOD["vms.csv"].replace(",gpu_slots_demand", "").replace(",on,1", ",on").replace(",off,", ",off")
-            .replace(",on,\n", ",on\n")},
-         "a resource is named like gpu_slots_capacity: small letters, digits and _"),
+        (
+            {"datastore_csv": "a\n", "datastores_csv": None, "disks_csv": None, "mounts_csv": None},
+            "did you mean datastores.csv",
+        ),
+        (
+            {"snapshot_toml": 'nmae = "x"\n'},
+            "snapshot.toml: the key 'nmae' is unknown and ignored; did you mean name?",
+        ),
+        (
+            spoil("hosts.csv", "2\nesx-02,40000,131072,,prod", "2\nesx-02,40000,131072,,prodd"),
+            "clusters.csv has no cluster 'prodd' that a host names; it takes the defaults; "
+            "did you mean prod?",
+        ),
+        (
+            spoil("hosts.csv", "gpu_slots_capacity\n", "gpu_slots_capacity,GPU-2_capacity\n")
+            | {
+                "hosts_csv": GOOD["hosts.csv"].replace("gpu_slots_capacity", "GPU-slots_capacity"),
+                "vms_csv": GOOD["vms.csv"]
+                .replace(",gpu_slots_demand", "")
+                .replace(",on,1", ",on")
+                .replace(",off,", ",off")
+                .replace(",on,\n", ",on\n"),
+            },
+            "a resource is named like gpu_slots_capacity: small letters, digits and _",
+        ),
     ],
-)  # fmt: skip
+)
 def test_other_warnings(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     if "datastores_csv" not in changes and "datastore_csv" in changes:
         with warnings.catch_warnings():
@@ -255,7 +293,9 @@ def test_a_fault_does_not_breed_others(tmp_path: Path) -> None:
 
 
 def test_many_faults_are_counted_and_kept() -> None:
-    frame = pd.DataFrame({"vm": [f"v{i}" for i in range(500)], "host": "h1", "memory_mib": -1.0, "cpu_demand_mhz": 1.0})
+    frame = pd.DataFrame(
+        {"vm": [f"v{i}" for i in range(500)], "host": "h1", "memory_mib": -1.0, "cpu_demand_mhz": 1.0}
+    )
     with pytest.raises(InputError) as caught:
         from_frames({**MINIMAL, "vms": frame})
     error = caught.value
@@ -268,8 +308,14 @@ def test_many_faults_are_counted_and_kept() -> None:
 
 def test_twenty_thousand_typos_take_no_minute() -> None:
     n = 20_000
-    frame = pd.DataFrame({"vm": [f"v{i}" for i in range(n)], "host": [f"x{i}" for i in range(n)], "memory_mib": 1.0,
-                          "cpu_demand_mhz": 1.0})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "vm": [f"v{i}" for i in range(n)],
+            "host": [f"x{i}" for i in range(n)],
+            "memory_mib": 1.0,
+            "cpu_demand_mhz": 1.0,
+        }
+    )
     with pytest.raises(InputError) as caught:
         from_frames({**MINIMAL, "vms": frame})
     assert len(caught.value.faults) == n
@@ -282,16 +328,40 @@ def test_twenty_thousand_typos_take_no_minute() -> None:
     ("frames", "where", "given", "hint"),
     [
         ({"hosts": MINIMAL["hosts"]}, "frames", "there is no table vms", ""),
-        ({"hosts": MINIMAL["hosts"], "vm": MINIMAL["vms"]}, "frames", "there is no table vms", "did you mean vm?"),
+        (
+            {"hosts": MINIMAL["hosts"], "vm": MINIMAL["vms"]},
+            "frames",
+            "there is no table vms",
+            "did you mean vm?",
+        ),
         ({**MINIMAL, "disk": DISK["disks"]}, "frames", "unknown table 'disk'", "did you mean disks?"),
         ({**MINIMAL, "vms": MINIMAL["vms"].iloc[:0]}, "vms", "a header and no rows", ""),
-        ({**MINIMAL, "vms": MINIMAL["vms"].assign(memory_mib=np.inf)}, "vms, row 1 (v), field memory_mib", "inf", ""),
-        ({**MINIMAL, "vms": MINIMAL["vms"].assign(memory_mib=[[1]])}, "vms, row 1 (v), field memory_mib", "[1]", ""),
-        ({**MINIMAL, "vms": MINIMAL["vms"].assign(host=[3.5])}, "vms, row 1 (v), field host", "unknown host '3.5'", ""),
-        ({**MINIMAL, "vms": pd.concat([MINIMAL["vms"], MINIMAL["vms"][["host"]]], axis=1)}, "vms, header",
-         "the column 'host' stands there 2 times", ""),
+        (
+            {**MINIMAL, "vms": MINIMAL["vms"].assign(memory_mib=np.inf)},
+            "vms, row 1 (v), field memory_mib",
+            "inf",
+            "",
+        ),
+        (
+            {**MINIMAL, "vms": MINIMAL["vms"].assign(memory_mib=[[1]])},
+            "vms, row 1 (v), field memory_mib",
+            "[1]",
+            "",
+        ),
+        (
+            {**MINIMAL, "vms": MINIMAL["vms"].assign(host=[3.5])},
+            "vms, row 1 (v), field host",
+            "unknown host '3.5'",
+            "",
+        ),
+        (
+            {**MINIMAL, "vms": pd.concat([MINIMAL["vms"], MINIMAL["vms"][["host"]]], axis=1)},
+            "vms, header",
+            "the column 'host' stands there 2 times",
+            "",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_faults_of_frames(frames: dict[str, Any], where: str, given: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -345,8 +415,9 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_folder(tmp_path)
     assert [fault.given for fault in caught.value.faults] == [
-        "there is no hosts.csv or hosts.parquet", "there is no vms.csv or vms.parquet"
-    ]  # fmt: skip
+        "there is no hosts.csv or hosts.parquet",
+        "there is no vms.csv or vms.parquet",
+    ]
 
 
 # -- the description
@@ -358,8 +429,11 @@ def test_the_description(tmp_path: Path) -> None:
     assert (snapshot.name, snapshot.taken_at) == ("Köln", "2026-01-31T14:00:00+00:00")
     again = read_folder(write_folder(snapshot, tmp_path / "out"))
     assert (again.name, again.taken_at, again.description, again.source) == (
-        "Köln", "2026-01-31T14:00:00+00:00", "two\nlines", "test"
-    )  # fmt: skip
+        "Köln",
+        "2026-01-31T14:00:00+00:00",
+        "two\nlines",
+        "test",
+    )
     assert read_folder(write(tmp_path / "in", snapshot_toml=None)).name == "Köln"
     (tmp_path / "in" / "snapshot.toml").unlink()
     assert read_folder(tmp_path / "in").name == "in"
@@ -379,9 +453,15 @@ def test_a_snapshot_is_replaced_and_its_other_files_are_kept(snapshot: Snapshot,
     (folder / "notes" / "a.txt").write_text("a")
     write_folder(snapshot, folder, "parquet")
     assert {path.name for path in folder.iterdir()} == {
-        "hosts.parquet", "clusters.parquet", "vms.parquet", "disks.parquet", "datastores.parquet", "snapshot.toml",
-        "rules.toml", "notes",
-    }  # fmt: skip
+        "hosts.parquet",
+        "clusters.parquet",
+        "vms.parquet",
+        "disks.parquet",
+        "datastores.parquet",
+        "snapshot.toml",
+        "rules.toml",
+        "notes",
+    }
     assert (folder / "notes" / "a.txt").read_text() == "a"
     assert read_folder(folder).digest == snapshot.digest
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

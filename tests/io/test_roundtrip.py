@@ -41,8 +41,18 @@ def test_every_format_of_the_good_input(tmp_path: Path) -> None:
     parquet = read_folder(write_folder(csv, tmp_path / "parquet", "parquet"))
     frames = from_frames(to_frames(parquet))
     assert {first.digest, csv.digest, parquet.digest, frames.digest} == {first.digest}
-    assert list(to_frames(first)) == ["hosts", "clusters", "vms", "disks", "datastores", "links", "mounts", "nics",
-                                      "portgroups", "loads"]  # fmt: skip
+    assert list(to_frames(first)) == [
+        "hosts",
+        "clusters",
+        "vms",
+        "disks",
+        "datastores",
+        "links",
+        "mounts",
+        "nics",
+        "portgroups",
+        "loads",
+    ]
 
 
 def test_bom_crlf_blank_lines_and_empty_tail(tmp_path: Path) -> None:
@@ -120,11 +130,14 @@ def test_float32_is_told_short(tmp_path: Path) -> None:
     assert "475.5,1100" in (out / "loads.csv").read_text()
 
 
-@pytest.mark.parametrize("module", ["drs.io", "drs.io.columns", "drs.io.raw", "drs.io.build", "drs.io.rvtools"])
+@pytest.mark.parametrize(
+    "module", ["drs.io", "drs.io.columns", "drs.io.raw", "drs.io.build", "drs.io.rvtools"]
+)
 def test_importing_is_light(module: str) -> None:
     code = (
         f"import sys, {module}\n"
-        "heavy = {'pandas', 'pyarrow', 'pydantic', 'openpyxl', 'pyVmomi', 'ortools', 'numba'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'pyarrow', 'pydantic', 'openpyxl', 'pyVmomi', 'ortools', 'numba'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -157,6 +170,8 @@ def test_real_snapshots_round_trip(bench_data: Path, tmp_path: Path) -> None:
         pytest.skip("no snapshots in the benchmark data")
     for folder in folders:
         snapshot = read_folder(folder)
-        assert read_folder(write_folder(snapshot, tmp_path / folder.name, "parquet")).digest == snapshot.digest
+        assert (
+            read_folder(write_folder(snapshot, tmp_path / folder.name, "parquet")).digest == snapshot.digest
+        )
         assert read_folder(write_folder(snapshot, tmp_path / folder.name, "csv")).digest == snapshot.digest
         assert np.isfinite(snapshot.capacity("memory")).all()

@@ -34,9 +34,8 @@ def test_an_estimate_is_in_order(ask: dict[str, object]) -> None:
     assert price.total_low_s <= price.total_s <= price.total_high_s
     assert 0 <= price.downtime_low_ms <= price.downtime_ms <= price.downtime_high_ms
     assert price.downtime_ms <= price.blackout_ms
-    assert price.precopy_s + price.downtime_ms / 1e3 <= price.total_s * (1 + 1e-9) or math.isinf(
-        price.total_s
-    )
+    if price.converged:
+        assert price.precopy_s + price.downtime_ms / 1e3 <= price.total_s * (1 + 1e-9)
     assert 0 <= price.slowdown_ratio < 1
     assert bool(price.advice) == (not price.converged or price.borderline)
 
@@ -68,7 +67,7 @@ def test_more_memory_is_never_faster(ask: dict[str, object], factor: float) -> N
     small = estimate(**ask | {"dirty_rate_mibps": 0})
     large = estimate(**ask | {"dirty_rate_mibps": 0, "memory_mib": ask["memory_mib"] * factor})
     assert large.total_s >= small.total_s
-    assert large.transferred_mib >= small.transferred_mib
+    assert large.transferred_mib >= small.transferred_mib * (1 - 1e-9)
 
 
 @settings(max_examples=60, deadline=None)

@@ -299,7 +299,7 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
             bins[m] = b
             m += 1
             size = h.n_in[b]
-            take = min(max(1, size // 2), 10) if k <= 4 else min(size, 40 // k)
+            take = min(size, max(1, size // 2), 10) if k <= 4 else min(size, 40 // k)
             for q in range(take):
                 # a random one of those not taken yet: partial shuffle of the bin's list
                 at = q + below(h, size - q)

@@ -35,13 +35,19 @@ def form(cluster: Cluster) -> AdviseAsk:
     left, middle, right = st.columns([2.2, 2, 1.3])
     with left:
         mode = st.selectbox(
-            "What is wanted", MODES, key=filled("advise.mode", ask.mode), format_func=lambda m: MODE_WORDS.get(m, m)
+            "What is wanted",
+            MODES,
+            key=filled("advise.mode", ask.mode),
+            format_func=lambda m: MODE_WORDS.get(m, m),
         )
     with middle:
         goals = st.selectbox(
-            "Goal", list(GOALS), key=filled("advise.goals", ask.goals), format_func=lambda g: _goal_words(g, cluster),
+            "Goal",
+            list(GOALS),
+            key=filled("advise.goals", ask.goals),
+            format_func=lambda g: _goal_words(g, cluster),
             disabled=mode == "consolidate",
-        )  # fmt: skip
+        )
     with right:
         time_s = st.number_input(
             "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
@@ -57,25 +63,47 @@ def form(cluster: Cluster) -> AdviseAsk:
     with st.expander("Limits and solver", icon=":material/tune:"):
         one, two, three, four, five = st.columns(5)
         max_moves = one.number_input(
-            "Moves, at most", 0, None, key=filled("advise.max_moves", ask.max_moves), placeholder="no limit", step=1
+            "Moves, at most",
+            0,
+            None,
+            key=filled("advise.max_moves", ask.max_moves),
+            placeholder="no limit",
+            step=1,
         )
         max_downtime_ms = two.number_input(
-            "Downtime of a VM, ms", 1.0, None, key=filled("advise.max_downtime_ms", ask.max_downtime_ms),
-            placeholder="no limit", step=100.0, format="%.0f",
-        )  # fmt: skip
+            "Downtime of a VM, ms",
+            1.0,
+            None,
+            key=filled("advise.max_downtime_ms", ask.max_downtime_ms),
+            placeholder="no limit",
+            step=100.0,
+            format="%.0f",
+        )
         max_migration_s = three.number_input(
-            "Duration of a move, s", 1.0, None, key=filled("advise.max_migration_s", ask.max_migration_s),
-            placeholder="no limit", step=30.0, format="%.0f",
-        )  # fmt: skip
+            "Duration of a move, s",
+            1.0,
+            None,
+            key=filled("advise.max_migration_s", ask.max_migration_s),
+            placeholder="no limit",
+            step=30.0,
+            format="%.0f",
+        )
         known = tuple(getattr(solvers, "names", lambda: ("auto",))())
         options = ["auto", *[name for name in known if name != "auto"]]
         solver = four.selectbox("Solver", options, key=filled("advise.solver", ask.solver))
         seed = five.number_input("Seed", 0, None, key=filled("advise.seed", ask.seed), step=1)
     return dataclasses.replace(
-        ask, mode=str(mode), goals=str(goals), evacuate=tuple(evacuate), time_s=int(time_s or 1),
-        max_moves=max_moves, max_downtime_ms=max_downtime_ms, max_migration_s=max_migration_s, solver=str(solver),
+        ask,
+        mode=str(mode),
+        goals=str(goals),
+        evacuate=tuple(evacuate),
+        time_s=int(time_s or 1),
+        max_moves=max_moves,
+        max_downtime_ms=max_downtime_ms,
+        max_migration_s=max_migration_s,
+        solver=str(solver),
         seed=int(seed or 0),
-    )  # fmt: skip
+    )
 
 
 def _goal_words(goal: str, cluster: Cluster) -> str:
@@ -123,7 +151,9 @@ def answer(result: Result) -> None:
     """What the search found."""
     plan = result.plan
     if result.status in ("infeasible", "no_solution"):
-        show_faults(headline(result), [v.sentence for v in result.violations_after] or ["no reason was given"])
+        show_faults(
+            headline(result), [v.sentence for v in result.violations_after] or ["no reason was given"]
+        )
     elif plan is not None and not plan.moves and not result.violations_after:
         st.success(headline(result), icon=":material/check_circle:")
     else:
@@ -134,12 +164,21 @@ def answer(result: Result) -> None:
                 st.markdown(f"- {md(warning)}")
     before, after = result.metrics_before, result.metrics_after
     rows: list[tuple[str, str, str | None]] = [
-        ("Moves", f"{len(plan.moves):,}" if plan else "–", words.STATUS_WORDS.get(result.status, result.status)),
-        ("Duration", words.seconds(plan.makespan_s) if plan else "–",
-         f"at least {words.seconds(plan.makespan_bound_s)}" if plan and plan.makespan_bound_s else "of the whole plan"),
+        (
+            "Moves",
+            f"{len(plan.moves):,}" if plan else "–",
+            words.STATUS_WORDS.get(result.status, result.status),
+        ),
+        (
+            "Duration",
+            words.seconds(plan.makespan_s) if plan else "–",
+            f"at least {words.seconds(plan.makespan_bound_s)}"
+            if plan and plan.makespan_bound_s
+            else "of the whole plan",
+        ),
         ("Longest downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
         ("Data sent", words.mebibytes(plan.total_transferred_mib) if plan else "–", "over the network"),
-    ]  # fmt: skip
+    ]
     for resource in ("cpu", "memory"):
         rows.append(
             (
@@ -151,14 +190,18 @@ def answer(result: Result) -> None:
     rows.append(("Rules broken", f"{len(result.violations_after)}", f"was {len(result.violations_before)}"))
     tiles(rows)
     downloads(result)
-    moves, loads, time, goals, rules = st.tabs(["Moves", "Hosts before and after", "Timeline", "Goals", "Rules"])
+    moves, loads, time, goals, rules = st.tabs(
+        ["Moves", "Hosts before and after", "Timeline", "Goals", "Rules"]
+    )
     with moves:
         _moves(result)
     with loads:
         for resource in result.snapshot.resources:
             if result.snapshot.capacity(resource).any():
                 chart(
-                    plotting.host_load(result.snapshot, result.problem.today, result.placement, resource=resource),
+                    plotting.host_load(
+                        result.snapshot, result.problem.today, result.placement, resource=resource
+                    ),
                     f"advise.load.{resource}",
                 )
     with time:
@@ -178,14 +221,17 @@ def _moves(result: Result) -> None:
         return
     if plan.moves:
         st.dataframe(
-            moves_frame(plan), hide_index=True, width="stretch", key="advise.moves",
+            moves_frame(plan),
+            hide_index=True,
+            width="stretch",
+            key="advise.moves",
             height=min(620, 40 + 35 * len(plan.moves)),
             column_config={
                 "step": st.column_config.NumberColumn(width=52),
                 "wave": st.column_config.NumberColumn(width=52),
                 "why": st.column_config.TextColumn(width="large"),
             },
-        )  # fmt: skip
+        )
     else:
         st.caption("No moves.")
     if plan.stranded:
@@ -197,14 +243,18 @@ def _moves(result: Result) -> None:
                 "was to go to": [m.to_host for m in plan.stranded],
                 "why": [m.reason for m in plan.stranded],
             },
-            hide_index=True, width="stretch", key="advise.stranded",
-        )  # fmt: skip
+            hide_index=True,
+            width="stretch",
+            key="advise.stranded",
+        )
     if result.immovable:
         with st.expander(words.count(len(result.immovable), "VM") + " cannot move"):
             st.dataframe(
                 {"VM": [v.vm for v in result.immovable], "why": [v.reason for v in result.immovable]},
-                hide_index=True, width="stretch", key="advise.immovable",
-            )  # fmt: skip
+                hide_index=True,
+                width="stretch",
+                key="advise.immovable",
+            )
 
 
 def _goals(result: Result) -> None:
@@ -215,13 +265,17 @@ def _goals(result: Result) -> None:
             "before": [words.number(g.before) for g in result.goals],
             "after": [words.number(g.after) for g in result.goals],
             "bound": [words.number(g.bound) for g in result.goals],
-            "gap": ["proven best" if g.gap_ratio == 0 else words.percent(g.gap_ratio, 1) for g in result.goals],
+            "gap": [
+                "proven best" if g.gap_ratio == 0 else words.percent(g.gap_ratio, 1) for g in result.goals
+            ],
         },
-        hide_index=True, width="stretch", key="advise.goals.table",
-    )  # fmt: skip
+        hide_index=True,
+        width="stretch",
+        key="advise.goals.table",
+    )
     st.caption(
-        f"Solver {result.solver}, seed {result.seed}, {words.seconds(result.elapsed_s)}. No placement can be better "
-        "than the bound, given the goals above it."
+        f"Solver {result.solver}, seed {result.seed}, {words.seconds(result.elapsed_s)}. No placement can be "
+        "better than the bound, given the goals above it."
     )
 
 
@@ -247,17 +301,36 @@ def downloads(result: Result) -> None:
     """The plan as files."""
     json_file, csv_file, html_file, _ = st.columns([1, 1, 1, 3])
     json_file.download_button(
-        "plan.json", lambda: plan_json(result), "plan.json", "application/json", key="advise.json",
-        icon=":material/download:", on_click="ignore", width="stretch",
-    )  # fmt: skip
+        "plan.json",
+        lambda: plan_json(result),
+        "plan.json",
+        "application/json",
+        key="advise.json",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
     csv_file.download_button(
-        "moves.csv", lambda: moves_csv(result), "moves.csv", "text/csv", key="advise.csv",
-        icon=":material/download:", on_click="ignore", width="stretch", disabled=result.plan is None,
-    )  # fmt: skip
+        "moves.csv",
+        lambda: moves_csv(result),
+        "moves.csv",
+        "text/csv",
+        key="advise.csv",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+        disabled=result.plan is None,
+    )
     html_file.download_button(
-        "report.html", lambda: render_report(result).encode(), "report.html", "text/html", key="advise.html",
-        icon=":material/download:", on_click="ignore", width="stretch",
-    )  # fmt: skip
+        "report.html",
+        lambda: render_report(result).encode(),
+        "report.html",
+        "text/html",
+        key="advise.html",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
 
 
 def plan_json(result: Result) -> bytes:
@@ -278,15 +351,28 @@ def moves_csv(result: Result) -> bytes:
 
 def page() -> None:
     """Draw the page."""
-    heading("Advise", "Moves that repair broken rules and even out the load, each with its reason, price and place in time.")
+    heading(
+        "Advise",
+        "Moves that repair broken rules and even out the load, each with its reason, price and time.",
+    )
     cluster = needs_cluster()
     ask = form(cluster)
     update(advise=ask)
     running = state().job is not None
-    missing = ask.mode == "evacuate" and not ask.evacuate and not (cluster.snapshot.hosts.state == "maintenance").any()
+    missing = (
+        ask.mode == "evacuate"
+        and not ask.evacuate
+        and not (cluster.snapshot.hosts.state == "maintenance").any()
+    )
     if missing:
         st.caption("Choose at least one host to empty.")
-    if st.button("Find moves", type="primary", key="advise.run", icon=":material/play_arrow:", disabled=running or missing):
+    if st.button(
+        "Find moves",
+        type="primary",
+        key="advise.run",
+        icon=":material/play_arrow:",
+        disabled=running or missing,
+    ):
         job = Job(ask.search(cluster), float(ask.time_s))
         update(job=job, result=None, trouble=())
         st.rerun()

@@ -17,7 +17,22 @@ from drs.ui.parts import chart, heading, md, show_faults, tiles
 from drs.ui.state import MigrationAsk, filled, state, update
 
 MEMORY_GIB = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
-BANDWIDTH_MBPS = (100, 250, 500, 622, 1_000, 2_500, 5_000, 10_000, 20_000, 25_000, 40_000, 50_000, 100_000, 200_000)
+BANDWIDTH_MBPS = (
+    100,
+    250,
+    500,
+    622,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    20_000,
+    25_000,
+    40_000,
+    50_000,
+    100_000,
+    200_000,
+)
 KEYS = tuple(field.name for field in dataclasses.fields(MigrationAsk))
 
 
@@ -34,7 +49,9 @@ def from_cluster(cluster: Cluster) -> None:
         left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
         vm = left.selectbox("VM", snapshot.vms.name.tolist(), key="calculator.vm")
         host = middle.selectbox("To host", snapshot.hosts.name.tolist(), key="calculator.host")
-        right.button("Fill in", key="calculator.fill", width="stretch", on_click=fill, args=(cluster, vm, host))
+        right.button(
+            "Fill in", key="calculator.fill", width="stretch", on_click=fill, args=(cluster, vm, host)
+        )
 
 
 def fill(cluster: Cluster, vm: str, host: str) -> None:
@@ -80,13 +97,26 @@ def sliders() -> MigrationAsk:
 
     st.markdown("##### The VM")
     memory_gib = st.select_slider("Memory, GiB", MEMORY_GIB, key=key("memory_gib"))
-    dirty = st.slider("Dirty rate, MiB/s", 0, 4000, key=key("dirty_rate_mibps"), step=5,
-                      help="Distinct memory written within one second.")  # fmt: skip
-    working_set = st.slider("Working set, % of memory", 1, 100, key=key("working_set_percent"),
-                            help="Where the dirtied memory stops to grow.")  # fmt: skip
+    dirty = st.slider(
+        "Dirty rate, MiB/s",
+        0,
+        4000,
+        key=key("dirty_rate_mibps"),
+        step=5,
+        help="Distinct memory written within one second.",
+    )
+    working_set = st.slider(
+        "Working set, % of memory",
+        1,
+        100,
+        key=key("working_set_percent"),
+        help="Where the dirtied memory stops to grow.",
+    )
     zero = st.slider("Zero pages, %", 0, 95, key=key("zero_percent"))
     st.markdown("##### The path")
-    bandwidth = st.select_slider("Bandwidth", BANDWIDTH_MBPS, key=key("bandwidth_mbps"), format_func=words.megabits)
+    bandwidth = st.select_slider(
+        "Bandwidth", BANDWIDTH_MBPS, key=key("bandwidth_mbps"), format_func=words.megabits
+    )
     rtt = st.slider("Round trip, ms", 0.0, 200.0, key=key("rtt_ms"), step=0.1)
     loss = st.slider("Packet loss, %", 0.0, 5.0, key=key("loss_percent"), step=0.01)
     encrypted = st.toggle("Encrypted", key=key("encrypted"))
@@ -96,16 +126,32 @@ def sliders() -> MigrationAsk:
     datastore = st.slider("Datastore carries, MiB/s", 10, 4000, key=key("datastore_mibps"), step=10)
     st.markdown("##### The hypervisor")
     known = precopy.profiles()
-    profile = st.selectbox("Profile", list(known), key=key("profile"),
-                           format_func=lambda name: known[name].title or name)  # fmt: skip
-    limit = st.number_input("Downtime goal, ms", 1, 60_000, key=key("downtime_limit_ms"), step=50,
-                            placeholder=f"{known[str(profile)].switch_ms:g} (the profile's)")  # fmt: skip
+    profile = st.selectbox(
+        "Profile", list(known), key=key("profile"), format_func=lambda name: known[name].title or name
+    )
+    limit = st.number_input(
+        "Downtime goal, ms",
+        1,
+        60_000,
+        key=key("downtime_limit_ms"),
+        step=50,
+        placeholder=f"{known[str(profile)].switch_ms:g} (the profile's)",
+    )
     return MigrationAsk(
-        memory_gib=int(memory_gib), dirty_rate_mibps=int(dirty), working_set_percent=int(working_set),
-        zero_percent=int(zero), bandwidth_mbps=int(bandwidth), rtt_ms=float(rtt), loss_percent=float(loss),
-        disk_gib=int(disk or 0), disk_write_mibps=int(write), datastore_mibps=int(datastore), profile=str(profile),
-        downtime_limit_ms=limit, encrypted=bool(encrypted),
-    )  # fmt: skip
+        memory_gib=int(memory_gib),
+        dirty_rate_mibps=int(dirty),
+        working_set_percent=int(working_set),
+        zero_percent=int(zero),
+        bandwidth_mbps=int(bandwidth),
+        rtt_ms=float(rtt),
+        loss_percent=float(loss),
+        disk_gib=int(disk or 0),
+        disk_write_mibps=int(write),
+        datastore_mibps=int(datastore),
+        profile=str(profile),
+        downtime_limit_ms=limit,
+        encrypted=bool(encrypted),
+    )
 
 
 def answer(ask: MigrationAsk) -> None:
@@ -117,31 +163,47 @@ def answer(ask: MigrationAsk) -> None:
     elif not price.converged:
         st.warning(md(f"{str(price.advice)[:1].upper()}{str(price.advice)[1:]}."), icon=":material/warning:")
     elif price.borderline:
-        st.info(md(str(price.advice) or "Bandwidth and dirty rate are too close to be sure that it converges."), icon=":material/info:")
+        st.info(
+            md(str(price.advice) or "Bandwidth and dirty rate are too close to be sure that it converges."),
+            icon=":material/info:",
+        )
     low, high = float(price.downtime_low_ms), float(price.downtime_high_ms)
-    span = None if math.isnan(low) else f"80 %: {words.milliseconds(low)} to {words.milliseconds(high)}"
+    span = None if math.isnan(low) else _between(words.milliseconds(low), words.milliseconds(high))
     total_low, total_high = float(price.total_low_s), float(price.total_high_s)
-    total = None if math.isnan(total_low) else f"80 %: {words.seconds(total_low)} to {words.seconds(total_high)}"
+    total = None if math.isnan(total_low) else _between(words.seconds(total_low), words.seconds(total_high))
     tiles(
         [
             ("Total time", words.seconds(float(price.total_s)), total),
             ("Downtime", words.milliseconds(float(price.downtime_ms)), span),
-            ("Data sent", words.mebibytes(float(price.transferred_mib)), words.count(int(price.rounds), "round")),
-            ("Payload rate of the path", words.megabits(float(price.bandwidth_mbps)),
-             f"of {words.megabits(ask.bandwidth_mbps)}"),
+            (
+                "Data sent",
+                words.mebibytes(float(price.transferred_mib)),
+                words.count(int(price.rounds), "round"),
+            ),
+            (
+                "Path carries",
+                words.megabits(float(price.bandwidth_mbps)),
+                f"of {words.megabits(ask.bandwidth_mbps)}",
+            ),
         ]
-    )  # fmt: skip
-    left, right = st.columns(2)
-    with left:
-        chart(plotting.rounds(precopy.rounds(**arguments)), "calculator.rounds")
-    with right:
-        kinds = precopy.side_by_side(**{**ask.with_disk("vmotion")})  # type: ignore[arg-type]
-        chart(plotting.five_kinds(kinds), "calculator.kinds")
+    )
+    kinds: dict[str, Any] = ask.with_disk("vmotion")
+    chart(plotting.five_kinds(precopy.side_by_side(**kinds)), "calculator.kinds")
+    st.caption(
+        "Below total time and downtime: the interval that holds in 80 % of migrations. Shaded in the curves."
+    )
     left, right = st.columns(2)
     with left:
         chart(plotting.downtime_curve(plotting.curve(arguments, "bandwidth_mbps")), "calculator.bandwidth")
     with right:
         chart(plotting.downtime_curve(plotting.curve(arguments, "dirty_rate_mibps")), "calculator.dirty")
+    chart(plotting.rounds(precopy.rounds(**arguments)), "calculator.rounds")
+
+
+def _between(low: str, high: str) -> str:
+    """An interval, its unit once where both ends have it."""
+    (first, unit), (_, other) = low.rsplit(" ", 1), high.rsplit(" ", 1)
+    return f"{first if unit == other else low} to {high}"
 
 
 def page() -> None:

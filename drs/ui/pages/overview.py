@@ -14,16 +14,21 @@ from drs.ui.state import UPLOADED, filled, open_cluster, state, update
 
 def upload() -> None:
     """The form for a user's own cluster."""
-    with st.expander("Open your own cluster", icon=":material/upload_file:", expanded=state().cluster is None):
+    with st.expander(
+        "Open your own cluster", icon=":material/upload_file:", expanded=state().cluster is None
+    ):
         st.caption(
             "A zip of a snapshot folder, or its tables one by one (hosts.csv and vms.csv are needed; disks, "
-            "datastores, mounts, links, loads, rules.toml and policy.toml where you have them), or an RVTools "
+            "datastores, mounts, links, loads, rules.toml and policy.toml if you have them), or an RVTools "
             "workbook. Files stay in this process and are not kept."
         )
         files = st.file_uploader(
-            "Files", ["zip", "csv", "parquet", "toml", "xlsx"], accept_multiple_files=True, key="overview.files",
+            "Files",
+            ["zip", "csv", "parquet", "toml", "xlsx"],
+            accept_multiple_files=True,
+            key="overview.files",
             label_visibility="collapsed",
-        )  # fmt: skip
+        )
         if st.button("Open", type="primary", disabled=not files, key="overview.open") and files:
             with st.spinner("Reading …"):
                 try:
@@ -48,17 +53,26 @@ def figures(cluster: Cluster) -> None:
             (
                 f"{words.resource_title(resource)} load, mean",
                 words.percent(load["mean"]),
-                f"highest {words.percent(load['max'])}, spread σ {words.percent(load['std'], 1)}",
+                f"peak {words.percent(load['max'])}, σ {words.percent(load['std'])}",
             )
         )
-    rows.append(("Rules broken", f"{len(cluster.violations):,}", None if cluster.violations else "all is well"))
+    rows.append(
+        (
+            "Rules broken",
+            f"{len(cluster.violations):,}",
+            "listed below" if cluster.violations else "all is well",
+        )
+    )
     tiles(rows)
 
 
 def _states(cluster: Cluster) -> str:
     state_of = cluster.snapshot.hosts.state
-    odd = [f"{int((state_of == s).sum())} {s}" for s in ("maintenance", "quarantine", "disconnected")
-           if (state_of == s).any()]  # fmt: skip
+    odd = [
+        f"{int((state_of == s).sum())} {s}"
+        for s in ("maintenance", "quarantine", "disconnected")
+        if (state_of == s).any()
+    ]
     return ", ".join(odd) or "all connected"
 
 
@@ -67,11 +81,15 @@ def loads(cluster: Cluster) -> None:
     snapshot = cluster.snapshot
     names = {words.resource_title(resource): resource for resource in snapshot.resources}
     picked = st.segmented_control(
-        "Resource", list(names), default=None, key=filled("overview.resource", next(iter(names))),
+        "Resource",
+        list(names),
+        default=None,
+        key=filled("overview.resource", next(iter(names))),
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     resource = names.get(picked or "", "cpu")
     chart(plotting.host_load(snapshot, resource=resource), "overview.load")
+    st.caption("Red: above capacity. Grey: not in service. σ is the spread that balancing lowers.")
     left, right = st.columns(2)
     with left:
         chart(plotting.load_distribution(snapshot, resource=resource), "overview.distribution")
@@ -79,7 +97,7 @@ def loads(cluster: Cluster) -> None:
         if snapshot.loads is not None and resource in ("cpu", "memory"):
             chart(plotting.load_history(snapshot, resource=resource), "overview.history")
         else:
-            chart(plotting.topology(snapshot), "overview.topology")
+            chart(plotting.load_balance(snapshot), "overview.balance")
 
 
 def problems(cluster: Cluster) -> None:
@@ -95,7 +113,9 @@ def problems(cluster: Cluster) -> None:
         if cluster.violations:
             violations_table(cluster.violations, "overview.violations")
             st.page_link(
-                _page("advise"), label="Let drs propose the moves that repair this", icon=":material/arrow_forward:"
+                _page("advise"),
+                label="Let drs propose the moves that repair this",
+                icon=":material/arrow_forward:",
             )
         else:
             st.success("No rule is broken today.", icon=":material/check_circle:")
@@ -103,8 +123,10 @@ def problems(cluster: Cluster) -> None:
         if cluster.immovable:
             st.dataframe(
                 {"VM": [v.vm for v in cluster.immovable], "why": [v.reason for v in cluster.immovable]},
-                hide_index=True, width="stretch", key="overview.immovable",
-            )  # fmt: skip
+                hide_index=True,
+                width="stretch",
+                key="overview.immovable",
+            )
         else:
             st.caption("Every VM can move somewhere.")
     with rules:
@@ -116,8 +138,10 @@ def problems(cluster: Cluster) -> None:
                     "policy": [r.policy for r in cluster.rules],
                     "holds": [r.holds for r in cluster.rules],
                 },
-                hide_index=True, width="stretch", key="overview.rules",
-            )  # fmt: skip
+                hide_index=True,
+                width="stretch",
+                key="overview.rules",
+            )
         else:
             st.caption("No rules of its own. Capacity, EVC, datastore and network visibility always hold.")
     with hosts:
@@ -163,7 +187,9 @@ def page() -> None:
     cluster = needs_cluster()
     figures(cluster)
     if cluster.warnings:
-        with st.expander(words.count(len(cluster.warnings), "warning") + " while reading", icon=":material/warning:"):
+        with st.expander(
+            words.count(len(cluster.warnings), "warning") + " while reading", icon=":material/warning:"
+        ):
             for warning in cluster.warnings[:100]:
                 st.markdown(f"- {md(warning)}")
     loads(cluster)

@@ -44,10 +44,11 @@ def page() -> None:
     plan = result.plan if result is not None else None
     if plan is None or not plan.moves:
         st.info(
-            "There is no plan yet: this is the network as it is." if plan is None
+            "There is no plan yet: this is the network as it is."
+            if plan is None
             else "The plan has no moves: this is the network as it is.",
             icon=":material/info:",
-        )  # fmt: skip
+        )
         st.page_link(str(PAGES / "advise.py"), label="Find moves first", icon=":material/arrow_forward:")
         chart(plotting.topology(cluster.snapshot), "schedule.network")
         return
@@ -68,8 +69,10 @@ def page() -> None:
         frame.insert(0, "waited for", [move.step in waiting for move in plan.moves])
         st.dataframe(
             frame[["step", "after steps", "waited for", "VM", "from", "to", "start", "lasts"]],
-            hide_index=True, width="stretch", key="schedule.order",
-        )  # fmt: skip
+            hide_index=True,
+            width="stretch",
+            key="schedule.order",
+        )
         st.caption("A move starts once the steps that it stands after are done.")
 
 

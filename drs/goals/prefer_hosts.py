@@ -13,9 +13,9 @@ from drs.model import Placement, Snapshot
 from drs.terms import Penalty, Weighted
 
 
-@goal("preferences")
+@goal("prefer-hosts")
 @dataclass(frozen=True)
-class Preferences(Goal):
+class PreferHosts(Goal):
     """A penalty for each of these VMs that runs on none of these hosts."""
 
     unit: ClassVar[str] = "penalty"
@@ -38,4 +38,4 @@ class Preferences(Goal):
         table = np.zeros((2, snapshot.n_hosts))
         table[1] = self.penalty
         table[1, select(self.hosts, snapshot.hosts)] = 0.0
-        return [Weighted(Penalty(class_idx, table), origin="preferences")]
+        return [Weighted(Penalty(class_idx, table), origin="preferred hosts")]

@@ -1,0 +1,315 @@
+"""Why each VM of a plan moves: a code, a sentence, what it gains and costs, and what happens without it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from drs.explain.marginal import Marginal
+from drs.goals.balance import priority
+from drs.model import Placement, Snapshot
+from drs.planning import Move, Plan
+from drs.problem import Problem
+from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget
+from drs.terms.base import Floats, Ints
+from drs.terms.limits import usage
+
+MANDATORY = 1
+"""Priority of a move that a rule, a host's state or its capacity asks for."""
+
+CODES: Mapping[str, str] = {
+    "keep-apart": "antiAffin",
+    "never-with": "antiAffin",
+    "spread": "antiAffin",
+    "keep-together": "jointAffin",
+    "dependency": "jointAffin",
+    "latency": "jointAffin",
+    "max-vms": "maxVmsConstraint",
+    "failover": "unreservedCapacity",
+    "vcpu-ratio": "unreservedCapacity",
+    "capacity": "unreservedCapacity",
+    "migration-scope": "checkResource",
+    "local-devices": "checkResource",
+    "network-visibility": "checkResource",
+    "datastore-visibility": "checkResource",
+    "evc": "checkResource",
+    "disks-together": "virtualDiskJointAffin",
+    "datastore-state": "datastoreMaint",
+    "datastore-capacity": "datastoreSpaceOutage",
+}
+"""vSphere's reason codes (`RecommendationReasonCode` of its API) by type of rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one VM moves.
+
+    code : vSphere's word for it, such as `hostMaint`, `antiAffin`, `fairnessCpuAvg`.
+    text : the same in a sentence.
+    priority : as DRS counts, 1 for what must be done to 5 for what is merely nice.
+    gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would be
+        worse if the VM stayed and all others moved. Negative: what the move costs.
+    without : what happens if the VM stays.
+    """
+
+    vm: str
+    code: str
+    text: str
+    priority: int = MANDATORY
+    gains: Mapping[str, float] = field(default_factory=dict)
+    without: str = ""
+
+
+def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
+    """The reason of every VM that gets another host or datastore, by its position.
+
+    First what must be repaired (the host's state, hard rules, broken rules, wishes), then the goal that the
+    move serves most.
+    """
+    book = _Book(problem, np.asarray(placement.host_idx))
+    snapshot = problem.snapshot
+    after, start = book.after, book.start
+    answer = {int(vm): book.reason(int(vm)) for vm in np.flatnonzero((after != start) & (after >= 0))}
+    for disk in np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx):
+        vm = int(snapshot.disks.vm_idx[disk])
+        if vm not in answer:
+            answer[vm] = Reason(str(snapshot.vms.name[vm]), "xvmotionPlacement", "its disks move")
+    return answer
+
+
+def annotate(problem: Problem, plan: Plan, found: Mapping[int, Reason]) -> tuple[Plan, tuple[Reason, ...]]:
+    """The plan with a reason and its code at every move, and the reason of each VM with its priority.
+
+    DRS rates a recommendation by the imbalance that it meets: `6 - ceil(I / 0.1 x sqrt(N))`, the larger of
+    cpu's and memory's, 2 to 5; what must be done has 1. Here the imbalance is that of the moment in the plan
+    before the move.
+    """
+    snapshot = problem.snapshot
+    position = snapshot.vms.position
+    told = {name: found[position[name]] for name in {move.vm for move in plan.moves} if position[name] in found}
+    ladder = _Imbalance(snapshot, np.array(problem.lowered.start))
+    rated: dict[str, Reason] = {}
+    moves: list[Move] = []
+    for move in sorted(plan.moves, key=lambda move: move.step):
+        reason = told.get(move.vm) or Reason(move.vm, "unreservedCapacity", "makes room for another move")
+        if move.vm not in rated:
+            level = reason.priority if reason.priority == MANDATORY else ladder.priority(move.from_host)
+            rated[move.vm] = dataclasses.replace(reason, priority=level)
+        ladder.move(position[move.vm], snapshot.hosts.position[move.to_host])
+        text = f"makes room; then {reason.text}" if move.parking else reason.text
+        moves.append(dataclasses.replace(move, reason=text, reason_code=reason.code))
+    return dataclasses.replace(plan, moves=tuple(moves)), tuple(rated.values())
+
+
+class _Imbalance:
+    """The DRS imbalance of each cluster while a plan runs."""
+
+    def __init__(self, snapshot: Snapshot, host_idx: Ints) -> None:
+        self.snapshot, self.host_idx = snapshot, host_idx
+        self.capacity = {r: np.maximum(snapshot.capacity(r), 1e-9) for r in ("cpu", "memory")}
+        self.demand = {r: snapshot.demand(r) for r in ("cpu", "memory")}
+        self.use = {r: usage(host_idx, self.demand[r], snapshot.n_hosts) for r in ("cpu", "memory")}
+        connected = snapshot.hosts.state == "connected"
+        cluster_idx = snapshot.hosts.cluster_idx
+        self.members = [np.flatnonzero(connected & (cluster_idx == c)) for c in range(len(snapshot.clusters))]
+
+    def priority(self, host: str) -> int:
+        """DRS's priority of a balancing move of this host's cluster now."""
+        members = self.members[self.snapshot.hosts.cluster_idx[self.snapshot.hosts.position[host]]]
+        worst = 0.0
+        for resource, use in self.use.items():
+            if len(members):
+                worst = max(worst, float((use[members] / self.capacity[resource][members]).std()))
+        return priority(worst, len(members))
+
+    def move(self, vm: int, host: int) -> None:
+        """Count a move as done."""
+        old = self.host_idx[vm]
+        for resource, use in self.use.items():
+            if old >= 0:
+                use[old] -= self.demand[resource][vm]
+            use[host] += self.demand[resource][vm]
+        self.host_idx[vm] = host
+
+
+class _Book:
+    """Everything about a placement that many reasons need, computed once."""
+
+    def __init__(self, problem: Problem, after: Ints) -> None:
+        self.problem, self.after = problem, after
+        self.snapshot = problem.snapshot
+        lowered = problem.lowered
+        self.start: Ints = lowered.start
+        self.names = self.snapshot.hosts.name
+        self.type_of = {rule.label: rule.type for rule in problem.rules_in_force}
+        self.policy_of = {rule.label: rule.policy for rule in problem.rules_in_force}
+        goals = {goal.type: goal.unit for goal in problem.goals}
+        self.unit = goals
+        self.repairs: list[tuple[str, str, Marginal]] = []
+        self.goal_terms: list[tuple[str, float, str, Marginal]] = []
+        seen: dict[int, Marginal] = {}
+        for level in lowered.levels:
+            for entry in level.terms:
+                found = seen.get(id(entry.term))
+                if found is None:
+                    found = Marginal(entry.term, self.start, after, lowered.n_bins)
+                    seen[id(entry.term)] = found
+                if level.name in ("must", "repair", "preferences"):
+                    if found.cost_start > 0:
+                        self.repairs.append((level.name, entry.origin, found))
+                elif level.name in goals:
+                    self.goal_terms.append((level.name, entry.weight, entry.origin, found))
+        self.value_after: dict[str, float] = {}
+        for goal, weight, _, found in self.goal_terms:
+            self.value_after[goal] = self.value_after.get(goal, 0.0) + weight * found.cost_after
+        # Small groups are looked up by VM; the few terms on all VMs are asked each time.
+        self.by_vm: dict[int, list[int]] = {}
+        self.for_all: list[int] = []
+        for k, (_, _, found) in enumerate(self.repairs):
+            if found._members is None:
+                self.for_all.append(k)
+            else:
+                for vm in found._members:
+                    self.by_vm.setdefault(vm, []).append(k)
+        self._loads: dict[str, tuple[Floats, Floats]] = {}
+
+    def reason(self, vm: int) -> Reason:
+        name, host, to = str(self.snapshot.vms.name[vm]), int(self.start[vm]), int(self.after[vm])
+        gains = self._gains(vm)
+        if host < 0:
+            return Reason(name, "powerOnVm", "it has no host yet", MANDATORY, gains, "without it it does not run")
+        state = str(self.snapshot.hosts.state[host])
+        if state in ("maintenance", "quarantine", "disconnected", "standby"):
+            code = "hostInDegradation" if state == "quarantine" else "hostMaint"
+            text = f"{self.names[host]} is in {state} and must empty"
+            return Reason(name, code, text, MANDATORY, gains, f"without it {self.names[host]} does not empty")
+        for k in sorted([*self.by_vm.get(vm, ()), *self.for_all]):
+            level, origin, found = self.repairs[k]
+            said = self._repair(level, origin, found, vm, host, to)
+            if said is not None:
+                code, text, without = said
+                rank = 2 if level == "preferences" else MANDATORY
+                return Reason(name, code, text, rank, gains, without)
+        return self._improvement(name, vm, host, to, gains)
+
+    def _gains(self, vm: int) -> dict[str, float]:
+        gains: dict[str, float] = {}
+        for goal, weight, _, found in self.goal_terms:
+            gains[goal] = gains.get(goal, 0.0) + weight * found.without(vm)
+        return {goal: gain for goal, gain in gains.items() if abs(gain) > 1e-12}
+
+    def _repair(
+        self, level: str, origin: str, found: Marginal, vm: int, host: int, to: int
+    ) -> tuple[str, str, str] | None:
+        """Code, sentence and what happens without, where this move helps to repair the rule."""
+        kind = self.type_of.get(origin, "")
+        code = CODES.get(kind, "checkResource")
+        if kind in ("run-on", "not-run-on"):
+            code = "vmHostSoftAffinity" if level == "preferences" else "vmHostHardAffinity"
+        match found.term:
+            case Allowed() as term:
+                row = term.mask[term.class_idx[vm]]
+                if row[host] or not row[to]:
+                    return None
+                here = self.names[host]
+                verb = "should" if level == "preferences" else "may"
+                return code, f"{origin}: it {verb} not run on {here}", f"without it {origin} stays broken"
+            case Capacity() as term:
+                use = float(term.demand[self.start == host].sum())
+                if term.demand[vm] <= 0 or use <= term.limit[host] * (1 + 1e-9):
+                    return None
+                if kind == "capacity" and term.resource in ("cpu", "memory"):
+                    code = "reservationCpu" if term.resource == "cpu" else "reservationMem"
+                limit = max(float(term.limit[host]), 1e-9)
+                left = float(term.demand[self.after == host].sum())
+                back = left + float(term.demand[vm])
+                text = f"{term.resource} of {self.names[host]} is over its limit: {use / limit:.0%} → {left / limit:.0%} of it"
+                return code, text, f"without it {self.names[host]} has {back / limit:.0%} of its {term.resource} limit"
+            case term:
+                if found.cost_start <= found.cost_after:
+                    return None
+                # A member of the group that leaves its domain for another.
+                domain = getattr(term, "domain", None)
+                if domain is not None and domain[host] == domain[to]:
+                    return None
+                worse = found.without(vm)
+                text = {
+                    "jointAffin": f"{origin}: what belongs together runs apart",
+                    "antiAffin": f"{origin}: {self.names[host]} holds too many of the group",
+                }.get(code, f"{origin}: the group is not placed as the rule asks")
+                without = f"without it {origin} stays broken" if worse > 0 else f"part of repairing {origin}"
+                return code, text, without
+
+    def _improvement(self, name: str, vm: int, host: int, to: int, gains: dict[str, float]) -> Reason:
+        """The first goal in order that the move serves; where none is served it makes room for others."""
+        best: tuple[str, str, Marginal] | None = None
+        for goal in (goal.type for goal in self.problem.goals):
+            if gains.get(goal, 0.0) <= 0:
+                continue
+            terms = [(w * m.without(vm), origin, m) for g, w, origin, m in self.goal_terms if g == goal]
+            worth, origin, found = max(terms, key=lambda entry: entry[0])
+            if worth > 0:
+                best = (goal, origin, found)
+                break
+        if best is None:
+            resource = self._relieved(vm, host, to)
+            return Reason(
+                name,
+                "fairnessMemAvg" if resource == "memory" else "fairnessCpuAvg",
+                self._evens_out(resource, host, to),
+                2,
+                gains,
+                "part of an exchange: without it another move of the plan has no room or overshoots",
+            )
+        goal, origin, found = best
+        unit = self.unit.get(goal, "")
+        now = self.value_after.get(goal, 0.0)
+        without = f"without it {goal} is {now + gains[goal]:.4g} instead of {now:.4g}" + (f" {unit}" if unit else "")
+        match found.term:
+            case Deviation() | OverTarget() as term:
+                code = "fairnessMemAvg" if term.resource == "memory" else "fairnessCpuAvg"
+                return Reason(name, code, self._evens_out(term.resource, host, to), 2, gains, without)
+            case BinsUsed():
+                text = f"{self.names[host]} empties and can be powered off"
+                return Reason(name, "powerSaving", text, 2, gains, without)
+            case _:
+                return Reason(name, "checkResource", f"serves the goal {origin}", 2, gains, without)
+
+    def _relieved(self, vm: int, host: int, to: int) -> str:
+        """The resource in which the source was loaded most above the destination."""
+        best, gain = "cpu", -np.inf
+        for resource in self.snapshot.resources:
+            if self.snapshot.demand(resource)[vm] <= 0:
+                continue
+            before, _ = self._load(resource)
+            if before[host] - before[to] > gain:
+                gain, best = float(before[host] - before[to]), resource
+        return best
+
+    def _load(self, resource: str) -> tuple[Floats, Floats]:
+        if resource not in self._loads:
+            n = self.snapshot.n_hosts
+            capacity = np.maximum(self.snapshot.capacity(resource), 1e-9)
+            demand = self.snapshot.demand(resource)
+            self._loads[resource] = (
+                usage(self.start, demand, n) / capacity,
+                usage(self.after, demand, n) / capacity,
+            )
+        return self._loads[resource]
+
+    def _evens_out(self, resource: str, host: int, to: int) -> str:
+        if resource not in self.snapshot.resources:
+            return f"evens out {resource}"
+        before, after = self._load(resource)
+        return (
+            f"evens out {resource}: {self.names[host]} {before[host]:.0%} → {after[host]:.0%}, "
+            f"{self.names[to]} {before[to]:.0%} → {after[to]:.0%}"
+        )
+
+
+def by_vm(reasons: Sequence[Reason]) -> dict[str, Reason]:
+    """Reasons by name of VM."""
+    return {reason.vm: reason for reason in reasons}

@@ -1,0 +1,19 @@
+"""Repair what is broken, then even out the load with few and cheap moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drs.model import Snapshot
+from drs.modes.base import Mode, Options
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.rules import Rule
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """The problem as the rules and the policy state it."""
+    return Problem(snapshot, rules, policy)
+
+
+MODE = Mode(pose)

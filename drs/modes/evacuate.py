@@ -1,0 +1,177 @@
+"""Empty hosts, or a whole site, as before maintenance; the others stay balanced.
+
+The hosts count as in maintenance, and that no VM stays there is a hard rule: where a VM cannot leave, the
+answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are possible
+all the same are in the plan. What else is in maintenance already is no part of the request and only reported.
+
+With a deadline the VMs of higher restart priority go first and the report says which make it. A site is left
+over the WAN: VMs may leave their cluster, their disks move along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drs.errors import Fault, InputError
+from drs.model import Snapshot
+from drs.modes.base import Mode, Options, duration, hosts_named, hosts_of_site, in_state, some
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import Result
+from drs.rules import NotRunOn, Rule
+from drs.rules.base import Judge
+from drs.rules.host_state import HostState
+from drs.terms import Allowed
+
+NAME = "evacuation"
+
+
+@dataclass(frozen=True)
+class StateElsewhere(HostState):
+    """The built-in rule on host states, except that the rule `evacuation` speaks for some hosts.
+
+    hosts : those; their VMs do not break this rule by being there.
+    """
+
+    hosts: tuple[str, ...] = ()
+
+    def allowed(self, snapshot: Snapshot) -> Allowed | None:
+        term = HostState.allowed(self, snapshot)
+        if term is None:
+            return None
+        stay = np.array(term.stay if term.stay is not None else np.full(snapshot.n_vms, -1))
+        mine = self._homes(snapshot)
+        stay[mine] = snapshot.vms.host_idx[mine]
+        return dataclasses.replace(term, stay=stay.astype(np.int32))
+
+    def judge(self, snapshot: Snapshot) -> Judge:
+        inner, mine = HostState.judge(self, snapshot), self._homes(snapshot)
+        home = snapshot.vms.host_idx
+
+        def why_not(vm: int, host: int) -> str:
+            return "" if mine[vm] and home[vm] == host else inner(vm, host)
+
+        return why_not
+
+    def _homes(self, snapshot: Snapshot) -> np.ndarray:
+        named = np.isin(snapshot.hosts.name, list(self.hosts))
+        home = snapshot.vms.host_idx
+        return (home >= 0) & named[np.maximum(home, 0)]
+
+
+@dataclass(frozen=True)
+class Evacuation:
+    """What became of an evacuation.
+
+    emptied : hosts that are empty after the plan. left : VM and host for those that stay.
+    done_s : when the last VM has left each host. deadline_s, in_time, too_late : with a deadline, which VMs
+        have left by then.
+    """
+
+    hosts: tuple[str, ...]
+    emptied: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+    n_vms: int
+    done_s: dict[str, float]
+    deadline_s: float | None = None
+    in_time: tuple[str, ...] = ()
+    too_late: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [
+            f"{host} is empty after {duration(self.done_s.get(host, 0.0))} and can enter maintenance"
+            for host in self.emptied[:20]
+        ]
+        if len(self.emptied) > 20:
+            lines.append(f"and {len(self.emptied) - 20} more hosts")
+        for host in self.hosts:
+            stay = [vm for vm, where in self.left if where == host]
+            if stay:
+                lines.append(f"{host} cannot empty: {some(stay)} of {self.n_vms} VMs stay")
+        if self.deadline_s is not None:
+            lines.append(
+                f"by the deadline of {duration(self.deadline_s)} {len(self.in_time)} of {self.n_vms} VMs are away"
+            )
+            if self.too_late:
+                lines.append(f"too late, to be shut down or lost: {some(self.too_late, 20)}")
+        return lines
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """These hosts in maintenance, and no VM left on them as a hard rule."""
+    faults: list[Fault] = []
+    hosts = hosts_named(snapshot, options.evacuate, "evacuate", faults)
+    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
+    if options.deadline_s is not None and not options.deadline_s > 0:
+        faults.append(Fault("deadline_s", f"{options.deadline_s:g}", "seconds, above 0"))
+    if faults:
+        raise InputError(faults)
+    if not hosts:
+        hosts = [str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "maintenance"]]
+    if not hosts:
+        raise InputError(Fault("evacuate", "no host", "the name of at least one host to empty"))
+    going = np.isin(snapshot.hosts.name, hosts)
+    stays = (snapshot.hosts.state == "connected") & ~going
+    home = snapshot.vms.host_idx
+    leaving = (home >= 0) & going[np.maximum(home, 0)]
+    if leaving.any() and not stays.any():
+        raise InputError(
+            Fault("evacuate", f"all {int(going.sum())} usable hosts", "at least one connected host that stays")
+        )
+    lost = going & (snapshot.hosts.state == "disconnected")
+    if (leaving & lost[np.maximum(home, 0)]).any():
+        names = [str(name) for name in snapshot.hosts.name[lost]]
+        raise InputError(
+            Fault("evacuate", f"{some(names)}: disconnected", "hosts that can be reached", "mode recover restarts VMs")
+        )
+    if options.site:
+        policy = dataclasses.replace(policy, migration_scope="any", storage_moves=True)
+    extra: list[Rule] = []
+    if leaving.any():
+        vms = [str(name) for name in snapshot.vms.name[leaving]]
+        extra.append(NotRunOn(vms, hosts, name=NAME, policy="hard"))
+        if not any(rule.replaces == "host-state" for rule in rules):
+            extra.append(StateElsewhere(hosts=tuple(hosts)))
+    return Problem(in_state(snapshot, hosts, "maintenance"), (*rules, *extra), policy)
+
+
+def report(result: Result, options: Options) -> Evacuation:
+    """Which hosts are empty, which VMs stay, and who makes the deadline."""
+    snapshot = result.snapshot
+    faults: list[Fault] = []
+    hosts = hosts_named(snapshot, options.evacuate, "evacuate", faults)
+    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
+    if not hosts:
+        hosts = [str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "maintenance"]]
+    going = np.isin(snapshot.hosts.name, hosts)
+    home, after = snapshot.vms.host_idx, result.placement.host_idx
+    if result.plan is not None:
+        after = result.plan.placement.host_idx
+    leaving = (home >= 0) & going[np.maximum(home, 0)]
+    stay = leaving & (after == home)
+    left = tuple((str(snapshot.vms.name[vm]), str(snapshot.hosts.name[home[vm]])) for vm in np.flatnonzero(stay))
+    blocked = {host for _, host in left}
+    done: dict[str, float] = {}
+    first_end: dict[str, float] = {}
+    for move in result.plan.moves if result.plan else ():
+        if move.from_host in hosts and move.from_host != move.to_host:
+            done[move.from_host] = max(done.get(move.from_host, 0.0), move.end_s)
+            first_end[move.vm] = max(first_end.get(move.vm, 0.0), move.end_s)
+    in_time: tuple[str, ...] = ()
+    too_late: tuple[str, ...] = ()
+    if options.deadline_s is not None:
+        in_time = tuple(vm for vm, end in first_end.items() if end <= options.deadline_s)
+        late = [vm for vm, end in first_end.items() if end > options.deadline_s]
+        too_late = (*late, *(vm for vm, _ in left))
+    return Evacuation(
+        tuple(hosts), tuple(host for host in hosts if host not in blocked), left, int(leaving.sum()), done,
+        options.deadline_s, in_time, too_late,
+    )  # fmt: skip
+
+
+MODE = Mode(pose, ("evacuate", "site", "deadline_s"), report=report)

@@ -1,0 +1,101 @@
+"""Hosts, or a whole site, are lost: restart their VMs elsewhere, the most important first.
+
+What is lost: the hosts named and those that are `disconnected`. Their VMs have no host any more. They are
+placed class by class of restart priority (`[restart]` of the policy): that more VMs of a higher class run
+always comes before those of a lower one. VMs that still run may move to make room.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drs.errors import Fault, InputError
+from drs.model import Snapshot
+from drs.modes.base import Mode, Options, hosts_named, hosts_of_site, in_state, some
+from drs.modes.restart import Restart, Waiting, restarts, waiting
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import Result
+from drs.rules import Rule
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What becomes of the VMs of lost hosts.
+
+    restarts : in the order in which to start them. waiting : VMs that no host takes, and why.
+    """
+
+    lost: tuple[str, ...]
+    n_lost_vms: int
+    restarts: tuple[Restart, ...]
+    waiting: tuple[Waiting, ...]
+    disabled: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [f"{some(self.lost)} lost with {self.n_lost_vms} VMs: {len(self.restarts)} restart elsewhere"]
+        by_class: dict[str, list[Restart]] = {}
+        for start in self.restarts:
+            by_class.setdefault(start.priority, []).append(start)
+        for name, starts in by_class.items():
+            lines.append(f"{name}: " + some([f"{start.vm} on {start.host}" for start in starts], 12))
+        lines += [f"not restarted: {each.vm} ({each.priority}): {each.reason}" for each in self.waiting[:30]]
+        if len(self.waiting) > 30:
+            lines.append(f"and {len(self.waiting) - 30} more VMs are not restarted")
+        if self.disabled:
+            lines.append(f"not to be restarted by policy: {some(self.disabled)}")
+        return lines
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """The lost hosts disconnected, their running VMs nowhere."""
+    faults: list[Fault] = []
+    hosts = hosts_named(snapshot, (*options.evacuate, *options.lost), "lost", faults)
+    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
+    if faults:
+        raise InputError(faults)
+    lost = in_state(snapshot, hosts, "disconnected")
+    down = lost.hosts.state == "disconnected"
+    if not down.any():
+        raise InputError(
+            Fault("lost", "no host is lost", "a host that is disconnected, or the name of one", "use --lost HOST")
+        )
+    if not (lost.hosts.state == "connected").any():
+        raise InputError(Fault("lost", "every host is lost", "at least one connected host"))
+    if options.site:
+        policy = dataclasses.replace(policy, migration_scope="any")
+    home = lost.vms.host_idx
+    on_lost = (home >= 0) & down[np.maximum(home, 0)] & lost.vms.on
+    disabled = policy.restart.disabled_vms(lost)
+    # A VM that is not to be restarted stays registered where it was, and uses nothing.
+    power = lost.vms.power.astype("<U3")
+    power[on_lost & disabled] = "off"
+    host_idx = np.where(on_lost & ~disabled, -1, home).astype(np.int32)
+    vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
+    return Problem(dataclasses.replace(lost, vms=vms), rules, policy)
+
+
+def report(result: Result, options: Options) -> Recovery:
+    """What restarts where and in which order, and what does not and why."""
+    snapshot = result.snapshot
+    lost = tuple(str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "disconnected"])
+    unplaced = snapshot.vms.host_idx < 0
+    down = snapshot.hosts.state == "disconnected"
+    home = snapshot.vms.host_idx
+    disabled = result.problem.policy.restart.disabled_vms(snapshot)
+    off = disabled & (home >= 0) & down[np.maximum(home, 0)]
+    return Recovery(
+        lost,
+        int(unplaced.sum() + off.sum()),
+        restarts(result),
+        waiting(result),
+        tuple(str(name) for name in snapshot.vms.name[off]),
+    )
+
+
+MODE = Mode(pose, ("evacuate", "lost", "site"), report=report)

@@ -1,0 +1,183 @@
+"""The highest EVC baseline that a cluster can take, and what that asks of hosts and VMs.
+
+A cluster can take a baseline when every one of its hosts supports it. A running VM that carries features that
+the baseline lacks is in the way: it must be powered off (or moved away) before the mode is set. A running VM
+that carries less keeps what it was started with and has the new features only after a power cycle. Sets of
+features decide, not levels (`drs.model.cpu`).
+
+With a baseline asked for that the hosts do not support, the report names the hosts to replace; in which order
+so that every step stays migratable is `rolling`'s work (`drs.modes.rolling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.model import Snapshot, cpu
+from drs.modes.base import Mode, Options, members, some
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import GoalScore, Result
+from drs.rules import Rule
+from drs.stop import OnProgress, Stop
+
+
+@dataclass(frozen=True)
+class ClusterUpgrade:
+    """What one cluster can take.
+
+    mode : today's EVC mode. highest : the highest baseline that all hosts support, "" for none (CPUs of two
+        vendors, or hosts without `evc_max`). target : the one asked for, else `highest`.
+    power_off_first : running VMs that carry features that the target lacks. power_cycle : running VMs that
+        carry less than the target and get its features only when started again. short_hosts : hosts that do
+        not support the target. islands : groups of hosts between which no VM can migrate both ways today.
+    next_steps : for each higher baseline of the vendor, how many hosts are short of it.
+    """
+
+    cluster: str
+    mode: str
+    highest: str
+    target: str
+    possible: bool
+    power_off_first: tuple[str, ...]
+    power_cycle: tuple[str, ...]
+    short_hosts: tuple[str, ...]
+    islands: tuple[tuple[str, tuple[str, ...]], ...]
+    next_steps: dict[str, int]
+    why_not: str = ""
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        label = {key: base.label for key, base in cpu.BASELINES.items()}
+        today = f"{self.mode}" if self.mode else "no EVC mode"
+        lines = [f"{self.cluster}: {today}; the highest that its hosts can take is {self.highest or 'none'}"
+                 + (f" ({label[self.highest]})" if self.highest in label else "")]  # fmt: skip
+        if self.why_not:
+            lines.append(f"{self.cluster}: {self.why_not}")
+        if self.short_hosts:
+            lines.append(f"{self.cluster}: {self.target} needs other CPUs in {some(self.short_hosts, 20)}")
+        if self.power_off_first:
+            lines.append(
+                f"{self.cluster}: to be powered off before {self.target} is set: {len(self.power_off_first)} VMs, "
+                + some(self.power_off_first, 12)
+            )
+        if self.power_cycle:
+            lines.append(
+                f"{self.cluster}: {len(self.power_cycle)} VMs have the features of {self.target} only after a "
+                f"power cycle: {some(self.power_cycle, 12)}"
+            )
+        if len(self.islands) > 1:
+            parts = "; ".join(f"{key}: {len(hosts)} hosts" for key, hosts in self.islands)
+            lines.append(f"{self.cluster}: migration islands today: {parts}")
+        for key, n in list(self.next_steps.items())[:3]:
+            lines.append(f"{self.cluster}: {key} would be possible with {n} host{'s' * (n != 1)} replaced")
+        return lines
+
+
+@dataclass(frozen=True)
+class EvcUpgrade:
+    """What every cluster can take."""
+
+    clusters: tuple[ClusterUpgrade, ...]
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        return [line for cluster in self.clusters for line in cluster.sentences()]
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """Today's problem; nothing is moved."""
+    faults = []
+    if options.cluster and options.cluster not in snapshot.clusters.position:
+        raise UnknownNameError.of("cluster", options.cluster, snapshot.clusters.position, "cluster")
+    if options.baseline and options.baseline not in cpu.BASELINES:
+        faults.append(
+            Fault("baseline", f"unknown EVC baseline {options.baseline!r}",
+                  "a key such as intel-broadwell or amd-zen2", did_you_mean(options.baseline, cpu.BASELINES))
+        )  # fmt: skip
+    if not faults and (snapshot.hosts.evc_max == "").all():
+        faults.append(Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host"))
+    if faults:
+        raise InputError(faults)
+    return Problem(snapshot, rules, policy)
+
+
+def answer(
+    problem: Problem, *, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+) -> Result:
+    """Today's placement: an EVC mode moves nobody. `infeasible` when a baseline asked for is out of reach."""
+    lowered = problem.lowered
+    scores = lowered.scores(lowered.start)
+    broken = tuple(problem.check(problem.today))
+    goals = tuple(
+        GoalScore(level.name, level.unit, float(s), float(s), 0.0)
+        for level, s in zip(lowered.levels, scores, strict=True)
+    )
+    told = _report(problem.snapshot, options)
+    reachable = all(each.possible for each in told.clusters) or not options.baseline
+    return Result(
+        problem, "optimal" if reachable else "infeasible", problem.today, goals, broken, broken, "none", seed,
+        stop.elapsed_s,
+    )  # fmt: skip
+
+
+def report(result: Result, options: Options) -> EvcUpgrade:
+    """What each cluster can take."""
+    return _report(result.snapshot, options)
+
+
+def _report(snapshot: Snapshot, options: Options) -> EvcUpgrade:
+    chosen = [c for c, name in enumerate(snapshot.clusters.name.tolist()) if options.cluster in ("", name)]
+    return EvcUpgrade(
+        tuple(upgrade(snapshot, c, options.baseline) for c in chosen if len(members(snapshot, c)))
+    )
+
+
+def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgrade:
+    """What one cluster can take, and what a baseline asks of it."""
+    hosts, vms = snapshot.hosts, snapshot.vms
+    inside = members(snapshot, cluster)
+    keys = [str(key) for key in hosts.evc_max[inside]]
+    highest = cpu.highest_common(keys)
+    target = baseline or highest
+    carried = cpu.carried_keys(snapshot)
+    mine = vms.on & np.isin(vms.host_idx, inside)
+    why_not = ""
+    if not highest:
+        vendors = sorted({cpu.vendor_of(key) for key in keys} - {""})
+        if len(vendors) > 1:
+            why_not = f"its hosts have CPUs of {' and '.join(vendors)}, which have no baseline in common"
+        else:
+            unknown = [str(name) for name, key in zip(hosts.name[inside], keys, strict=True) if not key]
+            why_not = f"evc_max is not known of {some(unknown)}" if unknown else "its hosts have no baseline in common"
+    short = tuple(
+        str(name) for name, key in zip(hosts.name[inside], keys, strict=True)
+        if target and not (key and cpu.compatible(target, key))
+    )  # fmt: skip
+    in_the_way = set(cpu.blockers(snapshot, target, inside).tolist()) if target else set()
+    less = [
+        vm for vm in np.flatnonzero(mine).tolist()
+        if target and vm not in in_the_way and not cpu.offers(target) <= cpu.offers(str(carried[vm]))
+    ]  # fmt: skip
+    vendor = cpu.vendor_of(target or keys[0])
+    steps = {}
+    for key, base in cpu.BASELINES.items():
+        if base.vendor == vendor and target and cpu.offers(target) < base.features:
+            steps[key] = sum(not (own and cpu.compatible(key, own)) for own in keys)
+    offered = cpu.offer_keys(snapshot)[inside]
+    islands = tuple(
+        (str(key), tuple(str(name) for name in hosts.name[inside][offered == key])) for key in sorted(set(offered.tolist()))
+    )
+    names = vms.name
+    return ClusterUpgrade(
+        str(snapshot.clusters.name[cluster]), str(snapshot.clusters.evc_mode[cluster]), highest, target,
+        bool(target) and not short, tuple(str(names[vm]) for vm in sorted(in_the_way)),
+        tuple(str(names[vm]) for vm in less), short, islands, steps, why_not,
+    )  # fmt: skip
+
+
+MODE = Mode(pose, ("baseline", "cluster"), answer, report)

@@ -1,0 +1,250 @@
+"""The schedule as a constraint program (CP-SAT): intervals with room on both hosts, links and cost units.
+
+A leg is an interval of fixed length at its planned share. It occupies its old host until it ends and the new
+one from its start, which makes each row of room a cumulative constraint with intervals of open length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.planning.list_schedule import Shares
+from drs.planning.tasks import Rows, Tasks
+
+Floats = NDArray[np.float64]
+
+TICKS_PER_S = 100
+"""Durations are rounded up to 10 ms."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Starts found (None: none), the bound proved for the planned durations, and whether they agree."""
+
+    start_s: Floats | None
+    bound_s: float
+    optimal: bool
+
+
+def solve_exact(
+    tasks: Tasks,
+    shares: Shares,
+    hint_s: Floats,
+    *,
+    free_tasks: NDArray[np.bool_] | None = None,
+    least_s: float = 0.0,
+    work: float = 2.0,
+    time_s: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    interrupted: Any = None,
+) -> Solved:
+    """Starts of the legs, from a schedule that is feasible.
+
+    Parameters
+    ----------
+    hint_s : starts of a feasible schedule, f8[n]; the answer is never longer.
+    free_tasks : those that may change their order with each other; pairs that are not both free keep the
+        order that they have in the hint (a neighbourhood). None: all.
+    least_s : a lower bound that is known.
+    work : CP-SAT's deterministic time; the same on any machine. time_s : wall-clock limit, None for none.
+    """
+    from ortools.sat.python import cp_model
+
+    n = len(tasks)
+    length = np.ceil(shares.total_s * TICKS_PER_S - 1e-6).astype(np.int64)
+    line_length = np.maximum(0, np.ceil(shares.line_s * TICKS_PER_S - 1e-6).astype(np.int64))
+    hint = _on_ticks(tasks, shares, hint_s, length, line_length)
+    if hint is None:
+        return Solved(None, least_s, False)
+    horizon = int((hint + length).max())
+    model = cp_model.CpModel()
+    start = []
+    for i in range(n):
+        spans = range(int(tasks.hours.start[i]), int(tasks.hours.start[i + 1]), 2)
+        latest = horizon - int(length[i])
+        if len(spans):
+            start.append(model.NewIntVarFromDomain(_outside(cp_model, tasks, i, int(length[i]), latest), f"s{i}"))
+        else:
+            start.append(model.NewIntVar(0, latest, f"s{i}"))
+    end = [start[i] + int(length[i]) for i in range(n)]
+    whole = [model.NewFixedSizeIntervalVar(start[i], int(length[i]), f"i{i}") for i in range(n)]
+    line = {
+        i: model.NewFixedSizeIntervalVar(start[i], int(line_length[i]), f"l{i}")
+        for i in range(n)
+        if shares.line.start[i] < shares.line.start[i + 1] and line_length[i] > 0
+    }
+    span = model.NewIntVar(math.ceil(least_s * TICKS_PER_S - 1e-6), horizon, "makespan")
+    for i in range(n):
+        model.Add(end[i] <= span)
+        for k in range(tasks.before.start[i], tasks.before.start[i + 1]):
+            model.Add(start[i] >= end[int(tasks.before.row[k])])
+    _cumulatives(model, tasks.run, tasks.slots, dict(enumerate(whole)), n)
+    _cumulatives(model, shares.line, shares.line_mbps, line, n)
+    _rooms(model, tasks, start, end, horizon, n)
+    if free_tasks is not None:
+        _freeze(model, tasks, shares, start, hint, length, line_length, free_tasks)
+    model.Minimize(span)
+    for i in range(n):
+        model.AddHint(start[i], int(hint[i]))
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = workers
+    solver.parameters.random_seed = seed
+    solver.parameters.max_deterministic_time = work
+    if time_s is not None:
+        solver.parameters.max_time_in_seconds = max(0.01, time_s)
+    callback = None
+    if interrupted is not None:
+
+        class Watch(cp_model.CpSolverSolutionCallback):  # type: ignore[misc, unused-ignore]
+            """Ends the search at its next solution after an interrupt."""
+
+            def on_solution_callback(self) -> None:
+                if interrupted():
+                    self.StopSearch()
+
+        callback = Watch()
+    status = solver.Solve(model, callback) if callback is not None else solver.Solve(model)
+    bound = max(least_s, solver.BestObjectiveBound() / TICKS_PER_S)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return Solved(None, least_s, False)
+    found = np.array([solver.Value(start[i]) for i in range(n)], dtype=float) / TICKS_PER_S
+    return Solved(found, bound, status == cp_model.OPTIMAL and free_tasks is None)
+
+
+def _on_ticks(
+    tasks: Tasks, shares: Shares, start_s: Floats, length: NDArray[np.int64], line_length: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """A feasible schedule with rounded durations in the same order."""
+    from dataclasses import replace
+
+    from drs.planning.list_schedule import run_list
+
+    rounded = replace(shares, total_s=length / TICKS_PER_S, line_s=line_length / TICKS_PER_S)
+    order = np.lexsort((np.arange(len(tasks)), start_s))
+    again = run_list(tasks, rounded, order)
+    if np.isnan(again).any():
+        from drs.planning.order import tokens
+
+        edges = tokens(order.tolist(), tasks.free, _amounts(tasks.take), _amounts(tasks.give),
+                       (start_s + shares.total_s).tolist(), start_s.tolist())  # fmt: skip
+        from drs.planning.tasks import rows_of
+
+        own = tasks.before
+        merged = rows_of([
+            [(j, 1.0) for j in sorted({*edges[i], *own.row[own.start[i]:own.start[i + 1]].tolist()})]
+            for i in range(len(tasks))
+        ])  # fmt: skip
+        again = run_list(tasks, rounded, order, merged)
+        if np.isnan(again).any():
+            return None
+    return np.asarray(np.rint(again * TICKS_PER_S), dtype=np.int64)
+
+
+def _amounts(rows: Rows) -> list[tuple[tuple[int, float], ...]]:
+    return [
+        tuple(zip(rows.row[a:b].tolist(), rows.amount[a:b].tolist(), strict=True))
+        for a, b in zip(rows.start[:-1].tolist(), rows.start[1:].tolist(), strict=True)
+    ]
+
+
+def _outside(cp_model: Any, tasks: Tasks, i: int, length: int, latest: int) -> Any:
+    """Starts for which leg i does not touch its forbidden hours."""
+    spans, at = [], 0
+    for k in range(int(tasks.hours.start[i]), int(tasks.hours.start[i + 1]), 2):
+        first = math.floor(tasks.hours.amount[k] * TICKS_PER_S) - length
+        if first >= at:
+            spans.append([at, min(first, latest)])
+        at = max(at, math.ceil(tasks.hours.amount[k + 1] * TICKS_PER_S))
+    if at <= latest:
+        spans.append([at, latest])
+    return cp_model.Domain.FromIntervals(spans)
+
+
+def scaled(amounts: Floats, capacity: float) -> tuple[NDArray[np.int64], int]:
+    """Amounts and a capacity as integers: exact where three decimals suffice, else demand up, capacity down."""
+    both = np.append(amounts, capacity)
+    for factor in (1.0, 10.0, 100.0, 1000.0):
+        if np.abs(both * factor - np.rint(both * factor)).max() < 1e-6 and both.max() * factor < 2**40:
+            whole = np.rint(both * factor).astype(np.int64)
+            return whole[:-1], int(whole[-1])
+    factor = 1e6 / max(float(both.max()), 1e-12)
+    return np.ceil(amounts * factor - 1e-3).astype(np.int64), math.floor(capacity * factor + 1e-3)
+
+
+def _cumulatives(model: Any, rows: Rows, capacity: Floats, intervals: dict[int, Any], n: int) -> None:
+    for row, who, amount in _grouped(rows, n):
+        kept = [k for k, i in enumerate(who) if i in intervals]
+        if len(kept) < 2:
+            continue
+        demand, limit = scaled(amount[kept], float(capacity[row]))
+        chosen = [intervals[who[k]] for k in kept]
+        lowest = np.sort(demand)[:2]
+        if lowest.sum() > limit:
+            model.AddNoOverlap(chosen)
+        elif demand.sum() > limit:
+            model.AddCumulative(chosen, demand.tolist(), limit)
+
+
+def _rooms(model: Any, tasks: Tasks, start: Sequence[Any], end: Sequence[Any], horizon: int, n: int) -> None:
+    leavers = {row: (who, amount) for row, who, amount in _grouped(tasks.give, n)}
+    for row, coming, need in _grouped(tasks.take, n):
+        gone, left = leavers.get(row, ([], np.zeros(0)))
+        demand, limit = scaled(np.concatenate([need, left]), float(tasks.free[row]))
+        limit += int(demand[len(coming):].sum())
+        if demand.sum() <= limit:
+            continue
+        intervals = []
+        for i in coming:
+            size = model.NewIntVar(0, horizon, "")
+            intervals.append(model.NewIntervalVar(start[i], size, horizon, ""))
+        for j in gone:
+            size = model.NewIntVar(0, horizon, "")
+            model.Add(size == end[j])
+            intervals.append(model.NewIntervalVar(0, size, end[j], ""))
+        model.AddCumulative(intervals, demand.tolist(), limit)
+
+
+def _grouped(rows: Rows, n: int) -> list[tuple[int, list[int], Floats]]:
+    owner = np.repeat(np.arange(n), np.diff(rows.start))
+    order = np.argsort(rows.row, kind="stable")
+    row = rows.row[order]
+    if not len(row):
+        return []
+    cuts = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
+    return [
+        (int(row[a]), owner[order[a:b]].tolist(), rows.amount[order[a:b]])
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
+
+
+def _freeze(
+    model: Any,
+    tasks: Tasks,
+    shares: Shares,
+    start: Sequence[Any],
+    hint: NDArray[np.int64],
+    length: NDArray[np.int64],
+    line_length: NDArray[np.int64],
+    free_tasks: NDArray[np.bool_],
+) -> None:
+    """Keep the order of neighbours on every row unless both are free."""
+    n = len(tasks)
+    done: set[tuple[int, int]] = set()
+    ends = hint + length
+    off = hint + line_length
+    for rows, until, is_line in ((tasks.run, ends, False), (shares.line, off, True)):
+        for _, who, _ in _grouped(rows, n):
+            order = sorted(who, key=lambda i: (hint[i], i))
+            for a, b in zip(order[:-1], order[1:], strict=True):
+                if (free_tasks[a] and free_tasks[b]) or (a, b) in done:
+                    continue
+                if until[a] <= hint[b]:
+                    done.add((a, b))
+                    model.Add(start[b] >= start[a] + int(line_length[a] if is_line else length[a]))

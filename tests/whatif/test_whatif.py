@@ -1,0 +1,169 @@
+"""What-if: changes to a cluster, faults in a scenario file, rows in order, the same in one process or two."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from drs import datasets, io, whatif
+from drs.errors import InputError
+from drs.model import Snapshot
+from drs.whatif import Scenario, apply, read_scenarios
+from drs.whatif.runner import answer
+
+
+@pytest.fixture(scope="module")
+def small() -> Snapshot:
+    return datasets.load("small")
+
+
+def scenario(**fields: object) -> Scenario:
+    return Scenario.model_validate({"name": "s", **fields})
+
+
+def test_nothing_changed_is_the_same_cluster(small: Snapshot) -> None:
+    assert apply(small, scenario()).digest == small.digest
+
+
+def test_added_hosts_are_copies_with_their_mounts(small: Snapshot) -> None:
+    changed = apply(small, scenario(add_hosts=[{"like": "esx-a-01", "count": 2}]))
+    assert changed.n_hosts == small.n_hosts + 2
+    new, old = changed.hosts.position["esx-a-01-copy-2"], changed.hosts.position["esx-a-01"]
+    assert changed.hosts.cpu_mhz[new] == changed.hosts.cpu_mhz[old]
+    assert (changed.mounts[new] == changed.mounts[old]).all()
+    assert (changed.portgroups[new] == changed.portgroups[old]).all()
+
+
+def test_vms_of_a_dropped_host_have_to_be_placed(small: Snapshot) -> None:
+    on_it = small.vms.name[small.vms.host_idx == small.hosts.position["esx-a-03"]]
+    changed = apply(small, scenario(drop_hosts="esx-a-03"))
+    assert changed.n_hosts == small.n_hosts - 1
+    waiting = changed.vms.name[changed.vms.host_idx < 0]
+    assert sorted(waiting) == sorted(on_it) and len(on_it)
+
+
+def test_added_vms_wait_for_a_host_with_their_disks(small: Snapshot) -> None:
+    changed = apply(small, scenario(add_vms=[{"like": "web-shop-01", "count": 3}]))
+    assert changed.n_vms == small.n_vms + 3
+    assert (changed.vms.host_idx < 0).sum() == 3
+    vm = changed.vms.position["web-shop-01-copy-3"]
+    assert (changed.disks.vm_idx == vm).sum() == (
+        small.disks.vm_idx == small.vms.position["web-shop-01"]
+    ).sum()
+
+
+def test_scaling_touches_only_the_vms_named(small: Snapshot) -> None:
+    changed = apply(small, scenario(scale_vms=[{"vms": "web-*", "cpu_ratio": 2.0, "memory_ratio": 1.5}]))
+    web = [str(name).startswith("web-") for name in small.vms.name]
+    other = [not each for each in web]
+    assert changed.vms.cpu_demand_mhz[web] == pytest.approx(2 * small.vms.cpu_demand_mhz[web])
+    assert changed.vms.memory_mib[web] == pytest.approx(1.5 * small.vms.memory_mib[web])
+    assert (changed.vms.cpu_demand_mhz[other] == small.vms.cpu_demand_mhz[other]).all()
+
+
+def test_a_link_can_be_changed_or_added() -> None:
+    medium = datasets.load("medium")
+    a, b = str(medium.links.a[0]), str(medium.links.b[0])
+    changed = apply(medium, scenario(links=[{"a": b, "b": a, "bandwidth_mbps": 123.0}]))
+    assert changed.links.bandwidth_mbps[0] == 123.0
+    more = apply(medium, scenario(links=[{"a": a, "b": "router-x", "bandwidth_mbps": 5.0}]))
+    assert len(more.links) == len(medium.links) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "at least one [[scenario]]"),
+        ("[[scenario]]\n", "field name: nothing"),
+        ('[[scenario]]\nname = "a"\nevacuat = ["x"]\n', "did you mean evacuate?"),
+        ('[[scenario]]\nname = "a"\nmax_moves = -1\n', "field max_moves: -1"),
+        ('[[scenario]]\nname = "a"\nadd_hosts = [{like = "x", count = 0}]\n', "field add_hosts.0.count: 0"),
+        ('[[scenario]]\nname = "a"\nadd_hosts = [{lik = "x"}]\n', "did you mean like?"),
+        ('[[scenario]]\nname = "a"\nscale_vms = [{cpu_ratio = inf}]\n', "scale_vms.0.cpu_ratio"),
+        (
+            '[[scenario]]\nname = "a"\nlinks = [{a = "x", b = "y", loss_ratio = 2.0}]\n',
+            "links.0.loss_ratio: 2.0",
+        ),
+        ('[[scenario]]\nname = "a"\n[[scenario]]\nname = "a"\n', "'a' stands twice"),
+        ('[[scenarios]]\nname = "a"\n', "did you mean scenario?"),
+        ("[[scenario]\n", "valid TOML"),
+    ],
+)
+def test_faults_in_the_file(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_scenarios(path)
+    assert said in str(caught.value) and "s.toml" in str(caught.value)
+
+
+def test_names_that_are_not_there_are_told_together(small: Snapshot) -> None:
+    wrong = scenario(drop_hosts=["esx-a-0l", "esx-a-02"], scale_vms=[{"vms": "wbe-*"}],
+                     add_vms=[{"like": "web-shop-0l"}])  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        apply(small, wrong)
+    assert len(caught.value.faults) == 3
+
+
+def test_one_process_or_two_give_the_same_rows(small: Snapshot, tmp_path: Path) -> None:
+    asked = [scenario(name=f"{n}", iterations=300, max_moves=n) for n in (1, 4)]
+    one = whatif.run(small, asked, rules=())
+    two = whatif.run(small, asked, rules=(), jobs=2, out=tmp_path / "r.parquet")
+    kept = [column for column in one if column != "elapsed_s"]
+    pd.testing.assert_frame_equal(one[kept], two[kept])
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "r.parquet")[kept], two[kept])
+    assert (one["n_moves"] <= [1, 4]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("r.xlsx", "ends in .parquet or .csv"), ("no/r.csv", "no folder")]
+)
+def test_a_bad_place_for_the_results_is_told_before_any_work(
+    small: Snapshot, tmp_path: Path, name: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        whatif.run(small, [scenario()], out=tmp_path / name)
+
+
+def test_an_interrupt_keeps_the_rows_that_are_done(small: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    from drs.whatif import runner
+
+    def interrupted(*task: object) -> dict[str, object]:
+        if task[1].name == "second":  # type: ignore[attr-defined]
+            signal.raise_signal(signal.SIGINT)
+        return {"scenario": task[1].name, "error": ""}  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(runner, "answer", interrupted)
+    table = whatif.run(small, [scenario(name="first"), scenario(name="second")], rules=())
+    assert table["scenario"].tolist() == ["first"]
+
+
+def test_a_scenario_without_an_answer_says_why(small: Snapshot) -> None:
+    from drs.policy import Policy
+
+    row = answer(small, scenario(mode="place"), (), Policy())
+    assert "every VM has a host" in row["error"]
+
+
+def test_replay_beats_doing_nothing() -> None:
+    hosts = pd.DataFrame({"host": ["a", "b"], "cpu_mhz": 10_000.0, "memory_mib": 65_536.0})
+    vms = pd.DataFrame(
+        {"vm": [f"v{i}" for i in range(4)], "host": "a", "memory_mib": 4096.0, "cpu_demand_mhz": 1000.0}
+    )
+    times = pd.date_range("2026-03-02", periods=6, freq="h").strftime("%Y-%m-%dT%H:%M:%S")
+    loads = pd.DataFrame([{"vm": f"v{i}", "time": time, "cpu_mhz": 1000.0 if hour < 2 else 4000.0}
+                          for hour, time in enumerate(times) for i in range(4)])  # fmt: skip
+    snapshot = io.from_frames({"hosts": hosts, "vms": vms, "loads": loads})
+    table = whatif.replay(snapshot, time_s=1)
+    assert len(table) == 6
+    assert table["n_moves"].sum() == 2
+    assert table["undelivered_mhz_idle"].iloc[-1] == pytest.approx(6000)
+    assert table["undelivered_mhz"].iloc[-1] == 0
+
+
+def test_replay_needs_a_history(small: Snapshot) -> None:
+    with pytest.raises(InputError, match="no load history"):
+        whatif.replay(small)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,9 +50,17 @@ class Faults(list[Fault]):
         return did_you_mean(str(name).strip(), known)
 
     def raise_if_any(self) -> None:
-        """Raise one InputError with all of them."""
+        """Raise one InputError with all of them, file by file and row by row."""
         if self:
-            raise InputError(self)
+            raise InputError(sorted(self, key=_place))
+
+
+def _place(fault: Fault) -> tuple[int, int]:
+    """Where a fault of a table stands among others; other faults stay in order, before them."""
+    order = list(tables())
+    table = re.split(r"[.,: ]", fault.where.removeprefix("vCenter "), maxsplit=1)[0]
+    row = re.search(r", row (\d+)", fault.where)
+    return (order.index(table) if table in order else -1, int(row.group(1)) if row else 0)
 
 
 @dataclass

@@ -279,6 +279,20 @@ def test_references_are_judged_with_everything_else(tmp_path: Path) -> None:
     assert str(caught.value).count("\n") == 2
 
 
+def test_faults_come_file_by_file_and_row_by_row(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "in",
+        disks_csv=GOOD["disks.csv"].replace("80,80", "80,90").replace("d2,ds-2,50", "d2,ds-2,x"),
+        vms_csv=GOOD["vms.csv"].replace("8192,900", "?,900").replace("web-01,esx-01", "web-01,esx-21"),
+        hosts_csv=GOOD["hosts.csv"].replace("20000", "slow"),
+    )
+    with pytest.raises(InputError) as caught:
+        read_folder(folder)
+    assert [fault.where.split(" (")[0] for fault in caught.value.faults] == [
+        "hosts.csv, row 3", "vms.csv, row 1", "vms.csv, row 3", "disks.csv, row 2", "disks.csv, row 3"
+    ]  # fmt: skip
+
+
 def test_a_fault_does_not_breed_others(tmp_path: Path) -> None:
     """The only host that a VM fits on, misspelt or without its memory, is one fault."""
     for changes in (

@@ -5,10 +5,84 @@ from __future__ import annotations
 import numpy as np
 
 from drs.solvers.kernel.acceptance import draw_threshold
-from drs.solvers.kernel.delta import fits, keep_best, swap_fits
-from drs.solvers.kernel.jit import jit
-from drs.solvers.kernel.moves import EJECT, SHIFT, SWAP, try_bloc, try_eject, try_shift, try_swap
+from drs.solvers.kernel.delta import counts_fit, fits, keep_best, price, shift_delta, swap_fits
+from drs.solvers.kernel.jit import inline, jit
+from drs.solvers.kernel.moves import EJECT, SHIFT, SWAP, WALL, try_bloc, try_eject, try_shift, try_swap
 from drs.solvers.kernel.state import below, uniform
+
+
+@inline
+def companion(h, i):  # type: ignore[no-untyped-def]
+    """Bin of a random item that shares a group with item i, -1 if it has none."""
+    g = h.sig[i]
+    begin = h.sig_ptr[g]
+    counter = h.sig_counter[begin + below(h, h.sig_ptr[g + 1] - begin)]
+    if h.n_near > 0 and h.sig_near_ptr[g] < h.sig_near_ptr[g + 1]:
+        begin = h.sig_near_ptr[g]
+        k = begin + below(h, h.sig_near_ptr[g + 1] - begin)
+        counter = h.near_need[h.sig_near[k]] if h.sig_near_part[k] & 1 else h.near_have[h.sig_near[k]]
+    begin = h.member_ptr[counter]
+    size = h.member_ptr[counter + 1] - begin
+    if size == 0:
+        return np.int64(-1)
+    return np.int64(h.assign[h.member[begin + below(h, size)]])
+
+
+@jit
+def find_hot(h, out, worth):  # type: ignore[no-untyped-def]
+    """By how much the energy would fall without each item, into `worth` f8[n_items]."""
+    for i in range(h.n_items):
+        worth[i] = 0.0
+        if h.assign[i] >= 0:
+            shift_delta(h, i, np.int64(-1), out)
+            for level in range(h.n_levels):
+                out[level] -= h.nowhere[i * h.n_levels + level]
+            worth[i] = -price(h, out)
+
+
+@jit
+def place_waiting(h, out, order, tries):  # type: ignore[no-untyped-def]
+    """Give every item in `order` that is nowhere the cheapest bin it fits in; returns how many found one."""
+    placed = 0
+    for k in range(len(order)):
+        i = np.int64(order[k])
+        if h.assign[i] >= 0:
+            continue
+        best = np.int64(-1)
+        value = np.inf
+        for b in range(h.n_bins):
+            if fits(h, i, b) and counts_fit(h, i, np.int64(-1), b):
+                shift_delta(h, i, b, out)
+                if out[h.n_levels] <= WALL:
+                    v = price(h, out)
+                    if v < value:
+                        value = v
+                        best = b
+        done = best >= 0 and value < 0.0 and try_shift(h, out, i, best, 0.0)
+        if not done and best < 0:
+            for _ in range(tries):
+                done = try_eject(h, out, i, below(h, h.n_bins), 0.0, 16, 6)
+                if done:
+                    break
+        placed += 1 if done else 0
+    keep_best(h)
+    return placed
+
+
+@jit
+def send_home(h, out, order, ties):  # type: ignore[no-untyped-def]
+    """Send items in `order` home where that raises neither the energy nor, beyond its ceiling, any cost."""
+    made = 0
+    for k in range(len(order)):
+        i = np.int64(order[k])
+        a = np.int64(h.assign[i])
+        home = np.int64(h.start[i])
+        if a < 0 or home < 0 or a == home or not fits(h, i, home):
+            continue
+        if try_shift(h, out, i, home, ties):
+            keep_best(h)
+            made += 1
+    return made
 
 
 @jit
@@ -24,7 +98,10 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
     for k in range(n):
         temperature = hot + (cold - hot) * (k / n)
         r = uniform(h)
-        i = below(h, n_items)
+        if h.n_hot[0] > 0 and below(h, 4) == 0:
+            i = np.int64(h.hot[below(h, h.n_hot[0])])
+        else:
+            i = below(h, n_items)
         a = np.int64(h.assign[i])
         if a < 0:
             continue
@@ -32,9 +109,14 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
             h.tally[SHIFT * 3] += 1
             b = np.int64(-1)
             home = np.int64(h.start[i])
-            if home != a and home >= 0 and below(h, 8) == 0:
+            way = below(h, 8)
+            if way == 0 and home != a and home >= 0:
                 if fits(h, i, home):
                     b = home
+            elif way == 1 and h.sig_ptr[h.sig[i]] < h.sig_ptr[h.sig[i] + 1]:
+                c = companion(h, i)
+                if c >= 0 and c != a and fits(h, i, c):
+                    b = c
             else:
                 for _ in range(tries):
                     c = below(h, n_bins)

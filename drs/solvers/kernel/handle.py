@@ -8,6 +8,8 @@ a size; no bounds are checked and no references counted, so whoever makes a hand
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,11 +74,22 @@ class Handle:
         self.address = int(self.block.ctypes.data)
 
 
+def _digest() -> str:
+    """Digest of the kernel's own text.
+
+    It is part of the type's name, and so of the key of all compiled code on disk: numba looks only at the
+    file of the function that it loads, not at those of the functions that were compiled into it.
+    """
+    here = Path(__file__).parent
+    text = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    return hashlib.sha256(text + repr(FIELDS).encode()).hexdigest()[:12]
+
+
 class HandleType(types.Type):  # type: ignore[misc]
     """A handle in compiled code."""
 
     def __init__(self) -> None:
-        super().__init__(name="DrsHandle")
+        super().__init__(name=f"DrsHandle_{_digest()}")
 
 
 HANDLE = HandleType()

@@ -267,10 +267,11 @@ def undo(h, items, n, bins, m, prices, table, ints, saved, depth):  # type: igno
 
 @jit
 def search_neighbourhoods(  # type: ignore[no-untyped-def]
-    h, out, n_rounds, temperature, failures_ratio, most_bins, items, bins, marks, prices, table, ints, saved, wins
+    h, out, n_rounds, temperature, failures_ratio, most_bins, items, bins, marks, prices, table, ints, saved, wins, waiting
 ):
     """Rearrange `n_rounds` neighbourhoods; returns the number of nodes.
 
+    waiting : i4[n], items that may have no place yet
     wins : f8[12, 2], successes and rounds by the number of bins, which steers that number.
     """
     nodes = 0
@@ -283,6 +284,11 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
         k = min(k, h.n_bins)
         n = 0
         m = 0
+        if len(waiting) > 0 and below(h, 2) == 0:
+            i = np.int64(waiting[below(h, len(waiting))])
+            if h.assign[i] < 0:
+                items[0] = i
+                n = 1
         for c in range(k):
             b = below(h, h.n_bins)
             if c == 0 or below(h, 4) == 0:  # a costly one

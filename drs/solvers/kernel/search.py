@@ -6,12 +6,12 @@ import numpy as np
 
 from drs.solvers.kernel import delta
 from drs.solvers.kernel.acceptance import sample_rises
-from drs.solvers.kernel.anneal import anneal
+from drs.solvers.kernel.anneal import anneal, find_hot, place_waiting, send_home
 from drs.solvers.kernel.handle import Handle
+from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 from drs.solvers.kernel.state import SPARE, State, clear, empty_state, rebuild, recount
 from drs.terms.base import Floats, Ints
 from drs.terms.fused import Fused
-from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 
 
 class Search:
@@ -43,9 +43,9 @@ class Search:
     def load(self, assign: Ints) -> None:
         """Take another assignment."""
         fullest = int(np.bincount(assign[assign >= 0], minlength=1).max(initial=0))
-        if fullest + 2 * SPARE > self.state.members.shape[1] and self.state.members.shape[1] < len(assign):
-            random = self.state.random
-            self.state = empty_state(self.fused, assign, 0)._replace(random=random)
+        if fullest + 2 * SPARE > self.state.members.shape[1]:
+            bigger = empty_state(self.fused, assign, 0)
+            self.state = self.state._replace(members=bigger.members)
             self.handle = Handle(self.fused, self.state)
         self.state.assign[:] = assign
         self._rebuild()
@@ -121,7 +121,32 @@ class Search:
                 np.zeros(self.fused.n_bins, dtype=np.uint8), np.zeros((MOST, m)),
                 np.zeros((MOST, 2 * MOST + 4)), np.zeros((8, MOST), dtype=np.int64),
                 np.zeros((MOST, self.fused.n_levels + 3)), np.ones((12, 2)),
+                np.flatnonzero(self.fused.start < 0).astype(np.int64),
             )  # fmt: skip
         return int(search_neighbourhoods(
             self.handle, self.state.out[0], n, temperature, failures_ratio, most_bins, *self._room
         ))  # fmt: skip
+
+    def find_hot(self) -> None:
+        """Find the items that cost most where they are: proposals begin at them more often."""
+        s = self.state
+        worth = np.zeros(len(s.assign))
+        find_hot(self.handle, s.out[0], worth)
+        order = np.argsort(-worth, kind="stable")
+        n = int(min(max(16, len(order) // 10), np.count_nonzero(worth > 0)))
+        s.hot[:n] = order[:n]
+        s.n_hot[0] = n
+
+    def place_waiting(self, order: Ints, tries: int = 30) -> int:
+        """Place items that are nowhere."""
+        return int(place_waiting(self.handle, self.state.out[0], order.astype(np.int64), tries))
+
+    def send_home(self, order: Ints, ties: float = 0.0) -> int:
+        """Undo moves that are not worth it."""
+        return int(send_home(self.handle, self.state.out[0], order.astype(np.int64), ties))
+
+    def adopt(self, assign: Ints) -> None:
+        """Take another search's assignment, as the best one too."""
+        self.load(assign)
+        self.state.energy[0] = delta.energy(self.handle)
+        self._mark_best()

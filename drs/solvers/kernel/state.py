@@ -77,6 +77,10 @@ class State(NamedTuple):
     """i4[1]"""
     tally: Longs
     """i8[8, 3]: per kind of move how many were tried, priced and made"""
+    hot: Ints
+    """i4[n_items]: items that cost something where they are, dearest first"""
+    n_hot: Ints
+    """i4[1]"""
     soft: Floats
     """f8[1]: by how much the groups' costs may fall, at most, when two items move"""
     chain: Ints
@@ -124,6 +128,8 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
         is_dirty=np.zeros(n, dtype=np.uint8),
         n_dirty=np.zeros(1, dtype=np.int32),
         tally=np.zeros((8, 3), dtype=np.int64),
+        hot=np.zeros(n, dtype=np.int32),
+        n_hot=np.zeros(1, dtype=np.int32),
         soft=np.zeros(1),
         chain=np.zeros(256, dtype=np.int32),
         out=np.zeros((4, p.n_levels + 1)),

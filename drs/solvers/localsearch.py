@@ -1,0 +1,358 @@
+"""The scalable engine: two workers anneal and rearrange over one fused kernel, level by level.
+
+Method
+------
+A problem is fused into flat arrays once (`drs.terms.fused`). Its levels are minimised in their order. While
+a level is under way the levels before it carry a steep price beyond their ceiling, and a solution that
+exceeds one is passed through but never kept; the levels after it count with a weight so small that it
+decides between equals only.
+
+Each level gets a part of the budget. Two workers, threads without the interpreter's lock, begin by annealing
+with different seeds (shift, swap, ejection chain, bloc; temperature from sampled changes), then search large
+neighbourhoods by bounded tree search, exchanging the best solution as they go. In the end moves that do not
+matter are undone.
+
+Under an iteration budget alone the workers meet after fixed numbers of steps and the clock is never read:
+the same seed gives the same plan.
+
+Sources
+-------
+Gavranovic and Buljubasic, "An efficient local search with noising strategy for Google machine reassignment
+problem", Annals of Operations Research 242 (2016): shift, swap, big process rearrangement.
+Mehta, O'Sullivan and Simonis, "Comparing solution methods for the machine reassignment problem", CP 2012:
+the large-neighbourhood search. Kirkpatrick, Gelatt and Vecchi, "Optimization by simulated annealing",
+Science 220 (1983).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from drs.solvers.base import Answer
+from drs.solvers.levels import better, ceiling, close, status
+from drs.stop import OnProgress, Progress, Stop
+from drs.terms.base import Floats, Ints, Lowered
+from drs.terms.fused import Fused, fuse
+
+if TYPE_CHECKING:
+    from drs.solvers.kernel.search import Search
+
+log = logging.getLogger(__name__)
+
+CHUNK_S = 0.05
+"""Time between two looks at the budget."""
+ROUND = 40
+"""Steps that one rearrangement of a neighbourhood counts for."""
+COOLING = 1e-3
+"""End temperature over start temperature."""
+SHARE = np.array([0.5, 0.85, 1.0, 1.0])
+SHARE_BLOCS = np.array([0.45, 0.75, 0.9, 1.0])
+
+
+class _Worker:
+    """One thread's search."""
+
+    def __init__(self, fused: Fused, assign: Ints, seed: int) -> None:
+        from drs.solvers.kernel.search import Search
+
+        self.search: Search = Search(fused, assign, seed)
+        self.steps_per_s = 1e5
+        self.share = SHARE_BLOCS if len(fused.bloc_ptr) > 1 else SHARE
+        self.rounds = 0
+
+    def anneal(self, n: int, hot: float, cold: float) -> int:
+        """`n` proposals."""
+        began = time.perf_counter()
+        if self.rounds % 8 == 0:
+            self.search.refresh()
+            self.search.find_hot()
+        self.rounds += 1
+        self.search.anneal(n, hot, cold, self.share, 8)
+        self._clock(n, began)
+        return n
+
+    def rearrange(self, n: int, temperature: float) -> int:
+        """Neighbourhoods worth `n` steps."""
+        began = time.perf_counter()
+        if self.rounds % 8 == 0:
+            self.search.refresh()
+        self.rounds += 1
+        rounds = max(1, n // ROUND)
+        self.search.neighbourhoods(rounds, temperature, 1.0, 128)
+        self._clock(n, began)
+        return rounds * ROUND
+
+    def _clock(self, n: int, began: float) -> None:
+        rate = n / max(1e-6, time.perf_counter() - began)
+        self.steps_per_s = 0.5 * self.steps_per_s + 0.5 * rate
+
+
+class _Run:
+    """One call of the solver."""
+
+    def __init__(
+        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None, workers: int
+    ) -> None:
+        self.lowered, self.stop, self.on_progress = lowered, stop, on_progress
+        self.timed = stop.time_s is not None or stop.iterations is None
+        self.fused = fuse(lowered)
+        self.start = start
+        self.workers = [_Worker(self.fused, start, seed * 1000 + k) for k in range(workers)]
+        self.best = np.array(start)
+        self.today = lowered.scores(lowered.start)
+        self.ceilings = np.full(len(lowered.levels), np.inf)
+        self.iterations = 0
+        self.reported = -math.inf
+        self.pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def report(self, stage: str, score: float, note: str = "") -> None:
+        """Tell the caller, at most ten times a second."""
+        if self.on_progress is None:
+            return
+        elapsed = self.stop.elapsed_s
+        if elapsed - self.reported >= 0.1 or note:
+            self.reported = elapsed
+            self.on_progress(
+                Progress(stage, elapsed, self.stop.fraction(self.iterations), score, note=note)
+            )
+
+    def scores(self, assign: Ints) -> Floats:
+        """Scores by the kernel (the law is asked once, in the end)."""
+        search = self.workers[0].search
+        search.load(assign)
+        return np.array(search.cost[:-1])
+
+    def together(self, act: str, sizes: list[int], *args: float) -> None:
+        """Let every worker do a chunk."""
+        if self.pool is None:
+            self.iterations += sum(
+                getattr(w, act)(n, *args) for w, n in zip(self.workers, sizes, strict=True)
+            )
+            return
+        futures: list[Future[int]] = [
+            self.pool.submit(getattr(w, act), n, *args) for w, n in zip(self.workers, sizes, strict=True)
+        ]
+        self.iterations += sum(f.result() for f in futures)
+
+    def chunks(self, left: float) -> list[int]:
+        """Steps of the next chunk for each worker."""
+        if self.timed:
+            return [max(100, min(int(w.steps_per_s * min(CHUNK_S, left)), 10**7)) for w in self.workers]
+        return [2000 if self.lowered.n_items < 5000 else 20000] * len(self.workers)
+
+    def level(self, k: int, stop_at: float) -> None:
+        """Minimise level `k` until the budget's fraction is `stop_at`."""
+        lowered, n_levels = self.lowered, len(self.lowered.levels)
+        name = lowered.levels[k].name
+        scores = self.scores(self.best)
+        floor = 0.0
+        if scores[k] <= floor + 1e-12:
+            return
+        scale = self.scales(k)
+        weight = np.zeros(n_levels)
+        weight[k] = 1.0
+        for later in range(k + 1, n_levels):
+            weight[later] = 1e-3 * scale[k] / scale[later] if scale[later] > 0 else 0.0
+        steep = np.zeros(n_levels)
+        for earlier in range(k):
+            slack = max(self.ceilings[earlier] - scores[earlier], 0.0)
+            unit = slack / 4 if slack > 1e-6 * scale[earlier] else scale[earlier] / 1e3
+            steep[earlier] = scale[k] / unit if unit > 0 else 1e6 * max(1.0, scale[k])
+        limits = np.full(n_levels, np.inf)
+        limits[:k] = [c + 0.5 * close(c) for c in self.ceilings[:k]]
+        for w in self.workers:
+            w.search.load(self.best)
+            w.search.aim(weight, limits, steep)
+            w.rounds = 0
+        self.settle_waiting()
+        if self.energy_is_floor(k):
+            self.take(k)
+            return
+        rises = self.workers[0].search.rises(1000)
+        hot = float(np.median(rises)) * 2.0 if len(rises) else 0.0
+        began = self.stop.fraction(self.iterations)
+        middle = began + 0.5 * (stop_at - began)
+        early = k < n_levels - 1
+        last_exchange = began
+        while True:
+            now = self.stop.fraction(self.iterations)
+            if now >= stop_at or self.stop.interrupted:
+                break
+            left = (stop_at - now) * self.stop.time_s if self.stop.time_s else CHUNK_S
+            if now < middle:
+                f = (now - began) / (middle - began)
+                temperature = hot * COOLING**f
+                self.together("anneal", self.chunks(left), temperature, temperature)
+            else:
+                if last_exchange < middle:
+                    for w in self.workers:
+                        w.search.return_to_best()
+                self.together("rearrange", self.chunks(left), 0.0)
+                if now - last_exchange >= 0.02 * (stop_at - began):
+                    self.exchange()
+                    last_exchange = max(now, middle)
+            score = min(float(w.search.state.energy[1]) for w in self.workers)
+            self.report(name, score)
+            if early and self.energy_is_floor(k):
+                break
+        self.take(k)
+
+    def energy_is_floor(self, k: int) -> bool:
+        """Whether a worker has found a solution whose cost at level `k` is 0."""
+        weight = self.workers[0].search.state.weight
+        return any(
+            float(w.search.state.energy[1]) < np.inf and w.search.cost[k] <= 1e-12 and
+            w.search.state.energy[0] == w.search.state.energy[1] and weight[k] > 0
+            for w in self.workers
+        )  # fmt: skip
+
+    def settle_waiting(self) -> None:
+        """Place what is nowhere, biggest first."""
+        waiting = np.flatnonzero(self.best < 0)
+        if not len(waiting):
+            return
+        need = self.fused.need
+        size = (need[waiting] / np.maximum(need.sum(axis=0), 1e-12)).sum(axis=1)
+        order = waiting[np.argsort(-size, kind="stable")]
+        for w in self.workers:
+            w.search.place_waiting(order)
+
+    def exchange(self) -> None:
+        """Give the best solution of all workers to those that are behind."""
+        energies = [float(w.search.state.energy[1]) for w in self.workers]
+        first = int(np.argmin(energies))
+        for k, w in enumerate(self.workers):
+            if k != first and energies[k] > energies[first] + 1e-9 * abs(energies[first]):
+                w.search.adopt(self.workers[first].search.state.best)
+
+    def scales(self, k: int) -> Floats:
+        """Median rise of each level's cost that random moves make, f8[n_levels]."""
+        n_levels = len(self.lowered.levels)
+        search = self.workers[0].search
+        search.load(self.best)
+        out = np.zeros(n_levels)
+        for level in range(n_levels):
+            weight = np.zeros(n_levels)
+            weight[level] = 1.0
+            search.aim(weight, np.full(n_levels, np.inf), np.zeros(n_levels))
+            rises = search.rises(200)
+            out[level] = float(np.median(rises)) if len(rises) else 0.0
+        return out
+
+    def take(self, k: int) -> None:
+        """Keep the best of the workers if it is better at level `k`, without useless moves."""
+        for w in self.workers:
+            w.search.return_to_best()
+            for _ in range(3):
+                moved = np.flatnonzero(w.search.assign != self.fused.start)
+                if not w.search.send_home(moved):
+                    break
+            w.search.return_to_best()
+        best_scores = self.scores(self.best)
+        for w in self.workers:
+            if not np.isfinite(w.search.state.energy[1]):
+                continue
+            candidate = w.search.state.best.copy()
+            scores = self.scores(candidate)
+            if lex_within(scores, best_scores, self.ceilings, k):
+                self.best, best_scores = candidate, scores
+
+    def run(self) -> None:
+        """All levels in order."""
+        n_levels = len(self.lowered.levels)
+        parts = np.array([0.5 if lv.must_vanish or lv.name in ("repair",) else 1.0 for lv in self.lowered.levels])
+        for k in range(n_levels):
+            now = self.stop.fraction(self.iterations)
+            self.level(k, now + (1.0 - now) * float(parts[k] / parts[k:].sum()))
+            score = float(self.scores(self.best)[k])
+            self.ceilings[k] = ceiling(self.lowered.levels[k], score, float(self.today[k]))
+        if self.pool is not None:
+            self.pool.shutdown()
+
+
+def lex_within(a: Floats, b: Floats, ceilings: Floats, k: int) -> bool:
+    """Whether `a` beats `b` at level `k` or, equal there, at a later one, within the ceilings before it."""
+    for level in range(k):
+        if a[level] > ceilings[level] + close(float(ceilings[level])):
+            return False
+    for x, y in zip(a[k:], b[k:], strict=True):
+        if x < y - 1e-9 * max(1.0, abs(y)):
+            return True
+        if x > y + 1e-9 * max(1.0, abs(y)):
+            return False
+    return False
+
+
+def solve(
+    lowered: Lowered,
+    start: Ints,
+    stop: Stop,
+    seed: int,
+    on_progress: OnProgress | None = None,
+    *,
+    workers: int = 2,
+) -> Answer:
+    """Minimise the levels in order by local search.
+
+    Parameters
+    ----------
+    start : complete assignment that crosses no wall; the answer is never worse
+    stop : time, or steps: one proposed move is a step, one rearranged neighbourhood `ROUND` steps
+    workers : threads
+
+    Notes
+    -----
+    The bounds are 0: this engine proves nothing (see `drs.solvers.bounds`).
+    """
+    began = time.monotonic()
+    start = np.array(start, dtype=np.int32)
+    if lowered.n_items == 0 or lowered.n_bins == 0 or not lowered.levels:
+        scores = lowered.scores(start)
+        return Answer("optimal", start, scores, scores, "localsearch", 0.0)
+    if on_progress is not None and _compiles():
+        on_progress(Progress("compile", stop.elapsed_s, 0.0, math.nan, note="compiling the search kernel, once"))
+    run = _Run(lowered, start, stop, seed, on_progress, workers)
+    run.run()
+    assign = run.best
+    scores = lowered.scores(assign)
+    if lowered.broken_walls(assign) or better(lowered, lowered.scores(start), scores):
+        log.warning("local search returned a plan that its own check refuses; the start is returned")
+        assign, scores = start, lowered.scores(start)
+    bounds = np.zeros(len(lowered.levels))
+    return Answer(
+        status(lowered, scores, bounds),
+        assign,
+        scores,
+        bounds,
+        "localsearch",
+        time.monotonic() - began,
+        run.iterations,
+        stop.interrupted,
+        {"workers": workers},
+    )
+
+
+_compiled = False
+
+
+def _compiles() -> bool:
+    """Whether this process has not run the kernel yet and no compiled code is on disk."""
+    global _compiled
+    if _compiled:
+        return False
+    _compiled = True
+    from drs.solvers.kernel import neighbourhood
+
+    stats = getattr(neighbourhood.search_neighbourhoods, "_cache", None)
+    path = getattr(stats, "cache_path", None)
+    if path is None:
+        return True
+    from pathlib import Path
+
+    return not any(Path(path).glob("neighbourhood.search_neighbourhoods*.nbi"))

@@ -201,19 +201,34 @@ def plan(
     on_progress: OnProgress | None = None,
 ) -> Plan:
     """The moves of a result in a safe order, priced with the pre-copy model and timed."""
+    return _plan(result, seed=seed, stop=stop, on_progress=on_progress)[0]
+
+
+def _plan(
+    result: Result,
+    *,
+    priorities: Mapping[int, float] | None = None,
+    seed: int = 0,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[Plan, tuple[explain.Reason, ...]]:
+    """The plan, and why each VM in it moves."""
     problem = result.problem
-    return planning.make_plan(
+    reasons = explain.reasons(problem, result.placement)
+    made = planning.make_plan(
         problem.snapshot,
         result.placement,
         problem.lowered.during,
         concurrency=problem.policy.concurrency,
         profile=problem.policy.profile,
-        reasons=explain.reasons(problem, result.placement),
+        reasons={vm: reason.text for vm, reason in reasons.items()},
         allowed=problem.allowed_hosts,
+        priorities=priorities,
         seed=seed,
         stop=stop,
         on_progress=on_progress,
     )
+    return explain.annotate(problem, made, reasons)
 
 
 def estimate(
@@ -234,7 +249,9 @@ def estimate(
 
     snapshot = read(source)
     rows = (
-        io.read_moves(Path(moves), snapshot) if isinstance(moves, (str, Path)) else io.moves_from(moves, snapshot)
+        io.read_moves(Path(moves), snapshot)
+        if isinstance(moves, (str, Path))
+        else io.moves_from(moves, snapshot)
     )
     return planning.price_moves(snapshot, **rows, profile=profile or read_policy(source).profile)
 
@@ -244,6 +261,7 @@ def advise(
     *,
     mode: str = "balance",
     evacuate: Sequence[str] = (),
+    options: modes.Options | None = None,
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     max_moves: int | None = None,
@@ -261,6 +279,7 @@ def advise(
     source : folder, dataset name, Snapshot, or mapping of table name to DataFrame.
     mode : one of `drs.modes.MODES`.
     evacuate : hosts to empty (implies mode `evacuate`; with mode `recover`, hosts that are lost).
+    options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
     """
@@ -269,22 +288,51 @@ def advise(
     policy = read_policy(source) if policy is None else policy
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
-    problem = modes.pose(mode, snapshot, rules, policy, evacuate)
+    options = options or modes.Options()
+    if len(evacuate):
+        options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
+    problem = modes.pose(mode, snapshot, rules, policy, options)
+    mode = modes.name(mode, options)
     stop = (stop or Stop(time_s, iterations)).begin()
-    result = solve(problem, solver=solver, seed=seed, stop=stop, on_progress=on_progress)
-    return _with_plan(result, modes.name(mode, evacuate), solver, seed, stop, on_progress)
+    answer = modes.MODES[mode].answer
+    if answer is None:
+        result = solve(problem, solver=solver, seed=seed, stop=stop, on_progress=on_progress)
+    else:
+        result = answer(
+            problem, options=options, solver=solver, seed=seed, stop=stop, on_progress=on_progress
+        )
+    result = _with_plan(result, mode, options, solver, seed, stop, on_progress)
+    result = _with_conflicts(result, stop, seed)
+    return dataclasses.replace(result, report=modes.report(mode, result, options), elapsed_s=stop.elapsed_s)
+
+
+def _with_conflicts(result: Result, stop: Stop, seed: int) -> Result:
+    """Where nothing satisfies the hard rules: which of them cannot hold together."""
+    if result.status not in ("infeasible", "no_solution"):
+        return result
+    time_s = 10.0 if stop.time_s is None else min(10.0, max(1.0, stop.time_s / 2))
+    found = explain.conflicts(result.problem, time_s=time_s, seed=seed)
+    status = "infeasible" if found else result.status
+    return dataclasses.replace(result, conflicts=found, status=status)
 
 
 def _with_plan(
-    result: Result, mode: str, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+    result: Result,
+    mode: str,
+    options: modes.Options,
+    solver: str,
+    seed: int,
+    stop: Stop,
+    on_progress: OnProgress | None,
 ) -> Result:
     """Adds the plan; moves that no safe order reaches are given up and the rest is solved again."""
     problem = result.problem
-    made = plan(result, seed=seed, on_progress=on_progress)
+    priorities = modes.priorities(mode, problem, options)
+    made, reasons = _plan(result, priorities=priorities, seed=seed, on_progress=on_progress)
     warnings = list(result.warnings)
     stranded: list[planning.Stranded] = []
     for _ in range(3):
-        if not made.stranded:
+        if not made.stranded or modes.MODES[mode].answer is not None:
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.
@@ -292,7 +340,7 @@ def _with_plan(
         problem = problem.holding([move.vm for move in stranded], "no safe order")
         again = Stop(min(5.0, stop.time_s or 5.0), stop.iterations)
         result = solve(problem, solver=solver, seed=seed, stop=again, on_progress=on_progress)
-        made = plan(result, seed=seed)
+        made, reasons = _plan(result, priorities=priorities, seed=seed)
     made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
     for move in made.stranded:
         warnings.append(f"{move.vm} stays on {move.from_host}: {move.reason}")
@@ -306,6 +354,7 @@ def _with_plan(
         result,
         status=status,
         plan=made,
+        reasons=reasons,
         warnings=(*warnings, *made.warnings),
         mode=mode,
         elapsed_s=stop.elapsed_s,

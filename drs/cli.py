@@ -10,6 +10,7 @@ import functools
 import json
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from drs.stop import OnProgress, Progress, Stop
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from drs.modes import Options
     from drs.result import Result
 
 app = typer.Typer(
@@ -64,6 +66,11 @@ def _reporting(command: F) -> F:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return guarded(*args, **kwargs)
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except InputError as error:
@@ -84,6 +91,11 @@ def _reporting(command: F) -> F:
             raise typer.Exit(NO_ANSWER) from None
 
     return run  # type: ignore[return-value]
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Something odd in an input, in one line without the place in our code that noticed it."""
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _print_json(document: Any) -> None:
@@ -138,10 +150,17 @@ def check(
     snapshot: Source,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a rule is broken.")] = False,
     rules: RulesFile = None,
+    failures: Annotated[
+        int | None,
+        typer.Option("--failures", min=1, max=8, help="Prove which failures of up to so many are survived."),
+    ] = None,
+    scope: Annotated[str, typer.Option("--scope", help="What fails: host, rack or site.")] = "host",
     as_json: AsJson = False,
 ) -> None:
-    """Read a snapshot and say which rules are broken today."""
-    from drs import api, io
+    """Read a snapshot and say which rules are broken today; with --failures, which host failures it survives."""
+    import dataclasses
+
+    from drs import api, io, modes
     from drs.document import violation_document
     from drs.problem import Problem
     from drs.result import metrics
@@ -149,24 +168,30 @@ def check(
     facts = api.read(snapshot)
     problem = Problem(facts, io.read_rules(rules) if rules else api.read_rules(snapshot))
     violations = problem.check(problem.today)
+    survived = None
+    if failures is not None:
+        survived = modes.admission(problem, failures, scope=scope)  # type: ignore[arg-type]
     if as_json:
-        _print_json(
-            {
-                "snapshot": {
-                    "name": facts.name,
-                    "digest": facts.digest,
-                    "n_hosts": facts.n_hosts,
-                    "n_vms": facts.n_vms,
-                },
-                "metrics": metrics(facts, problem.today),
-                "violations": [violation_document(violation) for violation in violations],
-            }
-        )
+        document = {
+            "snapshot": {
+                "name": facts.name,
+                "digest": facts.digest,
+                "n_hosts": facts.n_hosts,
+                "n_vms": facts.n_vms,
+            },
+            "metrics": metrics(facts, problem.today),
+            "violations": [violation_document(violation) for violation in violations],
+        }
+        if survived is not None:
+            document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
+        _print_json(document)
     else:
         from drs import text
 
         text.print_check(_out(), facts, metrics(facts, problem.today), violations)
-    if strict and violations:
+        if survived is not None:
+            text.print_sentences(_out(), survived.sentences())
+    if strict and (violations or (survived is not None and not survived.holds)):
         raise typer.Exit(VIOLATIONS)
 
 
@@ -183,11 +208,45 @@ def advise(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     mode: Annotated[
-        str, typer.Option("--mode", help="balance, evacuate, consolidate, recover, place, upgrade-evc")
+        str,
+        typer.Option("--mode", help="balance, evacuate, consolidate, recover, place, upgrade-evc, storage"),
     ] = "balance",
     evacuate: Annotated[
         list[str] | None, typer.Option("--evacuate", metavar="HOST", help="A host to empty; may be repeated.")
     ] = None,
+    lost: Annotated[
+        list[str] | None, typer.Option("--lost", metavar="HOST", help="recover: a host that is lost.")
+    ] = None,
+    site: Annotated[str, typer.Option("--site", help="evacuate, recover: all hosts of a site.")] = "",
+    deadline_s: Annotated[
+        float | None, typer.Option("--deadline-s", help="evacuate: by when; says which VMs make it.")
+    ] = None,
+    new: Annotated[
+        list[str] | None,
+        typer.Option("--new", metavar="LIKE[=COUNT]", help="place: so many VMs like an existing one."),
+    ] = None,
+    evacuate_datastore: Annotated[
+        list[str] | None,
+        typer.Option("--evacuate-datastore", metavar="DATASTORE", help="storage: a datastore to empty."),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="KEY", help="upgrade-evc: the EVC baseline to reach.")
+    ] = "",
+    cluster: Annotated[
+        str, typer.Option("--cluster", help="upgrade-evc, --rolling: the cluster that is meant.")
+    ] = "",
+    rolling: Annotated[
+        bool,
+        typer.Option(
+            "--rolling", help="Every host of a cluster in turn; with --baseline a hardware refresh."
+        ),
+    ] = False,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", min=1, help="--rolling: so many hosts together at most.")
+    ] = None,
+    service_s: Annotated[
+        float, typer.Option("--service-s", min=0, help="--rolling: how long an empty host is away.")
+    ] = 0.0,
     max_moves: Annotated[int | None, typer.Option("--max-moves", min=0)] = None,
     policy: PolicyFile = None,
     rules: RulesFile = None,
@@ -201,8 +260,14 @@ def advise(
     as_json: AsJson = False,
 ) -> None:
     """A verified, priced migration plan."""
-    from drs import api, io
+    from drs import api, io, modes
     from drs.document import check_target, to_document, write
+
+    options = modes.Options(
+        tuple(evacuate or ()), tuple(lost or ()), site, deadline_s, tuple(evacuate_datastore or ()),
+        tuple(new or ()), baseline, cluster,
+    )  # fmt: skip
+    _check_rolling(rolling, mode, options, at_once, service_s, out)
 
     if out:
         check_target(out)
@@ -211,12 +276,27 @@ def advise(
     facts = api.read(snapshot)
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
+    if rolling:
+        with _progress() as on_progress:
+            campaign = modes.rolling(
+                api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=cluster,
+                hosts=options.evacuate, at_once=at_once, service_s=service_s, baseline=baseline,
+                solver=solver, time_s=None if iterations is not None else time_s, iterations=iterations,
+                seed=seed, on_progress=on_progress,
+            )  # fmt: skip
+        if as_json:
+            _print_json(campaign.to_document())
+        else:
+            from drs import text
+
+            text.print_sentences(_out(), campaign.sentences())
+        raise typer.Exit(FINE if campaign.complete else INFEASIBLE)
     stop = Stop(None if iterations is not None else time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
         result = api.advise(
             facts,
             mode=mode,
-            evacuate=evacuate or (),
+            options=options,
             rules=chosen_rules,
             policy=chosen_policy,
             max_moves=max_moves,
@@ -236,6 +316,34 @@ def advise(
 
         text.print_result(_out(), result, out)
     raise typer.Exit(_exit_code(result, strict))
+
+
+def _check_rolling(
+    rolling: bool, mode: str, options: Options, at_once: int | None, service_s: float, out: Path | None
+) -> None:
+    """Options that mean nothing with, or without, --rolling."""
+    from drs.errors import Fault
+
+    if not rolling:
+        faults = [
+            Fault(flag, "an option without --rolling", "--rolling, which it is for")
+            for flag, given in (("--at-once", at_once is not None), ("--service-s", service_s > 0))
+            if given
+        ]
+    else:
+        faults = [
+            Fault(flag, "an option that --rolling does not know", "no such option beside --rolling")
+            for flag, given in (
+                ("--lost", options.lost), ("--site", options.site), ("--new", options.new),
+                ("--deadline-s", options.deadline_s is not None),
+                ("--evacuate-datastore", options.datastores), ("--out", out is not None),
+            )
+            if given
+        ]  # fmt: skip
+        if mode not in ("balance", "evacuate", "upgrade-evc"):
+            faults.append(Fault("--mode", f"{mode} with --rolling", "evacuate or upgrade-evc"))
+    if faults:
+        raise InputError(faults)
 
 
 def _exit_code(result: Result, strict: bool) -> int:
@@ -273,30 +381,72 @@ def estimate(
 @_reporting
 def explain(
     snapshot: Source,
-    vm: Annotated[str, typer.Option("--vm")],
+    vm: Annotated[str | None, typer.Option("--vm")] = None,
     host: Annotated[str | None, typer.Option("--host")] = None,
+    why_infeasible: Annotated[
+        bool, typer.Option("--why-infeasible", help="Which rules cannot hold together, and what would help.")
+    ] = False,
+    evacuate: Annotated[
+        list[str] | None, typer.Option("--evacuate", metavar="HOST", help="As if this host were to empty.")
+    ] = None,
+    time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 10.0,
     rules: RulesFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a VM may not, or did not, move to a host: every rule in the way, with figures."""
+    """Why a VM may not, or did not, move to a host; or why nothing satisfies the rules."""
     import dataclasses
 
-    from drs import api, io
+    from drs import api, io, modes
     from drs import explain as explaining
-    from drs.problem import Problem
+    from drs.errors import Fault
 
-    problem = Problem(
+    if (vm is None) == (not why_infeasible):
+        raise InputError(Fault("explain", "both" if vm else "neither", "either --vm or --why-infeasible"))
+    if host is not None and vm is None:
+        raise InputError(Fault("--host", host, "--vm with it"))
+    problem = modes.pose(
+        "evacuate" if evacuate else "balance",
         api.read(snapshot),
         io.read_rules(rules) if rules else api.read_rules(snapshot),
         api.read_policy(snapshot),
+        tuple(evacuate or ()),
     )
+    from drs import text
+
+    if vm is None:
+        conflicts = explaining.conflicts(problem, time_s=time_s)
+        if as_json:
+            _print_json({"conflicts": [dataclasses.asdict(conflict) for conflict in conflicts]})
+        else:
+            text.print_conflicts(_out(), conflicts)
+        raise typer.Exit(INFEASIBLE if conflicts else FINE)
     answers = explaining.why(problem, vm, host)
     if as_json:
         _print_json({"vm": vm, "hosts": [dataclasses.asdict(answer) for answer in answers]})
     else:
+        text.print_explanation(_out(), vm, answers)
+
+
+@app.command("diff")
+@_reporting
+def difference(
+    first: Annotated[Path, typer.Argument(metavar="PLAN_A", help="plan.json, or the folder that holds it.")],
+    second: Annotated[Path, typer.Argument(metavar="PLAN_B")],
+    as_json: AsJson = False,
+) -> None:
+    """What one plan does otherwise than another."""
+    import dataclasses
+
+    from drs import explain as explaining
+    from drs.document import read_plan
+
+    found = explaining.diff(read_plan(first), read_plan(second))
+    if as_json:
+        _print_json({**dataclasses.asdict(found), "sentences": found.sentences()})
+    else:
         from drs import text
 
-        text.print_explanation(_out(), vm, answers)
+        text.print_sentences(_out(), found.sentences())
 
 
 @app.command("what-if")

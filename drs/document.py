@@ -9,7 +9,7 @@ from typing import Any
 
 from drs.errors import Fault, InputError
 from drs.planning import Move
-from drs.result import Result
+from drs.result import Report, Result
 from drs.rules import Violation
 
 
@@ -34,6 +34,14 @@ def to_document(result: Result) -> dict[str, Any]:
     """What `drs advise --json` prints; every number finite or null."""
     snapshot, plan = result.snapshot, result.plan
     moves = plan.moves if plan else ()
+    reasons = {
+        reason.vm: {
+            "priority": reason.priority,
+            "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
+            "without": reason.without,
+        }
+        for reason in result.reasons
+    }
     counted = {
         when: {**table, "violations": len(violations)}
         for when, table, violations in (
@@ -72,7 +80,9 @@ def to_document(result: Result) -> dict[str, Any]:
             "after": [violation_document(violation) for violation in result.violations_after],
             "during": list(plan.broken_during) if plan else [],
         },
-        "moves": [move_document(move) for move in moves],
+        "moves": [{**move_document(move), **reasons.get(move.vm, {})} for move in moves],
+        "report": None if result.report is None else _finite(_of_report(result.report)),
+        "conflicts": [_finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
         "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
         "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
         "schedule": {
@@ -83,6 +93,40 @@ def to_document(result: Result) -> dict[str, Any]:
         },
         "warnings": list(result.warnings),
     }
+
+
+def _of_report(report: Report) -> dict[str, Any]:
+    return {**dataclasses.asdict(report), "sentences": report.sentences()}  # type: ignore[call-overload]
+
+
+def _finite(value: Any) -> Any:
+    """The same with every number finite or null, tuples as lists."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return _number(value) if isinstance(value, float) else value
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The document of a `plan.json`, or of the folder that holds it.
+
+    Raises
+    ------
+    InputError : where there is none, or it is no plan.
+    """
+    import json
+
+    file = path / "plan.json" if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(Fault(str(path), "no plan there", "a plan.json, or the folder of --out")) from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(Fault(str(path), f"cannot be read: {error}", "a plan.json")) from None
+    if not isinstance(document, dict) or not isinstance(document.get("moves"), list):
+        raise InputError(Fault(str(path), "no plan", "a plan.json, as drs advise writes it"))
+    return document
 
 
 def move_document(move: Move) -> dict[str, Any]:

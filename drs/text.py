@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from drs.explain import HostAnswer
+from drs.explain import Conflict, HostAnswer
 from drs.model import Snapshot
 from drs.planning import Move
 from drs.result import Result
@@ -80,7 +80,7 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     console.print(goals)
     console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
     if plan is not None and plan.moves:
-        print_moves(console, plan.moves)
+        print_moves(console, plan.moves, {reason.vm: reason.priority for reason in result.reasons})
         console.print(
             f"{len(plan.moves)} moves in {_duration(plan.makespan_s)} "
             f"(no schedule is shorter than {_duration(plan.makespan_bound_s)}), "
@@ -89,6 +89,9 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         )
     else:
         console.print("Nothing to move.")
+    if result.report is not None:
+        print_sentences(console, result.report.sentences())
+    print_conflicts(console, result.conflicts, result.status in ("infeasible", "no_solution"))
     fixed = set(result.violations_before) - set(result.violations_after)
     console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
     for violation in result.violations_after:
@@ -103,9 +106,28 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
 
 
-def print_moves(console: Console, moves: Sequence[Move]) -> None:
-    """Moves as a table."""
-    table = Table("step", "wave", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE)
+def print_sentences(console: Console, sentences: Sequence[str]) -> None:
+    """Each on its own line."""
+    for sentence in sentences:
+        console.print(escape(sentence))
+
+
+def print_conflicts(console: Console, conflicts: Sequence[Conflict], asked: bool = True) -> None:
+    """Rules that cannot hold together, and what would help."""
+    if asked and not conflicts:
+        console.print("No conflict of rules was proven.")
+    for conflict in conflicts:
+        least = "" if conflict.minimal else " (not proven to be the smallest such set)"
+        console.print(f"[red]impossible[/red] {escape(conflict.sentence)}{least}")
+        for cure in conflict.relaxations[:5]:
+            console.print(f"    would help: {escape(cure.sentence)}")
+
+
+def print_moves(
+    console: Console, moves: Sequence[Move], priorities: Mapping[str, int] | None = None
+) -> None:
+    """Moves as a table; `priorities` as DRS counts, 1 for what must be done to 5."""
+    table = Table("step", "wave", "prio", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE)
     for column in table.columns[:-1]:
         column.no_wrap = True
     for move in moves:
@@ -116,6 +138,7 @@ def print_moves(console: Console, moves: Sequence[Move]) -> None:
         table.add_row(
             str(move.step),
             str(move.wave),
+            str((priorities or {}).get(move.vm, "")),
             escape(move.vm),
             move.kind,
             escape(way),

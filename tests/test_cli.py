@@ -48,6 +48,18 @@ def test_check_as_json_is_json_alone(tiny: Path) -> None:
     assert [v["amount"] for v in document["violations"]] == [2000]
 
 
+@pytest.mark.filterwarnings("default")
+def test_an_unknown_column_is_a_warning_in_one_line(tiny: Path) -> None:
+    hosts = tiny / "hosts.csv"
+    hosts.write_text(
+        hosts.read_text().replace("memory_mib", "memory_mib,vmotion_mbpz").replace("65536", "65536,1")
+    )
+    done = drs("check", tiny, "--json")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("warning: hosts.csv") and "did you mean vmotion_mbps?" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_check_strict_exits_with_1_only_when_something_is_broken(tiny: Path) -> None:
     assert drs("check", tiny, "--strict").exit_code == 1
     hosts = tiny / "hosts.csv"

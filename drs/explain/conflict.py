@@ -22,6 +22,8 @@ from drs.stop import Stop
 from drs.terms import Allowed, Level, Lowered, MoveLimit, Term, Weighted
 from drs.terms.base import Bools
 
+EVACUATION = "evacuation"
+"""The rule by which mode `evacuate` empties hosts."""
 SHOWN = 8
 """So many names are told in a sentence."""
 
@@ -59,7 +61,9 @@ def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple
     the one that the exact solver proves for the VMs together, within `time_s`.
     """
     must = [level for level in problem.lowered.levels if level.must_vanish]
-    if not must or not any(entry.term.cost(problem.lowered.start, problem.lowered.start) for entry in must[0].terms):
+    if not must or not any(
+        entry.term.cost(problem.lowered.start, problem.lowered.start) for entry in must[0].terms
+    ):
         return ()
     alone = _alone(problem, must[0])
     if alone:
@@ -159,10 +163,20 @@ CURES = {
 
 def _cure(rule: Rule | None, label: str, vms: Sequence[str]) -> str:
     kind = rule.type if rule is not None else ""
+    if label == EVACUATION:
+        return f"leave {_some(vms)} where it is, to be shut down with its host"
     return CURES.get(kind, "lift {rule} for {vms}").format(rule=label, vms=_some(vms))
 
 
-_EFFORT = ("pinned", "run-on", "not-run-on", "migration-scope", "datastore-visibility", "network-visibility", "evc")
+_EFFORT = (
+    "pinned",
+    "run-on",
+    "not-run-on",
+    "migration-scope",
+    "datastore-visibility",
+    "network-visibility",
+    "evc",
+)
 
 
 def _weight(rule: Rule | None) -> int:
@@ -262,7 +276,9 @@ def _together(problem: Problem, must: Level, time_s: float, seed: int) -> Iterat
     )  # fmt: skip
 
 
-def shrink(labels: Sequence[str], impossible: Callable[[Sequence[str]], bool | None]) -> tuple[list[str], bool]:
+def shrink(
+    labels: Sequence[str], impossible: Callable[[Sequence[str]], bool | None]
+) -> tuple[list[str], bool]:
     """A minimal part of `labels` that is still impossible, and whether it is proven to be minimal.
 
     Halves are tried before single labels, which is fast where few of many matter.
@@ -308,4 +324,3 @@ def _give_way(problem: Problem, rule: str, amount: float) -> tuple[str, str]:
 def _scaled(problem: Problem, cure: Relaxation) -> float:
     rule = next((each for each in problem.rules_in_force if each.label == cure.rule), None)
     return cure.amount / max(rule.scale(problem.snapshot) if rule is not None else 1.0, 1e-12)
-

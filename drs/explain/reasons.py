@@ -89,7 +89,9 @@ def annotate(problem: Problem, plan: Plan, found: Mapping[int, Reason]) -> tuple
     """
     snapshot = problem.snapshot
     position = snapshot.vms.position
-    told = {name: found[position[name]] for name in {move.vm for move in plan.moves} if position[name] in found}
+    told = {
+        name: found[position[name]] for name in {move.vm for move in plan.moves} if position[name] in found
+    }
     ladder = _Imbalance(snapshot, np.array(problem.lowered.start))
     rated: dict[str, Reason] = {}
     moves: list[Move] = []
@@ -180,7 +182,9 @@ class _Book:
         name, host, to = str(self.snapshot.vms.name[vm]), int(self.start[vm]), int(self.after[vm])
         gains = self._gains(vm)
         if host < 0:
-            return Reason(name, "powerOnVm", "it has no host yet", MANDATORY, gains, "without it it does not run")
+            return Reason(
+                name, "powerOnVm", "it has no host yet", MANDATORY, gains, "without it it does not run"
+            )
         state = str(self.snapshot.hosts.state[host])
         if state in ("maintenance", "quarantine", "disconnected", "standby"):
             code = "hostInDegradation" if state == "quarantine" else "hostMaint"
@@ -227,7 +231,11 @@ class _Book:
                 left = float(term.demand[self.after == host].sum())
                 back = left + float(term.demand[vm])
                 text = f"{term.resource} of {self.names[host]} is over its limit: {use / limit:.0%} → {left / limit:.0%} of it"
-                return code, text, f"without it {self.names[host]} has {back / limit:.0%} of its {term.resource} limit"
+                return (
+                    code,
+                    text,
+                    f"without it {self.names[host]} has {back / limit:.0%} of its {term.resource} limit",
+                )
             case term:
                 if found.cost_start <= found.cost_after:
                     return None
@@ -267,7 +275,9 @@ class _Book:
         goal, origin, found = best
         unit = self.unit.get(goal, "")
         now = self.value_after.get(goal, 0.0)
-        without = f"without it {goal} is {now + gains[goal]:.4g} instead of {now:.4g}" + (f" {unit}" if unit else "")
+        without = f"without it {goal} is {now + gains[goal]:.4g} instead of {now:.4g}" + (
+            f" {unit}" if unit else ""
+        )
         match found.term:
             case Deviation() | OverTarget() as term:
                 code = "fairnessMemAvg" if term.resource == "memory" else "fairnessCpuAvg"

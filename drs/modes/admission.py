@@ -90,7 +90,9 @@ class Admission:
                 f"{len(self.worst.vms)} of {self.worst.n_vms} VMs {verb} restart: {some(self.worst.vms, 12)}"
             )
         if not self.complete:
-            lines.append(f"{self.cluster}: not all combinations of {self.survives + 1} were looked at in time")
+            lines.append(
+                f"{self.cluster}: not all combinations of {self.survives + 1} were looked at in time"
+            )
         return lines
 
 
@@ -191,10 +193,16 @@ class _Case:
                     masks.append(term)
                 elif isinstance(term, Capacity) and term.when != "at_once":
                     use = np.bincount(
-                        self.home[self.home >= 0], weights=term.demand[self.home >= 0], minlength=snapshot.n_hosts
+                        self.home[self.home >= 0],
+                        weights=term.demand[self.home >= 0],
+                        minlength=snapshot.n_hosts,
                     )
                     self.capacities.append((rule.label, term.demand, term.limit - use))
-                elif isinstance(term, AtMost) and rule.policy == "hard" and np.array_equal(term.domain, every_host):
+                elif (
+                    isinstance(term, AtMost)
+                    and rule.policy == "hard"
+                    and np.array_equal(term.domain, every_host)
+                ):
                     groups.append((term.items, term.limit))
         self.masks, self.groups = masks, groups
         self.groups_of: dict[int, list[int]] = {}
@@ -202,7 +210,8 @@ class _Case:
             for vm in items.tolist():
                 self.groups_of.setdefault(vm, []).append(g)
         self.count = [
-            np.bincount(self.home[items][self.home[items] >= 0], minlength=snapshot.n_hosts) for items, _ in groups
+            np.bincount(self.home[items][self.home[items] >= 0], minlength=snapshot.n_hosts)
+            for items, _ in groups
         ]
         self.n_tests = 0
         self.timed_out = False

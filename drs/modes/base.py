@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +45,9 @@ class Options:
     def given(self) -> list[str]:
         """Names of the options that are set."""
         return [
-            field.name for field in dataclasses.fields(self) if getattr(self, field.name) not in ((), [], "", None)
+            field.name
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) not in ((), [], "", None)
         ]
 
 
@@ -72,6 +74,7 @@ class Advise(Protocol):
 Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
+Priorities = Callable[[Problem, Options], Mapping[int, float]]
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,14 @@ class Mode:
 
     takes : the options that mean something in it.
     pose : the problem. answer : its own way to a result, where the problem is not one of VMs on hosts.
-    report : what is to be said besides the plan.
+    report : what is to be said besides the plan. priorities : which VMs move first, higher first.
     """
 
     pose: Pose
     takes: Collection[str] = ()
     answer: Answers | None = None
     report: Reports | None = None
+    priorities: Priorities | None = None
 
 
 def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:

@@ -98,7 +98,9 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     taken = {rule.replaces for rule in rules}
     own: list[Rule] = []
     for resource in ("cpu", "memory"):
-        own.append(HostCapacity(resource, name=f"{resource} headroom", overcommit_ratio=1.0, reserve_ratio=free))
+        own.append(
+            HostCapacity(resource, name=f"{resource} headroom", overcommit_ratio=1.0, reserve_ratio=free)
+        )
         if f"capacity:{resource}" not in taken:
             own.append(HostCapacity(resource))  # ours would else take the place of the built-in one
     if "host-state" not in taken:
@@ -129,7 +131,11 @@ def report(result: Result, options: Options) -> Consolidation:
     wake = asleep & used
     on = (on_before | wake).copy()
     reserve = problem.policy.power.reserve_hosts
-    per_cluster = snapshot.clusters.ha_failover_hosts.tolist() if reserve is None else [reserve] * len(snapshot.clusters)
+    per_cluster = (
+        snapshot.clusters.ha_failover_hosts.tolist()
+        if reserve is None
+        else [reserve] * len(snapshot.clusters)
+    )
     price = Consolidate().price(snapshot)
     # Powered-off VMs stay registered on a host in standby: that hinders nobody.
     idle = [int(host) for host in np.flatnonzero(on & ~used)]

@@ -44,7 +44,12 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
         snapshot = with_new(snapshot, options.new)
     if not (snapshot.vms.host_idx < 0).any():
         raise InputError(
-            Fault("vms, field host", "every VM has a host", "VMs with an empty host, to be placed", "or --new LIKE=COUNT")
+            Fault(
+                "vms, field host",
+                "every VM has a host",
+                "VMs with an empty host, to be placed",
+                "or --new LIKE=COUNT",
+            )
         )
     return Problem(snapshot, rules, policy)
 

@@ -63,7 +63,12 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     down = lost.hosts.state == "disconnected"
     if not down.any():
         raise InputError(
-            Fault("lost", "no host is lost", "a host that is disconnected, or the name of one", "use --lost HOST")
+            Fault(
+                "lost",
+                "no host is lost",
+                "a host that is disconnected, or the name of one",
+                "use --lost HOST",
+            )
         )
     if not (lost.hosts.state == "connected").any():
         raise InputError(Fault("lost", "every host is lost", "at least one connected host"))

@@ -100,7 +100,9 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
                   "a key such as intel-broadwell or amd-zen2", did_you_mean(options.baseline, cpu.BASELINES))
         )  # fmt: skip
     if not faults and (snapshot.hosts.evc_max == "").all():
-        faults.append(Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host"))
+        faults.append(
+            Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host")
+        )
     if faults:
         raise InputError(faults)
     return Problem(snapshot, rules, policy)
@@ -153,7 +155,11 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
             why_not = f"its hosts have CPUs of {' and '.join(vendors)}, which have no baseline in common"
         else:
             unknown = [str(name) for name, key in zip(hosts.name[inside], keys, strict=True) if not key]
-            why_not = f"evc_max is not known of {some(unknown)}" if unknown else "its hosts have no baseline in common"
+            why_not = (
+                f"evc_max is not known of {some(unknown)}"
+                if unknown
+                else "its hosts have no baseline in common"
+            )
     short = tuple(
         str(name) for name, key in zip(hosts.name[inside], keys, strict=True)
         if target and not (key and cpu.compatible(target, key))
@@ -170,7 +176,8 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
             steps[key] = sum(not (own and cpu.compatible(key, own)) for own in keys)
     offered = cpu.offer_keys(snapshot)[inside]
     islands = tuple(
-        (str(key), tuple(str(name) for name in hosts.name[inside][offered == key])) for key in sorted(set(offered.tolist()))
+        (str(key), tuple(str(name) for name in hosts.name[inside][offered == key]))
+        for key in sorted(set(offered.tolist()))
     )
     names = vms.name
     return ClusterUpgrade(

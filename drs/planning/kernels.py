@@ -51,18 +51,92 @@ def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: 
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
+def is_safe(
+    i: int, room: Any, started: Any, done: Any, witness: Any, work: Any, gone: Any, sequence: Any,
+    take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
+    before_start: Any, before_row: Any,
+) -> bool:
+    """Whether all can still move, one after the other, once task i has started.
+
+    E. W. Dijkstra's banker's algorithm (EWD 108): running tasks end and give back, and then the others go in
+    the order of the witness; where that fails, whoever has room goes, again and again. The order found
+    becomes the witness, so from every state that is reached there is a way on.
+    """
+    n = len(done)
+    for attempt in range(2):
+        work[:] = room
+        for k in range(take_start[i], take_start[i + 1]):
+            work[take_row[k]] -= take_amount[k]
+        left = 0
+        place = 0
+        for j in range(n):
+            gone[j] = started[j] or j == i
+            if gone[j]:
+                sequence[place] = j
+                place += 1
+                if not done[j]:
+                    for k in range(give_start[j], give_start[j + 1]):
+                        work[give_row[k]] += give_amount[k]
+            else:
+                left += 1
+        moved = True
+        while left > 0 and moved:
+            moved = False
+            for w in range(n):
+                j = witness[w]
+                if gone[j]:
+                    continue
+                ok = True
+                for k in range(take_start[j], take_start[j + 1]):
+                    if take_amount[k] > work[take_row[k]] + TINY * (1.0 + take_amount[k]):
+                        ok = False
+                        break
+                if ok:
+                    for k in range(before_start[j], before_start[j + 1]):
+                        if not gone[before_row[k]]:
+                            ok = False
+                            break
+                if ok:
+                    for k in range(take_start[j], take_start[j + 1]):
+                        work[take_row[k]] -= take_amount[k]
+                    for k in range(give_start[j], give_start[j + 1]):
+                        work[give_row[k]] += give_amount[k]
+                    gone[j] = True
+                    sequence[place] = j
+                    place += 1
+                    left -= 1
+                    moved = True
+                elif attempt == 0:
+                    moved = False
+                    break
+        if left == 0:
+            witness[:] = sequence
+            return True
+    return False
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def list_schedule(
     order: Any, duration: Any, free: Any,
     take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
     slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
     line_capacity: Any, line_start: Any, line_row: Any, line_amount: Any, line_s: Any,
-    before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float,
+    before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float, witness: Any,
 ) -> Any:
     """Start of every task, NaN where a deadlock kept it from starting.
+
+    With a witness (an order that is safe one at a time; else empty) no task starts that could bring a
+    deadlock about.
 
     A task holds its lines (shares of links) for `line_s` from its start, everything else for `duration`.
     """
     n = len(duration)
+    careful = len(witness) == n
+    started = np.zeros(n, dtype=np.bool_)
+    gone = np.zeros(n, dtype=np.bool_)
+    work = np.zeros(len(free))
+    sequence = np.zeros(n, dtype=np.int64)
+    witness = witness.copy()
     lines = line_capacity.copy()
     off = np.full(n, np.inf)
     start = np.full(n, np.nan)
@@ -85,7 +159,11 @@ def list_schedule(
                     i, time, duration[i], done, room, slots, lines, take_start, take_row, take_amount,
                     run_start, run_row, run_amount, line_start, line_row, line_amount,
                     before_start, before_row, hours_start, hours,
-                ):
+                ) and (not careful or take_start[i] == take_start[i + 1] or is_safe(
+                    i, room, started, done, witness, work, gone, sequence, take_start, take_row, take_amount,
+                    give_start, give_row, give_amount, before_start, before_row,
+                )):
+                    started[i] = True
                     start[i] = time
                     end[i] = time + duration[i]
                     off[i] = time + line_s[i]

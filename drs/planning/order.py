@@ -24,10 +24,10 @@ Hosts = Callable[[int], Bools]
 TRIES = 12
 """How often the order is sought anew, with those that were stuck first, before a VM is parked."""
 
-MAX_PARKED = 8
-"""VMs parked at most, and one more for every four legs that are stuck."""
+MAX_IN_VAIN = 4
+"""VMs parked in a row without letting another go."""
 
-MAX_CANDIDATES = 400
+MAX_CANDIDATES = 200
 """Parking legs priced at one deadlock."""
 
 
@@ -108,19 +108,28 @@ def find_order(
     lost: list[Lost] = []
     rest = list(legs)
     while True:
-        over = _never_fit(rest, rooms, priorities)
+        over = _never_fit(rest, rooms, priorities, rooms.free)
         lost.extend(over)
-        names = {entry.leg.vm for entry in over}
-        rest = [leg for leg in rest if leg.vm not in names]
+        rest = _without(rest, over)
         done, stuck, walk = _several_tries(rest, rooms, priorities, rng)
-        if stuck:
-            done, stuck, walk = _with_parking(done, stuck, walk, rooms, pricer, hosts_for)
-        if not stuck:
+        parked: set[int] = set()
+        while stuck:
+            stuck = _with_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
+            if not stuck:
+                break
+            gone = _never_fit(stuck, rooms, priorities, walk.free) or _strand(stuck, walk, rooms)
+            lost.extend(gone)
+            stuck = _without(stuck, gone)
+            if any(entry.leg.vm in parked for entry in gone):
+                break
+        homeless = {entry.leg.vm for entry in lost} & parked
+        if not homeless:
             break
-        gone = _strand(stuck, walk, rooms)
-        lost.extend(gone)
-        names = {entry.leg.vm for entry in gone}
-        rest = [leg for leg in rest if leg.vm not in names]
+        # Somebody was parked in vain: begin again without all that is lost.
+        names = {entry.leg.vm for entry in lost}
+        asked = {leg.vm: leg for leg in legs}
+        lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
+        rest = [leg for leg in legs if leg.vm not in names]
     taken = [rooms.taken(leg) for leg in done]
     return Order(
         tuple(done),
@@ -131,7 +140,14 @@ def find_order(
     )
 
 
-def _never_fit(legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float]) -> list[Lost]:
+def _without(legs: Sequence[Leg], lost: Sequence[Lost]) -> list[Leg]:
+    names = {entry.leg.vm for entry in lost}
+    return [leg for leg in legs if leg.vm not in names]
+
+
+def _never_fit(
+    legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float], today: Sequence[float] | NDArray[np.float64]
+) -> list[Lost]:
     """Legs to give up until the room that the others take and leave adds up, everything having moved."""
     left = {leg.vm: leg for leg in legs}
     free: dict[int, float] = {}
@@ -139,10 +155,10 @@ def _never_fit(legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float
     for leg in legs:
         take, give = rooms.taken(leg)
         for row, amount in take:
-            free[row] = free.get(row, float(rooms.free[row])) - amount
+            free[row] = free.get(row, float(today[row])) - amount
             taking.setdefault(row, []).append(leg.vm)
         for row, amount in give:
-            free[row] = free.get(row, float(rooms.free[row])) + amount
+            free[row] = free.get(row, float(today[row])) + amount
     lost = []
     short = [row for row in taking if not fits(0.0, free[row])]
     while short:
@@ -251,29 +267,31 @@ def _drain(
 
 def _with_parking(
     done: list[Leg],
-    stuck: list[Leg],
+    stuck: Sequence[Leg],
     walk: _Walk,
     rooms: Rooms,
     pricer: Pricer,
     hosts_for: Hosts,
-) -> tuple[list[Leg], list[Leg], _Walk]:
-    done, stuck = list(done), list(stuck)
-    parked: set[int] = set()
-    budget = MAX_PARKED + len(stuck) // 4
+    parked: set[int],
+) -> list[Leg]:
+    """Lets go whoever can, parking others where needed; grows `done` and `parked`, returns who still waits."""
+    stuck = list(stuck)
+    in_vain = 0
     while True:
+        n_before = len(stuck)
         stuck = _drain(stuck, done, walk, rooms)
-        if not stuck or len(parked) >= budget:
-            break
+        in_vain = 0 if len(stuck) < n_before else in_vain + 1
+        if not stuck or in_vain > MAX_IN_VAIN:
+            return stuck
         found = _cheapest_parking(stuck, walk, rooms, pricer, hosts_for, parked)
         if found is None:
-            break
+            return stuck
         first, second = found
         take, give = rooms.taken(first)
         walk.go(first, take, give)
         done.append(first)
         parked.add(first.vm)
         stuck = [leg for leg in stuck if leg.vm != first.vm] + [second]
-    return done, stuck, walk
 
 
 def _cheapest_parking(

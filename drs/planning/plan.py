@@ -45,6 +45,8 @@ class Move:
     rounds: int = 0
     converged: bool = True
     parking: bool = False
+    reason_code: str = ""
+    """vSphere's word for the reason, such as `hostMaint` or `antiAffin`."""
 
     @property
     def end_s(self) -> float:

@@ -68,16 +68,11 @@ def host_load(
         annotation={"text": "capacity", "font": {"color": CAPACITY}},
         annotation_position="top right",
     )
-    figure.add_hline(
-        y=loads.mean_ratio,
-        line={"color": MEAN, "width": 1.2, "dash": "dot"},
-        annotation={"text": f"mean {percent(loads.mean_ratio)}", "font": {"color": MEAN}},
-        annotation_position="top right",
-    )
+    figure.add_hline(y=loads.mean_ratio, line={"color": MEAN, "width": 1.2, "dash": "dot"})
     left_out = len(loads.host) - len(shown)
-    title = f"{resource_title(resource)} load of each host"
+    title = f"{resource_title(resource)} load of each host, mean {percent(loads.mean_ratio)} (dotted)"
     if left_out:
-        title += f" ({left_out} hosts with less load or change not shown)"
+        title += f"; {left_out} hosts with less load or change are not shown"
     top = float(np.nanmax([1.0, *loads.before_ratio[shown], *loads.after_ratio[shown]]))
     figure.update_yaxes(tickformat=".0%", range=[0, top * 1.12], title=None)
     figure.update_xaxes(type="category", tickangle=-45 if len(names) > 14 else 0)

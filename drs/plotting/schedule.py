@@ -182,32 +182,58 @@ def link_load(plan: Plan, *, most: int = 8, nics: bool = True) -> go.Figure:
     uses = link_use(plan, nics=nics)
     if not uses:
         return empty_figure("No traffic")
+    shown = uses[:most]
+    end = max(plan.makespan_s, *(float(use.time_s[-1]) for use in shown))
+    tallest = max(1.0, *(use.peak_ratio for use in shown))
     figure = go.Figure()
-    for use, colour in zip(uses[:most], SERIES * (most // len(SERIES) + 1), strict=False):
+    for i, (use, colour) in enumerate(zip(shown, SERIES * (most // len(SERIES) + 1), strict=False)):
+        ground = float(len(shown) - 1 - i)
         share = use.rate_mbps / use.capacity_mbps if 0 < use.capacity_mbps < np.inf else use.rate_mbps * 0.0
         figure.add_scatter(
-            x=use.time_s,
-            y=share,
-            mode="lines",
-            name=plain(shortened(use.name, 34)),
-            line={"shape": "hv", "color": colour, "width": 1.8},
-            customdata=[[megabits(rate), megabits(use.capacity_mbps)] for rate in use.rate_mbps],
-            hovertemplate="<b>" + plain(use.name) + "</b><br>%{x:.0f} s: %{y:.0%}, "
-            "%{customdata[0]} of %{customdata[1]}<extra></extra>",
+            x=[0.0, end], y=[ground, ground], mode="lines", line={"color": GRID, "width": 1}, hoverinfo="skip"
         )
-    figure.add_hline(
-        y=1.0,
-        line={"color": CAPACITY, "width": 1.5},
-        annotation={"text": "capacity", "font": {"color": CAPACITY}},
+        figure.add_scatter(
+            x=[0.0, *use.time_s.tolist(), end],
+            y=[ground, *(ground + 0.8 * share / tallest).tolist(), ground],
+            mode="lines",
+            fill="tonexty",
+            line={"shape": "hv", "color": colour, "width": 1.5},
+            customdata=[
+                [megabits(rate), percent(part)]
+                for rate, part in zip(
+                    [0.0, *use.rate_mbps.tolist(), 0.0], [0.0, *share.tolist(), 0.0], strict=True
+                )
+            ],
+            hovertemplate="<b>"
+            + plain(use.name)
+            + "</b><br>from %{x:.0f} s: %{customdata[1]}, %{customdata[0]} of "
+            + megabits(use.capacity_mbps)
+            + "<extra></extra>",
+        )
+        figure.add_scatter(
+            x=[0.0, end],
+            y=[ground + 0.8 / tallest] * 2,
+            mode="lines",
+            hoverinfo="skip",
+            line={"color": CAPACITY, "width": 1},
+        )
+    figure.update_yaxes(
+        tickvals=[len(shown) - 1 - i + 0.4 / tallest for i in range(len(shown))],
+        ticktext=[
+            f"{plain(shortened(use.name, 32))}<br><span style='font-size:10px'>"
+            f"{megabits(use.capacity_mbps)}, peak {percent(use.peak_ratio)}</span>"
+            for use in shown
+        ],
+        showgrid=False,
+        zeroline=False,
+        range=[-0.1, len(shown)],
     )
-    figure.update_yaxes(tickformat=".0%", range=[0, max(1.08, uses[0].peak_ratio * 1.1)])
-    figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
+    figure.update_xaxes(title="seconds from the start of the plan", range=[0, end])
     title = "Use of the fullest links" if len(uses) > most else "Use of the links"
-    figure = finish(figure, title, height=360)
-    figure.update_layout(
-        legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"},
-        margin={"t": 48},
+    figure = finish(
+        figure, f"{title} (red: what a link can carry)", height=110 + 58 * len(shown), legend=False
     )
+    figure.update_layout(margin={"t": 44})
     return figure
 
 
@@ -311,6 +337,7 @@ def topology(
             marker={
                 "size": [0.0] * 23 + [10.0],
                 "symbol": "arrow",
+                "standoff": [0.0] * 23 + [9.0],
                 "angleref": "previous",
                 "color": KIND_COLOURS[move.kind],
             },
@@ -392,7 +419,10 @@ def _draw_links(
         if a not in position or b not in position:
             continue
         rates = []
-        for name in (f"{a} to {b}", f"{b} to {a}"):
+        names = [f"{a} to {b}", f"{b} to {a}"]
+        if data["link"] < 0:
+            names = [f"NICs of {a}, sending", f"NICs of {a}, receiving"]
+        for name in names:
             item = use.get(name)
             if item is not None and at_s is not None and item.at(at_s) > 0:
                 rates.append((item.at(at_s), item.capacity_mbps, name))

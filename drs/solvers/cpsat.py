@@ -14,15 +14,16 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ortools.sat.python import cp_model
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
-from drs.solvers.exact_model import ExactModel, Linear, LinearModel, TooLargeError, decimal_unit
+from drs.solvers.exact_model import ExactModel, Linear, LinearModel, TooLargeError, common_unit, level_has
+from drs.solvers.proof import Engine, Proof
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Deviation
 from drs.terms.base import Floats, Ints, Lowered
@@ -31,73 +32,67 @@ ITERATION_DTIME = 1e-3
 """Deterministic time of one iteration."""
 
 
-@dataclass
-class Proof:
-    """What one exact solve of one level says: assignments found (best last) and a lower bound."""
-
-    found: list[Ints] = field(default_factory=list)
-    bound: float = -math.inf
-    complete: bool = False
-    """Solved to the end, so the bound is the model's optimum."""
-    impossible: bool = False
-    work: float = 0.0
-    info: str = ""
+IntegerRow = tuple[list[int], int | None, int | None]
 
 
-class Engine(Protocol):
-    """An exact engine on one `ExactModel`, which may grow rows between calls."""
+@dataclass(frozen=True)
+class Whole:
+    """coefs . columns over whole steps: values >= base + (ints . steps - shift) / factor, equal if `exact`."""
 
-    name: str
+    ints: list[int]
+    factor: float
+    base: float
+    shift: int
+    exact: bool
 
-    def minimise(
-        self, expr: Linear, hint: Ints, stop: Stop, seed: int, on_bound: Callable[[float], None] | None
-    ) -> Proof: ...
+
+def whole(model: LinearModel, cols: Any, coefs: Floats, up: bool = False) -> Whole:
+    """Real coefficients as integers: exactly where they share a unit, else rounded down (or `up`)."""
+    step = np.array([model.step[j] for j in cols])
+    begin = np.array([math.ceil(model.lower[j] / model.step[j] - 1e-6) for j in cols], dtype=np.float64)
+    end = np.array([math.floor(model.upper[j] / model.step[j] + 1e-6) for j in cols], dtype=np.float64)
+    c = coefs * step
+    size = np.maximum(np.maximum(np.abs(begin), np.abs(end)), 1.0)
+    reach = float(np.abs(c) @ size)
+    unit = common_unit(c)
+    if unit and reach / unit < 2.0**58:
+        return Whole([int(w) for w in np.rint(c / unit)], 1.0 / unit, 0.0, 0, True)
+    if reach <= 0:
+        return Whole([0] * len(c), 1.0, 0.0, 0, True)
+    width = np.maximum(end - begin, 1.0)
+    fine = 2.0**36 * float(width.sum())
+    factor = float(2.0 ** math.floor(math.log2(min(fine, 2.0**58) / reach)))
+    ints = [int(w) for w in (np.ceil(factor * c) if up else np.floor(factor * c))]
+    shift = sum(i * int(b) for i, b in zip(ints, begin, strict=True))
+    return Whole(ints, factor, float(c @ begin), shift, False)
 
 
 def integer_row(
     model: LinearModel, cols: Any, coefs: Floats, low: float, high: float, unit: float
-) -> list[tuple[list[int], int | None, int | None]]:
-    """A row over whole steps, widened where rounding is needed: (coefficients, low, high), one or two of them."""
+) -> list[IntegerRow]:
+    """A row over whole steps, widened where rounding is needed: (coefficients, low, high), at most two."""
     step = np.array([model.step[c] for c in cols])
-    c = coefs * step
-    if not unit:
-        unit = decimal_unit(c)
-        if unit and float(np.abs(c).max(initial=0.0)) / unit > 2.0**40:
-            unit = 0.0
     if unit:
-        whole = np.rint(c / unit)
-        if bool((np.abs(c / unit - whole) <= 1e-6 * np.maximum(1.0, np.abs(whole) * 1e-6)).all()):
+        ints = np.rint(coefs * step / unit)
+        if bool((np.abs(coefs * step / unit - ints) <= 1e-6 * np.maximum(1.0, np.abs(ints) * 1e-6)).all()):
             lo = None if math.isinf(low) else math.ceil(low / unit - 1e-6)
             hi = None if math.isinf(high) else math.floor(high / unit + 1e-6)
-            return [([int(w) for w in whole], lo, hi)]
-    begin = np.array([math.ceil(model.lower[j] / model.step[j] - 1e-6) for j in cols], dtype=np.float64)
-    width = np.array([model.upper[j] / model.step[j] for j in cols]) - begin
-    factor = scale_of(c, width)
-    base = float(c @ begin)
-    rows: list[tuple[list[int], int | None, int | None]] = []
-    starts = [int(b) for b in begin]
-    if not math.isinf(high):
-        ints = [int(w) for w in np.floor(factor * c)]
-        shift = sum(i * b for i, b in zip(ints, starts, strict=True))
-        room = math.floor(factor * (high - base)) + 1
-        if room < float(np.maximum(0.0, factor * c) @ width):  # else it always holds
-            rows.append((ints, None, room + shift))
-    if not math.isinf(low):
-        ints = [int(w) for w in np.ceil(factor * c)]
-        shift = sum(i * b for i, b in zip(ints, starts, strict=True))
-        need = math.ceil(factor * (low - base)) - 1
-        if need > float(np.minimum(0.0, factor * c) @ width):
-            rows.append((ints, need + shift, None))
+            return [([int(i) for i in ints], lo, hi)]
+    rows: list[IntegerRow] = []
+    most = 2.0**61
+    for bound, up in ((high, False), (low, True)):
+        if math.isinf(bound):
+            continue
+        form = whole(model, cols, coefs, up)
+        edge = (bound - form.base) * form.factor
+        if abs(edge) > most:
+            continue  # further out than the columns can reach
+        slip = 1e-6 if form.exact else 1.0
+        if up:
+            rows.append((form.ints, math.ceil(edge - slip) + form.shift, None))
+        else:
+            rows.append((form.ints, None, math.floor(edge + slip) + form.shift))
     return rows
-
-
-def scale_of(c: Floats, width: Floats) -> float:
-    """A factor that turns real coefficients into integers, fine enough and clear of overflow."""
-    reach = float(np.abs(c) @ np.maximum(width, 1.0))
-    if reach <= 0:
-        return 1.0
-    fine = 2.0**34 * float(np.maximum(width, 1.0).sum())
-    return float(2.0 ** math.floor(math.log2(min(fine, 2.0**56) / reach)))
 
 
 class CpSatEngine:
@@ -113,6 +108,9 @@ class CpSatEngine:
         self._rows = 0
         self.check_hint = False
         """Fix every column to its hint: a test that hints are complete and feasible, on the solver's word."""
+
+    def close(self) -> None:
+        """Nothing to free."""
 
     def _grow(self) -> None:
         linear = self.model.linear
@@ -143,25 +141,13 @@ class CpSatEngine:
         """Minimise an expression from a hint; see `Engine`."""
         linear = self.model.linear
         self._grow()
-        step = np.array([linear.step[j] for j in expr.cols])
-        begin = np.array([math.ceil(linear.lower[j] / linear.step[j] - 1e-6) for j in expr.cols], dtype=float)
-        width = np.array([linear.upper[j] for j in expr.cols]) / step - begin if len(step) else step
-        c = expr.coefs * step
-        unit = decimal_unit(c)
-        if unit and float(np.abs(c) @ np.maximum(width, 1.0)) / unit < 2.0**50:
-            factor, whole = 1.0 / unit, np.rint(c / unit)
-        else:
-            factor = scale_of(c, width)
-            whole = np.floor(factor * c)
-        ints = [int(w) for w in whole]
-        base = expr.const + float(c @ begin) if len(c) else expr.const
-        shift = sum(i * int(b) for i, b in zip(ints, begin, strict=True))
+        form = whole(linear, expr.cols, expr.coefs)
 
         def bound_of(value: float) -> float:
-            raw = base + (value - shift) / factor - expr.error
-            return raw - 1e-12 * abs(value) / factor
+            raw = expr.const + form.base + (value - form.shift) / form.factor - expr.error
+            return raw - 1e-12 * (abs(raw) + abs(value) / form.factor)
 
-        self.cp.minimize(cp_model.LinearExpr.weighted_sum([self.vars[j] for j in expr.cols], ints))
+        self.cp.minimize(cp_model.LinearExpr.weighted_sum([self.vars[j] for j in expr.cols], form.ints))
         self.cp.clear_hints()
         values = self.model.values(hint)
         for j, variable in enumerate(self.vars):
@@ -196,7 +182,7 @@ class CpSatEngine:
             if stop.interrupted:
                 solver.stop_search()
         status = result[0]
-        proof.work = float(solver.deterministic_time)
+        proof.iterations = 1 + int(solver.deterministic_time / ITERATION_DTIME)
         proof.info = str(solver.solution_info())
         proof.found = [self.model.assignment(v) for v in collector.kept]
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -228,12 +214,8 @@ class _Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
 
 def choose_engine(model: ExactModel, k: int, stop: Stop) -> str:
     """Which engine proves level k faster, by its shape (measured: benchmarks/quality/bounds.py)."""
-    if stop.iterations is not None:
-        return "cpsat"
-    measures = {
-        entry.term.measure for entry in model.lowered.levels[k].terms if isinstance(entry.term, Deviation)
-    }
-    return "highs" if measures & {"mad", "std"} else "cpsat"
+    spread = any(level_has(level, Deviation) for level in model.lowered.levels[: k + 1])
+    return "highs" if spread else "cpsat"
 
 
 def solve(
@@ -266,6 +248,8 @@ def solve(
     return search.run(model, engine, n_workers)
 
 
+
+
 class _Search:
     """The lexicographic loop around an engine."""
 
@@ -287,7 +271,7 @@ class _Search:
         self.bounds = np.zeros(n) if first_bounds is None else np.maximum(0.0, first_bounds)
         self.limits = np.full(n, math.inf) if limits is None else limits.copy()
         self.own_limits = limits is not None
-        self.work = 0.0
+        self.work = 0
         self.solves = 0
         self.rejected = 0
         self.impossible = False
@@ -303,7 +287,7 @@ class _Search:
             bounds=bounds,
             solver=name,
             elapsed_s=self.stop.elapsed_s,
-            iterations=round(self.work / ITERATION_DTIME),
+            iterations=self.work,
             interrupted=self.stop.interrupted,
             stats=stats,
         )
@@ -335,6 +319,8 @@ class _Search:
             self.limits[k] = min(self.limits[k], limit)
             if k + 1 < len(levels):
                 model.limit_level(k, float(self.limits[k]))
+        for used in engines.values():
+            used.close()
         stats: dict[str, float | int | str] = {
             "columns": len(model.linear.lower),
             "rows": len(model.linear.rows),
@@ -363,7 +349,7 @@ class _Search:
             None if self.stop.time_s is None else self.stop.remaining_s,
             None
             if self.stop.iterations is None
-            else max(0, self.stop.iterations - round(self.work / ITERATION_DTIME)),
+            else max(0, self.stop.iterations - self.work),
         )
         stop._event = self.stop._event
         return stop.part(0.6) if later else stop
@@ -379,7 +365,7 @@ class _Search:
 
         proof = engine.minimise(expr, self.best, budget, self.seed + self.solves, on_bound)
         self.solves += 1
-        self.work += proof.work
+        self.work += proof.iterations
         self.infos.append(proof.info)
         if proof.impossible:
             # our incumbent is a solution, so the model is wrong: say so by keeping no bound
@@ -422,7 +408,7 @@ class _Search:
             Progress(
                 stage=stage,
                 elapsed_s=self.stop.elapsed_s,
-                fraction=self.stop.fraction(round(self.work / ITERATION_DTIME)),
+                fraction=self.stop.fraction(self.work),
                 score=float(self.scores[k]),
                 bound=float(self.bounds[k]),
             )

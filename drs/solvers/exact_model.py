@@ -178,6 +178,21 @@ def decimal_unit(values: Floats) -> float:
     return 0.0
 
 
+def common_unit(coefs: Floats) -> float:
+    """A unit of which all coefficients are whole multiples, also where they are fractions of powers of two."""
+    unit = decimal_unit(coefs)
+    size = np.abs(coefs[coefs != 0])
+    if unit or not len(size):
+        return unit
+    base = 2.0 ** math.floor(math.log2(float(size.min())))
+    return decimal_unit(coefs / base) * base
+
+
+def dyadic(value: float) -> float:
+    """The largest power of two that is no more than a value."""
+    return float(2.0 ** math.floor(math.log2(value)))
+
+
 @dataclass(frozen=True)
 class _Cone:
     """The pieces of one standard deviation that tangents need."""
@@ -306,7 +321,7 @@ class ExactModel:
         if unit and np.abs(demand).sum() / unit > 2.0**46:
             unit = 0.0
         if not unit:
-            unit = float(np.abs(demand).sum()) / max(1, n_bins) / FINE
+            unit = dyadic(float(np.abs(demand).sum()) / max(1, n_bins) / FINE)
             error = float(np.abs(np.rint(demand / unit) * unit - demand).sum())
         rounded = np.rint(demand / unit) * unit
         cols = []
@@ -327,8 +342,11 @@ class ExactModel:
         member[items] = 1.0
         return self.placed(member, bins)
 
-    def positive(self, expr: Linear, step: float, unit: float = 0.0) -> Linear:
-        """max(0, expr) to be minimised, as a new column (or nothing where it cannot be positive)."""
+    def positive(self, expr: Linear, step: float, unit: float = 0.0, rounding: float = 0.0) -> Linear:
+        """max(0, expr) to be minimised, as a new column (or nothing where it cannot be positive).
+
+        `unit`: of which every part of `expr` is a multiple, its constant by no more than `rounding`.
+        """
         low, high = self.linear.span(expr)
         if high <= 0:
             return ZERO
@@ -339,7 +357,7 @@ class ExactModel:
             round_up(high, step) + step,
             step,
             lambda v: round_up(max(0.0, expr.value(v)), step),
-            exact=unit > 0,
+            exact=unit > 0 and rounding == 0,
         )
         self.linear.row(Linear.of([col], [1.0]) + expr.times(-1.0), 0.0, math.inf, unit)
         return Linear.of([col], [1.0])
@@ -358,7 +376,7 @@ class ExactModel:
         uses = uses[term.bins]
         capacity = term.capacity[term.bins]
         highest = max(self.linear.upper[u] / c for u, c in zip(uses, capacity, strict=True))
-        step = max(highest, 1e-12) / FINE
+        step = dyadic(max(highest, 1e-12) / FINE)
         n = len(term.bins)
         mean, mean_value = -1, 0.0
         total = Linear(uses, 1.0 / (n * capacity))
@@ -590,24 +608,26 @@ def _(term: Capacity, model: ExactModel) -> Linear:
 
 def _over(model: ExactModel, demand: Floats, limit: Floats, weight: Floats, when: str = "after") -> Linear:
     cols, error, unit = model.use(demand, len(limit), when)
-    step, exact = fine_step(unit, limit)
+    step, slip = fine_step(unit, limit)
     total = ZERO
     for col, edge, w in zip(cols, limit, weight, strict=True):
         if w and math.isfinite(edge):
-            over = model.positive(Linear.of([col], [1.0], -float(edge)), step, step if exact else 0.0)
+            over = model.positive(Linear.of([col], [1.0], -float(edge)), step, step, slip)
             total = total + over.times(float(w))
-    slip = float(weight.sum()) * (error + (0.0 if exact else step))
-    return Linear(total.cols, total.coefs, total.const, slip)
+    return Linear(total.cols, total.coefs, total.const, float(weight.sum()) * (error + slip))
 
 
-def fine_step(unit: float, constants: Floats) -> tuple[float, bool]:
-    """A step for excess over constants when use comes in `unit`s, and whether all are multiples of it."""
+def fine_step(unit: float, constants: Floats) -> tuple[float, float]:
+    """A step for the excess over constants of what comes in `unit`s, and by how much it rounds up."""
     step = decimal_unit(np.append(constants, unit))
     if step >= unit / 2.0**20:
-        return step, True
+        return step, 0.0
     finite = np.abs(constants[np.isfinite(constants)])
     size = float(finite.mean()) if len(finite) else 0.0
-    return max(unit / 2.0**20, min(unit, size / FINE / 16)), False
+    step = unit
+    while step > size / FINE and step > unit / 2.0**24:
+        step /= 2
+    return step, step
 
 
 @cost_of.register
@@ -677,7 +697,7 @@ def _(term: Near, model: ExactModel) -> Linear:
 def _(term: MoveLimit, model: ExactModel) -> Linear:
     weights = np.append(term.weight, term.limit)
     unit = decimal_unit(weights)
-    step = unit or max(float(np.abs(weights).max()), 1.0) / FINE
+    step = unit or dyadic(max(float(np.abs(weights).max()), 1.0) / FINE)
     over = model.positive(model.moved(term.weight).plus(-term.limit), step, unit)
     return Linear(over.cols, over.coefs, over.const, 0.0 if unit else 2 * step)
 
@@ -711,7 +731,7 @@ def _spread(term: Deviation, model: ExactModel) -> Linear:
     uses, capacity, n = uses[term.bins], term.capacity[term.bins], len(term.bins)
     linear = model.linear
     highest = max(linear.upper[u] / c for u, c in zip(uses, capacity, strict=True))
-    step = max(highest, 1e-12) / FINE
+    step = dyadic(max(highest, 1e-12) / FINE)
     slip = error / float(capacity.min())
 
     def up(value: float) -> float:
@@ -758,7 +778,8 @@ def _(term: FreeBalance, model: ExactModel) -> Linear:
     use_a, error_a, unit_a = model.use(term.demand_a, n)
     use_b, error_b, unit_b = model.use(term.demand_b, n)
     consts = term.ratio * term.limit_a - term.limit_b
-    unit, exact = fine_step(decimal_unit(np.array([unit_a * term.ratio, unit_b])) or unit_b, consts)
+    shared = common_unit(np.array([unit_a * term.ratio, unit_b]))
+    step, rounding = fine_step(shared or unit_b, consts)
     total = ZERO
     slip = 0.0
     for b in range(n):
@@ -766,8 +787,8 @@ def _(term: FreeBalance, model: ExactModel) -> Linear:
         if not w:
             continue
         expr = Linear.of([int(use_a[b]), int(use_b[b])], [-float(term.ratio), 1.0], float(consts[b]))
-        total = total + model.positive(expr, unit, unit if exact else 0.0).times(w)
-        slip += w * (abs(term.ratio) * error_a + error_b + (0.0 if exact else unit))
+        total = total + model.positive(expr, step, step if shared else 0.0, rounding).times(w)
+        slip += w * (abs(term.ratio) * error_a + error_b + rounding + (0.0 if shared else step))
     return Linear(total.cols, total.coefs, total.const, slip)
 
 

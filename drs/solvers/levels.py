@@ -19,7 +19,7 @@ TOLERANCE = 1e-6
 
 def close(value: float) -> float:
     """The tolerance around a cost."""
-    return TOLERANCE * max(1e-3, abs(value))
+    return TOLERANCE * max(0.5, abs(value))
 
 
 def ceiling(level: Level, best: float, today: float) -> float:

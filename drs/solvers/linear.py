@@ -1,30 +1,85 @@
 """HiGHS through OR-tools' MathOpt on the model of `drs.solvers.exact_model`.
 
-For absolute deviations and the tangents of a standard deviation its linear relaxations prove faster than
-CP-SAT; for counting and covering CP-SAT wins. Columns and rows are scaled so that HiGHS' absolute
-tolerances are small against every quantity, and its bound is lowered by what those tolerances may hide.
+For loads spread over bins (absolute deviations, the tangents of a standard deviation, maxima) its linear
+relaxations prove faster than CP-SAT; for counting and covering CP-SAT wins. Columns and rows are scaled so
+that HiGHS' absolute tolerances are small against every quantity, and its bound is lowered by what those
+tolerances may hide. It runs in a process of its own (`drs.solvers.highs_worker`).
 """
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import math
+import pickle
+import queue
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO
 
 import numpy as np
-from ortools.math_opt.python import mathopt
 
-from drs.solvers.cpsat import Proof
 from drs.solvers.exact_model import ExactModel, Linear
+from drs.solvers.highs_worker import Outcome, Task
+from drs.solvers.proof import Proof
 from drs.stop import Stop
-from drs.terms.base import Ints
+from drs.terms.base import Floats, Ints
 
 RANGE = 1000.0
 """Real columns are scaled to about this range."""
 SAFETY = 1e-7
 """Share of the objective's size that HiGHS' tolerances may hide."""
+NODE_ITERATIONS = 10
+"""Iterations of the budget that one node of the search tree counts."""
+
+
+class Worker:
+    """The process that runs HiGHS; it is started at the first task and ended with `close`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def solve(self, task: Task, stop: Stop) -> Outcome:
+        """Run one task; a process that was interrupted, overran or died leaves an empty outcome."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", "drs.solvers.highs_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        assert process.stdin is not None and process.stdout is not None
+        answers: queue.Queue[Outcome] = queue.Queue()
+        threading.Thread(target=_talk, args=(process.stdin, process.stdout, task, answers), daemon=True).start()
+        deadline = time.monotonic() + (math.inf if task.time_s is None else task.time_s + 1.0)
+        while not stop.interrupted and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                return answers.get(timeout=0.05)
+        self.close()
+        return Outcome("interrupted")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._process.wait()
+            self._process = None
+
+
+def _talk(send: IO[bytes], receive: IO[bytes], task: Task, answers: queue.Queue[Outcome]) -> None:
+    try:
+        pickle.dump(task, send)
+        send.flush()
+        answers.put(pickle.load(receive))
+    except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        answers.put(Outcome("fault", fault=f"the HiGHS process ended: {error}"))
 
 
 class HighsEngine:
@@ -35,106 +90,67 @@ class HighsEngine:
     def __init__(self, model: ExactModel, relax: bool = False) -> None:
         self.model = model
         self.relax = relax
-        self.opt = mathopt.Model()
-        self.vars: list[Any] = []
-        self.scale: list[float] = []
-        self._rows = 0
+        self.worker = Worker()
+        self._scale = np.empty(0)
+        self._rows: list[tuple[Floats, float, float]] = []
+
+    def close(self) -> None:
+        """End the process."""
+        self.worker.close()
 
     def _grow(self) -> None:
         linear = self.model.linear
-        for j in range(len(self.vars), len(linear.lower)):
-            low, high = linear.lower[j], linear.upper[j]
-            scale = 1.0
-            if not linear.integer[j]:
-                reach = max(abs(low), abs(high))
-                scale = 2.0 ** round(math.log2(reach / RANGE)) if reach > 0 else 1.0
-            self.scale.append(scale)
-            self.vars.append(
-                self.opt.add_variable(
-                    lb=low / scale, ub=max(low, high) / scale, is_integer=linear.integer[j] and not self.relax
-                )
-            )
-        for row in linear.rows[self._rows :]:
-            if not len(row.cols):
-                continue
-            coefs = row.coefs * np.array([self.scale[c] for c in row.cols])
-            size = float(np.abs(coefs).max())
-            if size == 0:
-                continue
-            factor = 2.0 ** -round(math.log2(size))
-            expr = mathopt.fast_sum(
-                self.vars[c] * (float(a) * factor) for c, a in zip(row.cols, coefs, strict=True)
-            )
-            self.opt.add_linear_constraint(lb=row.low * factor, ub=row.high * factor, expr=expr)
-        self._rows = len(linear.rows)
+        scale = self._scale.tolist()
+        for j in range(len(scale), len(linear.lower)):
+            reach = max(abs(linear.lower[j]), abs(linear.upper[j]))
+            whole = linear.integer[j] or reach <= 0
+            scale.append(1.0 if whole else 2.0 ** round(math.log2(reach / RANGE)))
+        self._scale = np.array(scale)
+        for row in linear.rows[len(self._rows) :]:
+            coefs = row.coefs * self._scale[row.cols]
+            size = float(np.abs(coefs).max(initial=0.0))
+            factor = 2.0 ** -round(math.log2(size)) if size > 0 else 1.0
+            self._rows.append((coefs * factor, row.low * factor, row.high * factor))
 
     def minimise(
         self, expr: Linear, hint: Ints, stop: Stop, seed: int, on_bound: Callable[[float], None] | None
     ) -> Proof:
-        """Minimise an expression from a hint; see `drs.solvers.cpsat.Engine`."""
+        """Minimise an expression from a hint; see `drs.solvers.proof.Engine`."""
         self._grow()
+        linear, scale = self.model.linear, self._scale
         values = self.model.values(hint)
-        coefs = expr.coefs * np.array([self.scale[c] for c in expr.cols])
-        size = max(float(np.abs(expr.value(values) - expr.const)), float(np.abs(coefs).max(initial=0.0)), 1e-9)
+        coefs = expr.coefs * scale[expr.cols]
+        size = max(abs(expr.value(values) - expr.const), float(np.abs(coefs).max(initial=0.0)), 1e-9)
         factor = 2.0 ** -round(math.log2(size / RANGE))
-        self.opt.minimize(
-            mathopt.fast_sum(
-                [self.vars[c] * (float(a) * factor) for c, a in zip(expr.cols, coefs, strict=True)]
-            )
+        used = [r for r, row in enumerate(linear.rows) if len(row.cols)]
+        lengths = np.array([len(linear.rows[r].cols) for r in used], dtype=np.int64)
+        low, high = np.array(linear.lower), np.array(linear.upper)
+        task = Task(
+            low=low / scale,
+            high=np.maximum(low, high) / scale,
+            integer=np.array(linear.integer) & (not self.relax),
+            objective_cols=expr.cols,
+            objective=coefs * factor,
+            begin=np.concatenate([[0], np.cumsum(lengths)]),
+            cols=np.concatenate([linear.rows[r].cols for r in used]),
+            coefs=np.concatenate([self._rows[r][0] for r in used]),
+            row_low=np.array([self._rows[r][1] for r in used]),
+            row_high=np.array([self._rows[r][2] for r in used]),
+            hint=None if self.relax else values / scale,
+            seed=seed,
+            time_s=None if stop.time_s is None else stop.remaining_s,
+            nodes=None if stop.iterations is None else max(1, stop.iterations // NODE_ITERATIONS),
         )
-        parameters = mathopt.SolveParameters(
-            enable_output=False,
-            random_seed=seed & 0x7FFFFFFF,
-            relative_gap_tolerance=1e-8,
-            absolute_gap_tolerance=0.0,
-        )
-        if stop.time_s is not None:
-            parameters.time_limit = datetime.timedelta(seconds=max(0.01, stop.remaining_s))
-        hints = mathopt.SolutionHint(
-            variable_values={v: float(values[j]) / self.scale[j] for j, v in enumerate(self.vars)}
-        )
-        model_parameters = mathopt.ModelSolveParameters(solution_hints=[] if self.relax else [hints])
-        result: list[Any] = []
-
-        def run() -> None:
-            try:
-                result.append(
-                    mathopt.solve(
-                        self.opt,
-                        mathopt.SolverType.HIGHS,
-                        params=parameters,
-                        model_params=model_parameters,
-                    )
-                )
-            except Exception as error:
-                result.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        limit = stop.remaining_s + 1.0
-        waited = 0.0
-        while thread.is_alive() and waited < limit:
-            thread.join(0.05)
-            waited += 0.05
-            if stop.interrupted:
-                limit = waited  # HiGHS takes no interrupt: leave it to its own time limit
-        proof = Proof(info="highs")
-        if not result:
-            return proof  # the incumbent stands
-        if isinstance(result[0], Exception):
-            proof.info = f"highs: {result[0]}"
-            return proof
-        answer = result[0]
-        reason = answer.termination.reason
-        if reason in (mathopt.TerminationReason.INFEASIBLE,):
+        outcome = self.worker.solve(task, stop)
+        proof = Proof(info=f"highs {outcome.reason} {outcome.fault}".strip())
+        proof.iterations = (outcome.nodes + 1) * NODE_ITERATIONS
+        if outcome.reason == "infeasible":
             proof.impossible = True
             return proof
-        bound = answer.termination.objective_bounds.dual_bound
-        if math.isfinite(bound):
-            raw = bound / factor
+        if outcome.bound is not None:
+            raw = outcome.bound / factor
             proof.bound = raw + expr.const - SAFETY * (abs(raw) + size * 1e-3) - expr.error
-        proof.complete = reason == mathopt.TerminationReason.OPTIMAL
-        if answer.has_primal_feasible_solution() and not self.relax:
-            found = answer.variable_values(self.vars[: self.model.n_placement])
-            proof.found.append(self.model.assignment(np.asarray(found, dtype=np.float64)))
+        proof.complete = outcome.reason == "optimal"
+        if outcome.values is not None and not self.relax:
+            proof.found.append(self.model.assignment(outcome.values))
         return proof

@@ -16,7 +16,7 @@ from drs.errors import DrsError
 from drs.ui.clusters import choices, given, opened, words_of
 from drs.ui.state import KEY, UPLOADED, open_cluster, state, update
 
-PAGES = Path(__file__).with_name("pages")
+PAGES = Path(__file__).with_name("views")
 
 
 def pages() -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Optimum:
 
 
 def allowance(level: Level, best: float, today: float) -> float:
-    """What later levels may make of a level: its slack, and today's cost when the gain is not worth a move."""
+    """What later levels may make of a level: its slack; today's cost when the gain is not worth a move."""
     if level.must_vanish:
         return best + TOLERANCE
     allowed = best * (1.0 + level.slack_ratio) + level.slack

@@ -26,7 +26,7 @@ from drs.terms import Lowered
 KINDS = sorted(
     kind for kind in RULES if kind not in ("datastore-capacity", "datastore-state", "disks-together")
 )
-EXAMPLES = 300
+EXAMPLES = 25
 
 
 @st.composite
@@ -111,9 +111,12 @@ def test_cpsat_finds_what_brute_force_finds(data: st.DataObject) -> None:
     lowered = data.draw(problems()).lowered
     answer = solve(lowered, np.array(lowered.start), Stop(time_s=20.0).begin(), 1)
     best = optimum(lowered)
-    assert answer.status == ("optimal" if best.feasible else "infeasible"), (answer, best)
-    if best.feasible:
-        equals(lowered, answer, best)
+    if not best.feasible:
+        assert answer.status == "infeasible"
+        return
+    # Costs are rounded to whole units for the model, so that a proof may end within rounding.
+    assert answer.status == "optimal" or np.allclose(answer.scores, answer.bounds, rtol=1e-4, atol=1e-4)
+    equals(lowered, answer, best)
 
 
 @given(data=st.data())

@@ -58,7 +58,7 @@ def open_app() -> Callable[..., AppTest]:
         app.query_params["dataset"] = dataset
         healthy(app.run())
         if page != "overview":
-            healthy(app.switch_page(f"pages/{page}.py").run())
+            healthy(app.switch_page(f"views/{page}.py").run())
         return app
 
     return start

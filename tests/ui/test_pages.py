@@ -25,8 +25,8 @@ from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.stop import Progress
-from drs.ui.pages import advise as advise_page
 from drs.ui.state import UPLOADED
+from drs.ui.views import advise as advise_page
 
 HOSTILE = "<script>alert(1)</script> :red[**x**] $y$ [a](javascript:b)"
 Open = Callable[..., AppTest]
@@ -91,7 +91,7 @@ def test_the_app_of_a_checkout_is_the_packaged_app() -> None:
     app = AppTest.from_file(str(top), default_timeout=60)
     healthy(app.run())
     assert app.title[0].value == "small"
-    healthy(app.switch_page("drs/ui/pages/calculator.py").run())
+    healthy(app.switch_page("drs/ui/views/calculator.py").run())
     assert app.title[0].value == "Migration calculator"
 
 
@@ -160,7 +160,7 @@ def test_uploading_a_zip(open_app: Open, tmp_path: Path) -> None:
     state = app_state(app)
     assert state.source == UPLOADED and state.cluster is not None
     assert state.cluster.snapshot.n_vms == 9
-    healthy(app.switch_page("pages/schedule.py").run())
+    healthy(app.switch_page("views/schedule.py").run())
     healthy(app.selectbox(key="sidebar.source").select("small").run())
     healthy(app.selectbox(key="sidebar.source").select(UPLOADED).run())
     assert app_state(app).source == UPLOADED
@@ -233,7 +233,7 @@ def test_hostile_names_stay_text_on_every_page(
     healthy(app)
     shown = [app.title[0].value]
     for page in PAGES[1:]:
-        healthy(app.switch_page(f"pages/{page}.py").run())
+        healthy(app.switch_page(f"views/{page}.py").run())
         if page == "advise":
             finished(app.button(key="advise.run").click().run())
         shown += [item.value for kind in (app.markdown, app.caption, app.title) for item in kind]
@@ -244,7 +244,7 @@ def test_an_empty_cluster_has_pages(open_app: Open, tmp_path: Path) -> None:
     app = open_app()
     healthy(upload(app, ("empty.zip", zipped(datasets.make_cluster(2, 0, 1), tmp_path / "s"))))
     for page in PAGES[1:]:
-        healthy(app.switch_page(f"pages/{page}.py").run())
+        healthy(app.switch_page(f"views/{page}.py").run())
 
 
 def test_advice_from_click_to_files(open_app: Open) -> None:
@@ -262,11 +262,10 @@ def test_advice_from_click_to_files(open_app: Open) -> None:
     assert len(table) == len(result.plan.moves)
     assert json.loads(advise_page.plan_json(result))["status"] == result.status
     assert advise_page.moves_csv(result).decode().count("\n") == len(result.plan.moves) + 1
-    assert [button.key for button in app.get("download_button")] or True
-    healthy(app.switch_page("pages/schedule.py").run())
+    healthy(app.switch_page("views/schedule.py").run())
     assert {metric.label: metric.value for metric in app.metric}["Moves"] == f"{len(result.plan.moves):,}"
     healthy(app.slider(key="schedule.at_s").set_value(1).run())
-    healthy(app.switch_page("pages/advise.py").run())
+    healthy(app.switch_page("views/advise.py").run())
     assert app_state(app).result is result, "the answer outlives a change of page"
 
 
@@ -277,13 +276,13 @@ def test_what_was_chosen_outlives_a_change_of_page(open_app: Open) -> None:
     healthy(app.run())
     app.multiselect(key="advise.evacuate").select("esx-a-02")
     healthy(app.run())
-    healthy(app.switch_page("pages/calculator.py").run())
+    healthy(app.switch_page("views/calculator.py").run())
     app.slider(key="calculator.dirty_rate_mibps").set_value(300)
     healthy(app.run())
-    healthy(app.switch_page("pages/advise.py").run())
+    healthy(app.switch_page("views/advise.py").run())
     assert app.number_input(key="advise.max_moves").value == 7
     assert app.multiselect(key="advise.evacuate").value == ["esx-a-02"]
-    healthy(app.switch_page("pages/calculator.py").run())
+    healthy(app.switch_page("views/calculator.py").run())
     assert app.slider(key="calculator.dirty_rate_mibps").value == 300
 
 
@@ -364,7 +363,7 @@ def test_an_infeasible_answer_is_explained(open_app: Open, monkeypatch: pytest.M
     app = open_app("advise")
     finished(app.button(key="advise.run").click().run())
     assert "No placement satisfies" in app.error[0].value
-    healthy(app.switch_page("pages/schedule.py").run())
+    healthy(app.switch_page("views/schedule.py").run())
     assert "no plan yet" in app.info[0].value
 
 
@@ -416,7 +415,9 @@ def test_calculator_takes_a_vm_of_the_cluster(open_app: Open) -> None:
     app.selectbox(key="calculator.vm").select(vm)
     healthy(app.run())
     healthy(app.button(key="calculator.fill").click().run())
-    assert app_state(app).migration.memory_gib == round(float(cluster.snapshot.vms.memory_mib[4]) / 1024)
+    assert app_state(app).migration.memory_gib == max(
+        1, round(float(cluster.snapshot.vms.memory_mib[4]) / 1024)
+    )
 
 
 @pytest.mark.parametrize("profile", ["qemu", "xen"])

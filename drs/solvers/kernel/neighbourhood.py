@@ -266,8 +266,87 @@ def undo(h, items, n, bins, m, prices, table, ints, saved, depth):  # type: igno
 
 
 @jit
+def recreate(h, out, items, n, bins, m, origin, size, blink, threshold):  # type: ignore[no-untyped-def]
+    """Take `n` items out and place them one by one where they cost least, in order of size or at random.
+
+    Every place is passed over with probability `blink`, so that the same ruin is not always mended in the
+    same way (Christiaens and Vanden Berghe, "Slack induction by string removals", Transportation Science
+    2020). Returns whether the result was kept.
+    """
+    before = h.energy[0]
+    wall = h.cost[h.n_levels]
+    way = below(h, 4)
+    for k in range(n):
+        i = np.int64(items[k])
+        origin[k] = h.assign[i]
+        shift_delta(h, i, np.int64(-1), out)
+        h.energy[0] += price(h, out)
+        put(h, i, np.int64(-1))
+        settle(h, out)
+        pend(h, i, 1)
+        # sort by size as they come, biggest first; or leave them in random order
+        key = h.size[i] if way > 0 else uniform(h)
+        q = k
+        while q > 0 and size[q - 1] < key:
+            size[q] = size[q - 1]
+            items[q] = items[q - 1]
+            o = origin[q]
+            origin[q] = origin[q - 1]
+            origin[q - 1] = o
+            q -= 1
+        size[q] = key
+        items[q] = i
+    goal = before + threshold
+    done = 0
+    for k in range(n):
+        i = np.int64(items[k])
+        best = np.int64(-1)
+        value = np.inf
+        for c in range(m):
+            b = np.int64(bins[c])
+            if uniform(h) < blink:
+                continue
+            if fits(h, i, b) and counts_fit(h, i, np.int64(-1), b):
+                shift_delta(h, i, b, out)
+                v = price(h, out)
+                if v < value and h.energy[0] + v < goal:
+                    value = v
+                    best = b
+        if best < 0:
+            break
+        shift_delta(h, i, best, out)
+        h.energy[0] += price(h, out)
+        put(h, i, best)
+        settle(h, out)
+        pend(h, i, -1)
+        done += 1
+        if hopeless(h, i):
+            break
+    if done == n and h.energy[0] < goal and h.cost[h.n_levels] <= wall + WALL:
+        for k in range(n):
+            if h.assign[items[k]] != origin[k]:
+                touch(h, np.int64(items[k]))
+        return True
+    for k in range(n):
+        i = np.int64(items[k])
+        if h.assign[i] >= 0:
+            shift_delta(h, i, np.int64(-1), out)
+            put(h, i, np.int64(-1))
+            settle(h, out)
+        else:
+            pend(h, i, -1)
+    for k in range(n):
+        i = np.int64(items[k])
+        shift_delta(h, i, np.int64(origin[k]), out)
+        put(h, i, np.int64(origin[k]))
+        settle(h, out)
+    h.energy[0] = before
+    return False
+
+
+@jit
 def search_neighbourhoods(  # type: ignore[no-untyped-def]
-    h, out, n_rounds, temperature, failures_ratio, most_bins, items, bins, marks, prices, table, ints, saved, wins, waiting
+    h, out, n_rounds, temperature, failures_ratio, blink, most_bins, items, bins, marks, prices, table, ints, saved, wins, waiting
 ):
     """Rearrange `n_rounds` neighbourhoods; returns the number of nodes.
 
@@ -338,10 +417,15 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
         threshold = -1e-9 * abs(h.energy[0])
         if temperature > 0.0:
             threshold = -temperature * np.log(uniform(h))
-        done = rearrange(
-            h, out, items, n, bins, m, prices, table, ints, saved,
-            int(np.ceil(n * failures_ratio)), threshold,
-        )  # fmt: skip
+        if blink >= 0.0:
+            done = -n
+            if recreate(h, out, items, n, bins, m, ints[0], table[0], blink, threshold):
+                done = n
+        else:
+            done = rearrange(
+                h, out, items, n, bins, m, prices, table, ints, saved,
+                int(np.ceil(n * failures_ratio)), threshold,
+            )  # fmt: skip
         wins[k, 1] = 0.999 * wins[k, 1] + 1.0
         wins[k, 0] = 0.999 * wins[k, 0]
         if done > 0:

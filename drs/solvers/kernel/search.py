@@ -112,7 +112,9 @@ class Search:
         """Propose moves, see `anneal.anneal`."""
         return int(anneal(self.handle, self.state.out[0], n, hot, cold, share, tries))
 
-    def neighbourhoods(self, n: int, temperature: float, failures_ratio: float, most_bins: int) -> int:
+    def neighbourhoods(
+        self, n: int, temperature: float, failures_ratio: float, most_bins: int, blink: float = -1.0
+    ) -> int:
         """Rearrange neighbourhoods, see `neighbourhood.search_neighbourhoods`."""
         if not hasattr(self, "_room"):
             m = min(self.fused.n_bins, most_bins) + 16
@@ -124,7 +126,7 @@ class Search:
                 np.flatnonzero(self.fused.start < 0).astype(np.int64),
             )  # fmt: skip
         return int(search_neighbourhoods(
-            self.handle, self.state.out[0], n, temperature, failures_ratio, most_bins, *self._room
+            self.handle, self.state.out[0], n, temperature, failures_ratio, blink, most_bins, *self._room
         ))  # fmt: skip
 
     def find_hot(self) -> None:

@@ -77,6 +77,8 @@ class State(NamedTuple):
     """i4[1]"""
     tally: Longs
     """i8[8, 3]: per kind of move how many were tried, priced and made"""
+    size: Floats
+    """f8[n_items]: how much of the room an item needs, over all columns"""
     hot: Ints
     """i4[n_items]: items that cost something where they are, dearest first"""
     n_hot: Ints
@@ -128,6 +130,7 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
         is_dirty=np.zeros(n, dtype=np.uint8),
         n_dirty=np.zeros(1, dtype=np.int32),
         tally=np.zeros((8, 3), dtype=np.int64),
+        size=(p.need / np.maximum(p.need.sum(axis=0), 1e-300)).sum(axis=1),
         hot=np.zeros(n, dtype=np.int32),
         n_hot=np.zeros(1, dtype=np.int32),
         soft=np.zeros(1),

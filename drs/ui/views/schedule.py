@@ -15,14 +15,20 @@ from drs.ui.state import filled, state
 def summary(plan: Plan) -> None:
     """Key figures of the schedule."""
     n_waves = len({move.wave for move in plan.moves})
-    bound = f"at least {words.seconds(plan.makespan_bound_s)}" if plan.makespan_bound_s else None
+    bound = (
+        f"at least {words.seconds(plan.makespan_bound_s)}" if plan.makespan_bound_s else "of the whole plan"
+    )
     tiles(
         [
             ("Moves", f"{len(plan.moves):,}", words.count(n_waves, "wave")),
             ("Duration", words.seconds(plan.makespan_s), bound),
-            ("Migration time, summed", words.seconds(sum(m.total_s for m in plan.moves)), None),
-            ("Longest downtime", words.milliseconds(plan.max_downtime_ms), None),
-            ("Data sent", words.mebibytes(plan.total_transferred_mib), None),
+            (
+                "Migration time, summed",
+                words.seconds(sum(m.total_s for m in plan.moves)),
+                "one after another",
+            ),
+            ("Longest downtime", words.milliseconds(plan.max_downtime_ms), "of any one VM"),
+            ("Data sent", words.mebibytes(plan.total_transferred_mib), "over the network"),
         ]
     )
 

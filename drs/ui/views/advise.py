@@ -176,7 +176,7 @@ def answer(result: Result) -> None:
             if plan and plan.makespan_bound_s
             else "of the whole plan",
         ),
-        ("Longest downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
+        ("Max downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
         ("Data sent", words.mebibytes(plan.total_transferred_mib) if plan else "–", "over the network"),
     ]
     for resource in ("cpu", "memory"):
@@ -229,7 +229,7 @@ def _moves(result: Result) -> None:
             column_config={
                 "step": st.column_config.NumberColumn(width=52),
                 "wave": st.column_config.NumberColumn(width=52),
-                "why": st.column_config.TextColumn(width="large"),
+                "why": st.column_config.TextColumn(width=330),
             },
         )
     else:

@@ -1,0 +1,442 @@
+"""Rolling maintenance: every host of a cluster in turn, and a rolling hardware refresh.
+
+Each step empties one host, or as many together as may be missing at once, with everything that `evacuate`
+checks; then the hosts come back (after a refresh with other CPUs) and the next step starts from there.
+
+The order is chosen for the shortest total. Every VM has to move at least once; it has to move again when it is
+put on a host whose turn is still to come. So VMs go to hosts that are done where there is room, and the order
+is the best found of several starting orders under a quick packing model, improved by exchanging neighbours.
+Every step is then planned in full; a host that cannot be emptied in its turn is put back to the end, and
+reported with the reason when it cannot be emptied at all.
+
+What a running VM carries (`drs.model.cpu`) stays what it was at the start: it does not gain features by moving
+to a newer host.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.goals import Balance, Moves
+from drs.model import Snapshot, cpu
+from drs.modes.base import Advise, duration, in_state, members
+from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import Result
+from drs.rules import NotRunOn, Rule
+from drs.stop import OnProgress, Progress
+from drs.terms import Allowed
+
+WISH = "rolling: not on a host whose turn is still to come"
+
+
+@dataclass(frozen=True)
+class RollingStep:
+    """Hosts that are emptied together: the plan, and when it starts and ends in the campaign."""
+
+    hosts: tuple[str, ...]
+    result: Result
+    start_s: float
+    plan_s: float
+    service_s: float
+
+    @property
+    def end_s(self) -> float:
+        """When the hosts are back."""
+        return self.start_s + self.plan_s + self.service_s
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A host that cannot be emptied, and why."""
+
+    host: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """A campaign through a cluster.
+
+    steps : in order. blocked : hosts that stay as they are. final : the balancing after the last step.
+    n_moves, n_moved_again : moves in all, and how many of them move a VM that a step has moved already.
+    before, upgrade : of a refresh, the cluster's baseline before and after.
+    """
+
+    cluster: str
+    steps: tuple[RollingStep, ...]
+    blocked: tuple[Blocked, ...]
+    final: Result | None
+    total_s: float
+    n_moves: int
+    n_moved_again: int
+    baseline: str = ""
+    upgrade: ClusterUpgrade | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every host had its turn."""
+        return not self.blocked
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        what = f"refresh to {self.baseline}" if self.baseline else "rolling maintenance"
+        n = sum(len(step.hosts) for step in self.steps)
+        lines = [
+            f"{self.cluster}: {what} of {n} hosts in {len(self.steps)} steps, {duration(self.total_s)} in all, "
+            f"{self.n_moves} moves, {self.n_moved_again} of them of VMs that move again"
+        ]
+        for number, step in enumerate(self.steps, start=1):
+            moves = len(step.result.plan.moves) if step.result.plan else 0
+            lines.append(
+                f"{number}. {', '.join(step.hosts)}: {moves} moves in {duration(step.plan_s)}, "
+                f"back after {duration(step.end_s)}"
+            )
+        for each in self.blocked:
+            lines.append(f"{each.host} cannot be emptied: {'; '.join(each.reasons)}")
+        if self.final is not None and self.final.plan is not None and self.final.plan.moves:
+            lines.append(f"at the end {len(self.final.plan.moves)} moves even out the load")
+        if self.upgrade is not None:
+            lines += self.upgrade.sentences()
+        return lines
+
+    def to_document(self) -> dict[str, Any]:
+        """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
+        from drs.document import to_document
+
+        return {
+            "mode": "rolling",
+            "cluster": self.cluster,
+            "status": "feasible" if self.complete else "infeasible",
+            "baseline": self.baseline,
+            "total_s": self.total_s,
+            "n_moves": self.n_moves,
+            "n_moved_again": self.n_moved_again,
+            "steps": [
+                {
+                    "hosts": list(step.hosts),
+                    "start_s": step.start_s,
+                    "end_s": step.end_s,
+                    "service_s": step.service_s,
+                    "advice": to_document(step.result),
+                }
+                for step in self.steps
+            ],
+            "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in self.blocked],
+            "final": None if self.final is None else to_document(self.final),
+            "upgrade": None if self.upgrade is None else dataclasses.asdict(self.upgrade),
+            "sentences": self.sentences(),
+        }
+
+
+def rolling(
+    advise: Advise,
+    snapshot: Snapshot,
+    *,
+    rules: Sequence[Rule] = (),
+    policy: Policy | None = None,
+    cluster: str = "",
+    hosts: Sequence[str] = (),
+    at_once: int | None = None,
+    service_s: float = 0.0,
+    baseline: str = "",
+    solver: str = "auto",
+    time_s: float | None = 60.0,
+    iterations: int | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Rolling:
+    """Every host of a cluster in turn.
+
+    Parameters
+    ----------
+    advise : `drs.advise`.
+    cluster : which; may be left out where there is only one.
+    hosts : only these of its hosts.
+    at_once : so many hosts together at most; where not given, the failures that the cluster is to tolerate
+        (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
+    service_s : how long the hosts of one step are away once they are empty.
+    baseline : hosts come back with this as their highest EVC baseline (a hardware refresh).
+    time_s : for all searches together.
+
+    Raises
+    ------
+    InputError : for a cluster, host or baseline that is not there.
+    """
+    policy = policy or Policy()
+    which = _cluster(snapshot, cluster)
+    inside = members(snapshot, which)
+    _check(snapshot, which, inside, hosts, at_once, service_s, baseline)
+    usable = [int(h) for h in inside if snapshot.hosts.state[h] in ("connected", "maintenance", "quarantine")]
+    queue = [h for h in usable if not hosts or str(snapshot.hosts.name[h]) in hosts]
+    if baseline:
+        queue = [h for h in queue if not _has(str(snapshot.hosts.evc_max[h]), baseline)]
+    if not queue:
+        raise InputError(
+            Fault("cluster", f"no host of {snapshot.clusters.name[which]} needs its turn", "hosts to empty")
+        )
+    most = at_once or max(1, int(snapshot.clusters.ha_failover_hosts[which]))
+    most = min(most, max(1, len(usable) - 1))
+    state = _frozen_features(snapshot)
+    problem = Problem(state, rules, policy)
+    order = best_order(problem, inside, queue, most, baseline)
+    per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
+    began = time.monotonic()
+    away = dataclasses.replace(policy, goals=(Moves(), Balance(target=0.0)))
+    steps: list[RollingStep] = []
+    blocked: list[Blocked] = []
+    moved: set[str] = set()
+    n_moves = n_again = 0
+    clock_s = 0.0
+    pending = list(order)
+    postponed: dict[int, tuple[str, ...]] = {}
+    size = most
+    while pending:
+        batch = pending[:size]
+        names = [str(state.hosts.name[h]) for h in batch]
+        later = [str(state.hosts.name[h]) for h in pending if h not in batch]
+        result = _step(advise, state, rules, away, names, later, solver, per_step, iterations, seed)
+        if result.status in ("infeasible", "no_solution") or _left(result, batch):
+            if len(batch) > 1:
+                size = len(batch) - 1
+                continue
+            reasons = _why(result)
+            if batch[0] in postponed:
+                blocked.append(Blocked(names[0], reasons))
+                pending.pop(0)
+            else:
+                postponed[batch[0]] = reasons
+                pending.append(pending.pop(0))
+            size = most
+            continue
+        plan_s = result.plan.makespan_s if result.plan else 0.0
+        steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s))
+        clock_s = steps[-1].end_s
+        for move in result.plan.moves if result.plan else ():
+            n_moves += 1
+            n_again += move.vm in moved
+            moved.add(move.vm)
+        state = _back(result.placement.apply(state), names, baseline)
+        pending = pending[len(batch) :]
+        # A host that waited may have its chance now that others are done.
+        if postponed:
+            pending = sorted(pending, key=lambda h: h in postponed)
+            for host in batch:
+                postponed.pop(host, None)
+        size = most
+        if on_progress:
+            done = len(order) - len(pending)
+            note = f"{done} of {len(order)} hosts"
+            on_progress(
+                Progress("rolling", time.monotonic() - began, done / len(order), float(done), note=note)
+            )
+    final = advise(
+        state, rules=rules, policy=policy, solver=solver, time_s=per_step, iterations=iterations, seed=seed
+    )
+    if final.plan is not None and final.status not in ("infeasible", "no_solution"):
+        clock_s += final.plan.makespan_s
+        n_moves += len(final.plan.moves)
+        n_again += sum(move.vm in moved for move in final.plan.moves)
+    return Rolling(
+        str(snapshot.clusters.name[which]), tuple(steps), tuple(blocked), final, clock_s, n_moves, n_again,
+        baseline, upgrade(final.snapshot, which, baseline) if baseline else None,
+    )  # fmt: skip
+
+
+def _cluster(snapshot: Snapshot, cluster: str) -> int:
+    names = [str(name) for name in snapshot.clusters.name]
+    if cluster:
+        if cluster not in names:
+            raise UnknownNameError.of("cluster", cluster, names, "cluster")
+        return names.index(cluster)
+    if len(names) != 1:
+        raise InputError(
+            Fault("cluster", f"{len(names)} clusters", f"one of {', '.join(names)}", "use --cluster NAME")
+        )
+    return 0
+
+
+def _check(
+    snapshot: Snapshot, cluster: int, inside: NDArray[np.intp], hosts: Sequence[str], at_once: int | None,
+    service_s: float, baseline: str,
+) -> None:  # fmt: skip
+    mine = [str(snapshot.hosts.name[h]) for h in inside]
+    faults = [
+        Fault("hosts", f"{host!r} is no host of {snapshot.clusters.name[cluster]}", "one of its hosts",
+              did_you_mean(host, mine))
+        for host in hosts if host not in mine
+    ]  # fmt: skip
+    if at_once is not None and not 1 <= at_once < max(2, len(mine)):
+        faults.append(
+            Fault("at_once", str(at_once), f"1 to {len(mine) - 1}: the cluster has {len(mine)} hosts")
+        )
+    if not 0 <= service_s < float("inf"):
+        faults.append(Fault("service_s", str(service_s), "seconds, 0 or more"))
+    if baseline and baseline not in cpu.BASELINES:
+        faults.append(Fault("baseline", f"unknown EVC baseline {baseline!r}", "a key such as intel-broadwell",
+                            did_you_mean(baseline, cpu.BASELINES)))  # fmt: skip
+    if len(mine) < 2:
+        faults.append(
+            Fault("cluster", f"{snapshot.clusters.name[cluster]} has {len(mine)} host", "2 hosts or more")
+        )
+    if faults:
+        raise InputError(faults)
+
+
+def _has(own: str, baseline: str) -> bool:
+    return bool(own) and cpu.compatible(baseline, own)
+
+
+def _frozen_features(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what each running VM carries written down, so that it does not change with its host."""
+    carried = cpu.carried_keys(snapshot)
+    known = np.isin(carried, list(cpu.BASELINES))
+    key = np.where(known & (snapshot.vms.evc_mode == ""), carried, snapshot.vms.evc_mode)
+    return dataclasses.replace(snapshot, vms=dataclasses.replace(snapshot.vms, evc_mode=key))
+
+
+def _back(snapshot: Snapshot, names: Sequence[str], baseline: str) -> Snapshot:
+    """The hosts in service again, with another CPU where they were replaced."""
+    changed = in_state(snapshot, names, "connected")
+    if not baseline:
+        return changed
+    at = [changed.hosts.position[name] for name in names]
+    evc_max = changed.hosts.evc_max.astype("<U40")
+    vendor = changed.hosts.cpu_vendor.astype("<U8")
+    evc_max[at] = baseline
+    vendor[at] = cpu.vendor_of(baseline)
+    return dataclasses.replace(
+        changed, hosts=dataclasses.replace(changed.hosts, evc_max=evc_max, cpu_vendor=vendor)
+    )
+
+
+def _step(
+    advise: Advise, state: Snapshot, rules: Sequence[Rule], policy: Policy, names: Sequence[str],
+    later: Sequence[str], solver: str, time_s: float | None, iterations: int | None, seed: int,
+) -> Result:  # fmt: skip
+    going = np.isin(state.hosts.name, names)
+    home = state.vms.host_idx
+    vms = [str(name) for name in state.vms.name[(home >= 0) & going[np.maximum(home, 0)]]]
+    wish: list[Rule] = []
+    if vms and later:
+        wish = [NotRunOn(vms, list(later), name=WISH, policy="soft")]
+    return advise(
+        state, mode="evacuate", evacuate=list(names), rules=(*rules, *wish), policy=policy, solver=solver,
+        time_s=time_s, iterations=iterations, seed=seed,
+    )  # fmt: skip
+
+
+def _left(result: Result, batch: Sequence[int]) -> bool:
+    after = result.plan.placement.host_idx if result.plan is not None else result.placement.host_idx
+    return bool(np.isin(after, batch).any())
+
+
+def _why(result: Result) -> tuple[str, ...]:
+    told = [conflict.sentence for conflict in result.conflicts]
+    if not told and result.plan is not None:
+        told = [f"{each.vm}: {each.reason}" for each in result.plan.stranded]
+    if not told:
+        told = [
+            violation.sentence for violation in result.violations_after if violation.rule == "evacuation"
+        ][:5]
+    return tuple(told or ("no placement was found in time",))
+
+
+def best_order(
+    problem: Problem, inside: NDArray[np.intp], queue: Sequence[int], at_once: int, baseline: str = ""
+) -> list[int]:
+    """The order of hosts with the least seconds of migration, under a quick packing model."""
+    model = _Packing(problem, inside)
+    use = model.memory_of_host
+    features = {h: len(cpu.offers(str(problem.snapshot.hosts.evc_max[h]))) for h in queue}
+    light = sorted(queue, key=lambda h: (use[h], h))
+    starts = [light, light[::-1], [light[0], *light[:0:-1]]]
+    if baseline:
+        # The oldest first: what comes back takes VMs from everywhere.
+        starts.insert(0, sorted(queue, key=lambda h: (features[h], use[h], h)))
+    priced = [(model.cost(order, at_once), k, order) for k, order in enumerate(starts)]
+    cost, _, order = min(priced)
+    end = time.monotonic() + 2.0
+    better = True
+    while better and time.monotonic() < end:
+        better = False
+        for i in range(len(order) - 1):
+            trial = [*order[:i], order[i + 1], order[i], *order[i + 2 :]]
+            new = model.cost(trial, at_once)
+            if new < cost - 1e-9:
+                order, cost, better = trial, new, True
+            if time.monotonic() > end:
+                break
+    return list(order)
+
+
+class _Packing:
+    """A quick model of a campaign: VMs as cpu and memory, first to the roomiest host that is done."""
+
+    def __init__(self, problem: Problem, inside: NDArray[np.intp]) -> None:
+        snapshot = problem.snapshot
+        self.inside = inside
+        self.home = np.array(snapshot.vms.host_idx)
+        self.demand = np.stack([snapshot.demand("cpu"), snapshot.demand("memory")], axis=1)
+        self.limit = np.stack([snapshot.capacity("cpu"), snapshot.capacity("memory")], axis=1)
+        self.seconds = problem.prices.move_s
+        self.masks = [
+            wall.term
+            for wall in problem.lowered.walls
+            if isinstance(wall.term, Allowed) and wall.origin not in ("host-state", "evc")
+        ]
+        self.open = np.isin(np.arange(snapshot.n_hosts), inside) & (snapshot.hosts.state != "disconnected")
+        mine = np.isin(self.home, inside)
+        self.memory_of_host = np.bincount(
+            self.home[mine], weights=self.demand[mine, 1], minlength=snapshot.n_hosts
+        )
+        self._rows: dict[int, NDArray[np.bool_]] = {}
+
+    def row(self, vm: int) -> NDArray[np.bool_]:
+        """Hosts that the rules on single VMs allow."""
+        if vm not in self._rows:
+            row = self.open.copy()
+            for term in self.masks:
+                row &= term.mask[term.class_idx[vm]]
+            self._rows[vm] = row
+        return self._rows[vm]
+
+    def cost(self, order: Sequence[int], at_once: int) -> float:
+        """Seconds of migration of a campaign in this order; a VM that fits nowhere counts as a day."""
+        home = self.home.copy()
+        n = len(self.limit)
+        use = np.stack(
+            [np.bincount(home[home >= 0], weights=self.demand[home >= 0, r], minlength=n) for r in (0, 1)],
+            axis=1,
+        )
+        done = ~np.isin(np.arange(n), order)
+        total = 0.0
+        for begin in range(0, len(order), at_once):
+            batch = list(order[begin : begin + at_once])
+            vms = np.flatnonzero(np.isin(home, batch))
+            vms = vms[np.argsort(-self.demand[vms, 1], kind="stable")]
+            for vm in vms.tolist():
+                fits = self.row(vm) & (use + self.demand[vm] <= self.limit).all(axis=1)
+                fits[batch] = False
+                at = np.flatnonzero(fits & done)
+                if not len(at):
+                    at = np.flatnonzero(fits)
+                if not len(at):
+                    total += 86_400.0
+                    continue
+                host = int(at[np.argmin(use[at, 1] / self.limit[at, 1])])
+                use[home[vm]] -= self.demand[vm]
+                use[host] += self.demand[vm]
+                home[vm] = host
+                total += float(self.seconds[vm])
+            done[batch] = True
+        return total

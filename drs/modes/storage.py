@@ -1,0 +1,427 @@
+"""Storage DRS: space and latency over the datastores of a datastore cluster, and datastore maintenance.
+
+Disks are placed on datastores as VMs are on hosts: the same terms, the same solvers. Disks of one VM that
+share a datastore stay together (Storage DRS keeps VMDKs together by default), unless a rule speaks of them.
+No VM changes its host, so a disk goes only where its VM's host looks.
+
+In order: datastores in maintenance empty (hard), rules on disks, no datastore above `space_ratio` (default
+80 %), none above `latency_ms` (default 15 ms), then as few GiB copied as that needs, then even space. A disk
+moves only to a datastore that is at least `min_difference_ratio` (default 5 %) emptier, or away from one that
+is too slow. The defaults are vSphere's (`StorageDrsSpaceLoadBalanceConfig`, `StorageDrsIoLoadBalanceConfig`).
+
+Latency is taken as linear in the load (Gulati, Kumar, Ahmad, Karlsson: BASIL: Automated IO Load Balancing
+Across Storage Devices, FAST 2010): half the I/O operations, half of the latency. Where a datastore's
+`iops_capacity` is known it rises as 1 / (1 - load) instead, an open queue's mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drs import solvers
+from drs.errors import Fault, InputError, InternalError, did_you_mean
+from drs.model import Placement, Snapshot
+from drs.modes.base import Mode, Options
+from drs.policy import Policy
+from drs.problem import Problem
+from drs.result import GoalScore, Immovable, Result
+from drs.rules import DatastoreCapacity, DatastoreState, Rule
+from drs.stop import OnProgress, Stop
+from drs.terms import (
+    Allowed,
+    AtLeast,
+    AtMost,
+    Capacity,
+    Deviation,
+    Level,
+    Lowered,
+    MoveCost,
+    Near,
+    OverTarget,
+    Penalty,
+    Term,
+    Together,
+    Wall,
+    Weighted,
+)
+from drs.terms.base import Floats, Ints
+
+NAME = "datastore maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreLoad:
+    """One datastore before and after. Latency is an estimate; None where it was not measured."""
+
+    datastore: str
+    datastore_cluster: str
+    state: str
+    used_ratio_before: float
+    used_ratio_after: float
+    latency_ms_before: float | None
+    latency_ms_after: float | None
+    n_disks_before: int
+    n_disks_after: int
+
+
+@dataclass(frozen=True)
+class StorageAdvice:
+    """What the moves do to each datastore.
+
+    stuck : disks that cannot leave a datastore in maintenance, as VM and disk, and why.
+    """
+
+    datastores: tuple[DatastoreLoad, ...]
+    n_disks_moved: int
+    moved_gib: float
+    stuck: tuple[tuple[str, str], ...]
+    space_ratio: float
+    latency_ms: float
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [f"{self.n_disks_moved} disks move, {self.moved_gib:,.0f} GiB"]
+        for each in self.datastores:
+            changed = each.n_disks_before != each.n_disks_after
+            if not changed and each.used_ratio_after <= self.space_ratio and each.state == "connected":
+                continue
+            line = f"{each.datastore}: {each.used_ratio_before:.0%} → {each.used_ratio_after:.0%} full"
+            if each.latency_ms_before is not None and each.latency_ms_after is not None:
+                line += f", about {each.latency_ms_before:.1f} → {each.latency_ms_after:.1f} ms"
+            line += f", {each.n_disks_before} → {each.n_disks_after} disks"
+            if each.state == "maintenance":
+                line += "; it can enter maintenance" if not each.n_disks_after else "; it cannot empty"
+            elif each.used_ratio_after > self.space_ratio:
+                line += f"; stays above {self.space_ratio:.0%}"
+            lines.append(line)
+        lines += [f"{disk} cannot leave: {why}" for disk, why in self.stuck[:20]]
+        return lines
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """The datastores named in maintenance; the built-in rules on disks beside the user's."""
+    faults = [
+        Fault("datastores", f"unknown datastore {name!r}", "the name of a datastore",
+              did_you_mean(name, snapshot.datastores.position))
+        for name in options.datastores if name not in snapshot.datastores.position
+    ]  # fmt: skip
+    if not len(snapshot.disks):
+        faults.append(Fault("disks", "no disks", "the tables disks and datastores"))
+    if faults:
+        raise InputError(faults)
+    states = snapshot.datastores.state.astype("<U12")
+    states[[snapshot.datastores.position[name] for name in options.datastores]] = "maintenance"
+    if len(options.datastores) and not (states == "connected").any():
+        raise InputError(Fault("datastores", "every usable datastore", "at least one datastore that stays"))
+    taken = {rule.replaces for rule in rules}
+    own: list[Rule] = []
+    if "datastore-capacity" not in taken:
+        own.append(DatastoreCapacity())
+    if "datastore-state" not in taken:
+        hard = bool(len(options.datastores))
+        own.append(DatastoreState(name=NAME if hard else "", policy="hard" if hard else "not_worse"))
+    changed = dataclasses.replace(snapshot, datastores=dataclasses.replace(snapshot.datastores, state=states))
+    return Problem(changed, (*rules, *own), policy)
+
+
+class _Disks:
+    """The problem of disks on datastores, lowered to terms over bundles of disks that move as one."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, snapshot = problem, problem.snapshot
+        self.snapshot = snapshot
+        disks, stores = snapshot.disks, snapshot.datastores
+        self.rules = [rule for rule in problem.rules_in_force if rule.items == "disks"]
+        self.terms = [(rule, term) for rule in self.rules for term in rule.lower(snapshot)]
+        named: set[int] = set()
+        for _, term in self.terms:
+            for field in ("items", "needs"):
+                named.update(np.asarray(getattr(term, field, ())).tolist())
+        apart = np.zeros(len(disks), dtype=bool)
+        apart[sorted(named)] = True
+        if not problem.policy.storage.together:
+            apart[:] = True
+        # Disks of a VM on one datastore are one item; those that a rule on groups names are one each.
+        pair = disks.vm_idx.astype(np.int64) * (len(stores) + 1) + disks.datastore_idx + 1
+        key = np.where(apart, -1 - np.arange(len(disks)), pair)
+        _, self.first, self.bundle = np.unique(key, return_index=True, return_inverse=True)
+        self.bundle = self.bundle.reshape(-1).astype(np.int32)
+        self.n = len(self.first)
+        self.start: Ints = np.asarray(disks.datastore_idx[self.first], dtype=np.int32)
+        self.vm: Ints = np.asarray(disks.vm_idx[self.first], dtype=np.int32)
+        known = np.bincount(
+            disks.datastore_idx[disks.datastore_idx >= 0],
+            weights=disks.used_gib[disks.datastore_idx >= 0],
+            minlength=len(stores),
+        )
+        self.other_gib: Floats = np.maximum(0.0, stores.capacity_gib - stores.free_gib - known)
+        self.gib = self.sum(disks.used_gib)
+        self.iops = self.sum(np.nan_to_num(disks.iops))
+
+    def sum(self, of_disk: Floats) -> Floats:
+        """Of disks to bundles."""
+        return np.bincount(self.bundle, weights=of_disk, minlength=self.n).astype(np.float64)
+
+    def used_ratio(self, datastore_idx: Ints) -> Floats:
+        """Use over capacity of every datastore, under a placement of the disks."""
+        disks, stores = self.snapshot.disks, self.snapshot.datastores
+        there = datastore_idx >= 0
+        used = np.bincount(datastore_idx[there], weights=disks.used_gib[there], minlength=len(stores))
+        return np.asarray((used + self.other_gib) / np.maximum(stores.capacity_gib, 1e-9))
+
+    def load_iops(self, datastore_idx: Ints) -> Floats:
+        """I/O operations per second of every datastore."""
+        there = datastore_idx >= 0
+        iops = np.nan_to_num(self.snapshot.disks.iops)
+        return np.bincount(
+            datastore_idx[there], weights=iops[there], minlength=len(self.snapshot.datastores)
+        ).astype(np.float64)
+
+    def latency_ms(self, datastore_idx: Ints) -> Floats:
+        """Estimated latency of every datastore; NaN where it was not measured."""
+        stores = self.snapshot.datastores
+        before, after = self.load_iops(self.snapshot.disks.datastore_idx), self.load_iops(datastore_idx)
+        bounded = np.isfinite(stores.iops_capacity)
+        top = np.where(bounded, stores.iops_capacity, 1.0)
+        idle = stores.latency_ms * (1.0 - np.minimum(before / top, 0.99))
+        queue = idle / (1.0 - np.minimum(after / top, 0.99))
+        straight = np.where(
+            before > 0, stores.latency_ms * after / np.maximum(before, 1e-9), stores.latency_ms
+        )
+        return np.asarray(np.where(bounded, queue, straight))
+
+    def target_iops(self, limit_ms: float) -> Floats:
+        """The load at which each datastore reaches a latency; inf where that is not known."""
+        stores = self.snapshot.datastores
+        load = self.load_iops(self.snapshot.disks.datastore_idx)
+        bounded = np.isfinite(stores.iops_capacity)
+        top = np.where(bounded, stores.iops_capacity, 1.0)
+        idle = stores.latency_ms * (1.0 - np.minimum(load / top, 0.99))
+        queue = top * np.maximum(0.0, 1.0 - idle / limit_ms)
+        straight = np.where(
+            stores.latency_ms > 0, load * limit_ms / np.maximum(stores.latency_ms, 1e-9), np.inf
+        )
+        target = np.where(bounded, queue, straight)
+        return np.where(np.isnan(stores.latency_ms) | ((load <= 0) & ~bounded), np.inf, target)
+
+    def reachable(self) -> np.ndarray:
+        """Where each bundle may go, bool[n, n_datastores]: seen, usable, and worth it."""
+        snapshot, policy = self.snapshot, self.problem.policy.storage
+        stores, host = snapshot.datastores, snapshot.vms.host_idx[self.vm]
+        mask = np.where((host >= 0)[:, None], snapshot.mounts[np.maximum(host, 0)], True)
+        mask = mask & (stores.state == "connected")[None, :]
+        here = np.maximum(self.start, 0)
+        moving_out = (self.start < 0) | (stores.state[here] == "maintenance")
+        pod = stores.datastore_cluster
+        same_pod = (pod[here][:, None] == pod[None, :]) & (pod[here] != "")[:, None]
+        used = self.used_ratio(snapshot.disks.datastore_idx)
+        slow = np.nan_to_num(self.latency_ms(snapshot.disks.datastore_idx)) > policy.latency_ms
+        emptier = used[None, :] <= used[here][:, None] - policy.min_difference_ratio
+        faster = slow[here][:, None] & ~slow[None, :]
+        mask = np.asarray(mask & (moving_out[:, None] | (same_pod & (emptier | faster))))
+        stays = (self.start >= 0) & ~(stores.state[here] == "maintenance")
+        mask[np.flatnonzero(stays), self.start[stays]] = True
+        return mask
+
+    def over_bundles(self, term: Term) -> Term | None:
+        """A term over disks as one over bundles; None for what does not concern datastores."""
+        match term:
+            case Capacity():
+                return Capacity(term.resource, self.sum(term.demand), term.limit, term.when)
+            case Allowed():
+                rows = np.ones((self.n, len(self.snapshot.datastores)), dtype=bool)
+                own = term.mask[term.class_idx].copy()
+                if term.stay is not None:
+                    held = np.flatnonzero(term.stay >= 0)
+                    own[held, term.stay[held]] = True
+                np.logical_and.at(rows, self.bundle, own)
+                kinds, class_idx = np.unique(rows, axis=0, return_inverse=True)
+                return Allowed(class_idx.reshape(-1).astype(np.int32), kinds)
+            case AtMost() | AtLeast() | Together():
+                return dataclasses.replace(term, items=np.unique(self.bundle[term.items]))
+            case Near():
+                return dataclasses.replace(
+                    term, items=np.unique(self.bundle[term.items]), needs=np.unique(self.bundle[term.needs])
+                )
+            case _:
+                return None
+
+    def lowered(self) -> Lowered:
+        """The problem as a solver sees it."""
+        snapshot, policy = self.snapshot, self.problem.policy.storage
+        stores, start = snapshot.datastores, self.start
+        kinds, class_idx = np.unique(self.reachable(), axis=0, return_inverse=True)
+        walls = [Wall(Allowed(class_idx.reshape(-1).astype(np.int32), kinds).relaxed(start), "reach")]
+        must: list[Weighted] = []
+        repair: list[Weighted] = []
+        soft: list[Weighted] = []
+        for rule, of_disks in self.terms:
+            term = self.over_bundles(of_disks)
+            if term is None:
+                continue
+            scale = max(rule.scale(snapshot), 1e-12)
+            if rule.policy == "soft":
+                soft.append(Weighted(term, rule.weight / scale, rule.label))
+                continue
+            walls.append(Wall(term.relaxed(start), rule.label))
+            if term.cost(start, start) > 0:
+                (must if rule.policy == "hard" else repair).append(Weighted(term, 1.0 / scale, rule.label))
+        away = stores.datastore_cluster[np.maximum(start, 0)][:, None] != stores.datastore_cluster[None, :]
+        if (away & self.reachable()).any():
+            soft.append(
+                Weighted(Penalty(np.arange(self.n, dtype=np.int32), away * 1.0), 1.0, "datastore cluster")
+            )
+        levels: list[Level] = []
+        if must:
+            levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
+        if repair:
+            levels.append(Level("repair", tuple(repair), unit="broken"))
+        usable = (stores.state == "connected").astype(np.float64)
+        full = np.maximum(0.0, policy.space_ratio * stores.capacity_gib - self.other_gib)
+        levels.append(
+            Level(
+                "space",
+                (Weighted(OverTarget("space", self.gib, full, usable), 1.0, "space"),),
+                unit="GiB above",
+            )
+        )
+        target = self.target_iops(policy.latency_ms)
+        timed = np.isfinite(target)
+        if timed.any():
+            term = OverTarget("iops", self.iops, np.where(timed, target, 0.0), usable * timed)
+            levels.append(Level("latency", (Weighted(term, 1.0, "latency"),), unit="IOPS above"))
+        if soft:
+            levels.append(Level("preferences", tuple(soft), unit="penalty"))
+        levels.append(
+            Level(
+                "copied", (Weighted(MoveCost(self.gib + 1.0), 1.0, "copied"),), unit="GiB", slack_ratio=0.05
+            )
+        )
+        even = tuple(self._even())
+        if even:
+            levels.append(Level("space spread", even, unit="std"))
+        names = [
+            f"{snapshot.vms.name[vm]}/{snapshot.disks.name[d]}"
+            for vm, d in zip(self.vm, self.first, strict=True)
+        ]
+        return Lowered(
+            self.n,
+            len(stores),
+            start,
+            tuple(walls),
+            tuple(levels),
+            (),
+            tuple(names),
+            tuple(stores.name.tolist()),
+        )
+
+    def _even(self) -> Iterator[Weighted]:
+        stores = self.snapshot.datastores
+        room = np.maximum(stores.capacity_gib - self.other_gib, 1e-6)
+        for pod in sorted(set(stores.datastore_cluster.tolist()) - {""}):
+            bins = np.flatnonzero((stores.datastore_cluster == pod) & (stores.state == "connected")).astype(
+                np.int32
+            )
+            if len(bins) > 1:
+                yield Weighted(Deviation("space", self.gib, room, bins), 1.0, f"space of {pod}")
+
+    def placement(self, assign: Ints) -> Placement:
+        """Where the disks are under an assignment of the bundles."""
+        return Placement(self.snapshot.vms.host_idx, assign[self.bundle])
+
+
+def answer(
+    problem: Problem, *, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+) -> Result:
+    """The best placement of the disks, re-checked by the rules themselves."""
+    disks = _Disks(problem)
+    lowered = disks.lowered()
+    found = solvers.find(solver)(lowered, np.array(lowered.start), stop, seed, on_progress)
+    placement = disks.placement(found.assign)
+    before = lowered.scores(lowered.start)
+    goals = tuple(
+        GoalScore(level.name, level.unit, float(old), float(new), float(min(bound, new)))
+        for level, old, new, bound in zip(lowered.levels, before, found.scores, found.bounds, strict=True)
+    )
+    broken = tuple(problem.check(problem.today))
+    left = tuple(problem.check(placement))
+    soft = {rule.label for rule in problem.rules_in_force if rule.policy == "soft"}
+    total: dict[str, float] = {}
+    for sign, violations in ((-1.0, broken), (1.0, left)):
+        for violation in violations:
+            total[violation.rule] = total.get(violation.rule, 0.0) + sign * violation.amount
+    worse = sorted(name for name, change in total.items() if change > 1e-3 and name not in soft)
+    if worse:
+        raise InternalError(f"the solver {found.solver!r} made {', '.join(worse)} worse than today")
+    status = found.status
+    if status == "no_solution" and _stuck(disks):
+        status = "infeasible"
+    return Result(
+        problem, status, placement, goals, broken, left, found.solver, seed, found.elapsed_s, found.iterations,
+        found.interrupted, immovable=tuple(Immovable(vm, why) for vm, why in _stuck(disks)), stats=dict(found.stats),
+    )  # fmt: skip
+
+
+def _stuck(disks: _Disks) -> list[tuple[str, str]]:
+    """Disks on a datastore in maintenance that no other takes, by themselves."""
+    snapshot = disks.snapshot
+    stores = snapshot.datastores
+    mask, found = disks.reachable(), []
+    for item in np.flatnonzero(
+        (disks.start >= 0) & (stores.state[np.maximum(disks.start, 0)] == "maintenance")
+    ):
+        who = f"{snapshot.vms.name[disks.vm[item]]}/{snapshot.disks.name[disks.first[item]]}"
+        seen = np.flatnonzero(mask[item])
+        host = int(snapshot.vms.host_idx[disks.vm[item]])
+        if not len(seen):
+            where = snapshot.hosts.name[host] if host >= 0 else "its host"
+            found.append((who, f"{where} sees no other usable datastore"))
+        elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(disks, seen, item):
+            found.append(
+                (who, f"{disks.gib[item]:,.0f} GiB fit on none of the {len(seen)} datastores it may go to")
+            )
+    return found
+
+
+def _can_grow(disks: _Disks, seen: np.ndarray, item: int) -> bool:
+    """Whether a datastore is large enough when all else leaves it."""
+    room = disks.snapshot.datastores.capacity_gib - disks.other_gib
+    return bool((room[seen] >= disks.gib[item]).any())
+
+
+def report(result: Result, options: Options) -> StorageAdvice:
+    """Every datastore before and after."""
+    disks = _Disks(result.problem)
+    snapshot, policy = result.snapshot, result.problem.policy.storage
+    stores = snapshot.datastores
+    today = snapshot.disks.datastore_idx
+    then = np.asarray(
+        result.placement.datastore_idx if result.plan is None else result.plan.placement.datastore_idx
+    )
+    used = disks.used_ratio(today), disks.used_ratio(then)
+    late = disks.latency_ms(today), disks.latency_ms(then)
+    count = [np.bincount(each[each >= 0], minlength=len(stores)) for each in (today, then)]
+    rows = tuple(
+        DatastoreLoad(
+            str(stores.name[d]), str(stores.datastore_cluster[d]), str(stores.state[d]),
+            float(used[0][d]), float(used[1][d]), _known(late[0][d]), _known(late[1][d]),
+            int(count[0][d]), int(count[1][d]),
+        )
+        for d in range(len(stores))
+    )  # fmt: skip
+    moved = today != then
+    return StorageAdvice(
+        rows, int(moved.sum()), float(snapshot.disks.used_gib[moved].sum()), tuple(_stuck(disks)),
+        policy.space_ratio, policy.latency_ms,
+    )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+MODE = Mode(pose, ("datastores",), answer, report)

@@ -1,1 +1,0 @@
-"""The app's pages, a file each; streamlit runs them as scripts."""

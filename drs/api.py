@@ -299,7 +299,13 @@ def advise(
         result = solve(problem, solver=solver, seed=seed, stop=stop, on_progress=on_progress)
     else:
         result = answer(
-            problem, options=options, solver=solver, seed=seed, stop=stop, on_progress=on_progress
+            problem,
+            solve=solve,
+            options=options,
+            solver=solver,
+            seed=seed,
+            stop=stop,
+            on_progress=on_progress,
         )
     result = _with_plan(result, mode, options, solver, seed, stop, on_progress)
     result = _with_conflicts(result, stop, seed)
@@ -332,7 +338,7 @@ def _with_plan(
     warnings = list(result.warnings)
     stranded: list[planning.Stranded] = []
     for _ in range(3):
-        if not made.stranded or modes.MODES[mode].answer is not None:
+        if not made.stranded or not modes.MODES[mode].replans:
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.

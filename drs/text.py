@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MOST = 20
+"""So many broken rules are told."""
+
+
 def _percent(value: float) -> str:
     return f"{value:.1%}"
 
@@ -89,19 +93,21 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         )
     else:
         console.print("Nothing to move.")
-    if result.report is not None:
-        print_sentences(console, result.report.sentences())
-    print_conflicts(console, result.conflicts, result.status in ("infeasible", "no_solution"))
     fixed = set(result.violations_before) - set(result.violations_after)
     console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
-    for violation in result.violations_after:
+    for violation in result.violations_after[:MOST]:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+    if len(result.violations_after) > MOST:
+        console.print(f"and {len(result.violations_after) - MOST} more broken rules")
     for vm in result.immovable[:20]:
         console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
     if len(result.immovable) > 20:
         console.print(f"and {len(result.immovable) - 20} more immovable VMs")
     for warning in result.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if result.report is not None:
+        print_sentences(console, result.report.sentences())
+    print_conflicts(console, result.conflicts, result.status in ("infeasible", "no_solution"))
     if out is not None:
         console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
 

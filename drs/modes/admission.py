@@ -56,7 +56,7 @@ class Admission:
     survives : this many failures, any of them. wanted : `ha_failover_hosts`. asked : how many were looked at.
     worst : the smallest combination that is not survived. n_combinations : of the sizes looked at; n_tests :
         restart plans that the proof needed. complete : False when the time was up; `survives` is then what
-        was proven so far.
+        was proven so far. unprotected : VMs with local devices, which restart nowhere and are not counted.
     """
 
     cluster: str
@@ -69,6 +69,7 @@ class Admission:
     n_combinations: int
     n_tests: int
     complete: bool = True
+    unprotected: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -89,6 +90,8 @@ class Admission:
                 f"{self.cluster}: when {some(self.worst.failed)} fail{'s' * (len(self.worst.failed) == 1)}, "
                 f"{len(self.worst.vms)} of {self.worst.n_vms} VMs {verb} restart: {some(self.worst.vms, 12)}"
             )
+        if self.unprotected:
+            lines.append(f"{self.cluster}: not protected, for they need their host's devices: {some(self.unprotected)}")
         if not self.complete:
             lines.append(
                 f"{self.cluster}: not all combinations of {self.survives + 1} were looked at in time"
@@ -213,6 +216,10 @@ class _Case:
             np.bincount(self.home[items][self.home[items] >= 0], minlength=snapshot.n_hosts)
             for items, _ in groups
         ]
+        # The devices are lost with their host: vSphere HA does not protect such VMs either.
+        self.tied = snapshot.vms.gpus > 0
+        mine = self.tied & snapshot.vms.on & (self.home >= 0) & inside[np.maximum(self.home, 0)]
+        self.unprotected = tuple(str(name) for name in snapshot.vms.name[mine])
         self.n_tests = 0
         self.timed_out = False
         self._rows: dict[int, Bools] = {}
@@ -227,8 +234,8 @@ class _Case:
         return self._rows[vm]
 
     def lost_vms(self, hosts: NDArray[np.intp]) -> list[int]:
-        """The running VMs of some hosts, the hardest to restart first."""
-        vms = np.flatnonzero(np.isin(self.home, hosts) & self.snapshot.vms.on)
+        """The running VMs of some hosts that can be restarted at all, the hardest first."""
+        vms = np.flatnonzero(np.isin(self.home, hosts) & self.snapshot.vms.on & ~self.tied)
         size = np.zeros(len(vms))
         for _, demand, free in self.capacities:
             room = float(np.maximum(free[self.reach], 0.0).mean()) if self.reach.any() else 0.0

@@ -71,6 +71,20 @@ class Advise(Protocol):
     ) -> Result: ...
 
 
+class Solve(Protocol):
+    """`drs.solve`, handed to the modes that solve in their own way."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        *,
+        solver: str = ...,
+        seed: int = ...,
+        stop: Stop | None = ...,
+        on_progress: OnProgress | None = ...,
+    ) -> Result: ...
+
+
 Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
@@ -82,7 +96,8 @@ class Mode:
     """One mode.
 
     takes : the options that mean something in it.
-    pose : the problem. answer : its own way to a result, where the problem is not one of VMs on hosts.
+    pose : the problem. answer : its own way to a result, handed the library's `solve`.
+    replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
     report : what is to be said besides the plan. priorities : which VMs move first, higher first.
     """
 
@@ -91,6 +106,7 @@ class Mode:
     answer: Answers | None = None
     report: Reports | None = None
     priorities: Priorities | None = None
+    replans: bool = True
 
 
 def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:

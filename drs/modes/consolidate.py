@@ -21,18 +21,21 @@ import numpy as np
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.modes.admission import admission
-from drs.modes.base import Mode, Options, in_state, some
+from drs.modes.base import Mode, Options, Solve, in_state, some
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import Result
 from drs.rules import HostCapacity, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
+from drs.stop import OnProgress, Stop
 from drs.terms import Allowed
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
 
 ADMISSION_S = 10.0
+TRIES = 5
+"""So often the packing is loosened until the reserve is kept."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,12 @@ class Consolidation:
         if self.spare:
             lines.append(f"empty but kept on as reserve: {some(self.spare, 20)}")
         for cluster, survives in self.survives.items():
-            lines.append(f"{cluster} then still survives the loss of any {survives} of the hosts left on")
+            short = "" if survives >= self.reserve else f"; {self.reserve} wanted, NOT met"
+            lines.append(f"{cluster} then survives the loss of any {survives} of the hosts left on{short}")
         if self.watts_before is not None and self.watts_after is not None:
             saved = self.watts_before - self.watts_after
-            lines.append(
-                f"power {self.watts_before:,.0f} W → {self.watts_after:,.0f} W, {saved * 8.766:,.0f} kWh a year saved"
-            )
+            kwh = f"{abs(saved) * 8.766:,.0f} kWh a year {'saved' if saved >= 0 else 'more'}"
+            lines.append(f"power {self.watts_before:,.0f} W → {self.watts_after:,.0f} W, {kwh}")
         return lines
 
 
@@ -106,6 +109,65 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     if "host-state" not in taken:
         own.append(MayWake())
     return Problem(snapshot, (*rules, *own), dataclasses.replace(policy, goals=(*goals, *moves)))
+
+
+def answer(
+    problem: Problem,
+    *,
+    solve: Solve,
+    options: Options,
+    solver: str,
+    seed: int,
+    stop: Stop,
+    on_progress: OnProgress | None,
+) -> Result:
+    """The fewest watts from which the failures to be tolerated are survived.
+
+    The load that a host may have is lowered step by step until the hosts that are on survive what today's
+    survive (at most the failures wanted); a packing that is too tight for that is no answer.
+    """
+    wanted = {c: k for c, k in enumerate(reserve_of(problem)) if k}
+    before = np.asarray(problem.snapshot.vms.host_idx)
+    connected = problem.snapshot.hosts.state == "connected"
+    tolerated = {c: min(k, _survived(problem, before, connected, c, k)) for c, k in wanted.items()}
+    result = None
+    ratio = problem.policy.power.max_load_ratio
+    for attempt in range(TRIES):
+        tighter = problem if attempt == 0 else _with_headroom(problem, ratio)
+        share = stop.part(0.5) if attempt < TRIES - 1 else stop.part(1.0)
+        result = solve(tighter, solver=solver, seed=seed, stop=share, on_progress=on_progress)
+        after = np.asarray(result.placement.host_idx)
+        running = problem.snapshot.vms.on & (after >= 0)
+        used = np.bincount(after[running], minlength=problem.snapshot.n_hosts) > 0
+        on = connected | used
+        if all(_survived(problem, after, on, c, k) >= k for c, k in tolerated.items() if k):
+            break
+        ratio *= 0.9
+    assert result is not None
+    return result
+
+
+def reserve_of(problem: Problem) -> list[int]:
+    """Host failures that each cluster is to survive."""
+    asked = problem.policy.power.reserve_hosts
+    clusters = problem.snapshot.clusters
+    return [int(k) for k in clusters.ha_failover_hosts] if asked is None else [asked] * len(clusters)
+
+
+def _with_headroom(problem: Problem, ratio: float) -> Problem:
+    rules = [
+        dataclasses.replace(rule, reserve_ratio=1.0 - ratio)
+        if isinstance(rule, HostCapacity) and rule.name.endswith(" headroom")
+        else rule
+        for rule in problem.rules
+    ]
+    return dataclasses.replace(problem, rules=tuple(rules))
+
+
+def _survived(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> int:
+    name = str(problem.snapshot.clusters.name[cluster])
+    found = admission(problem, k, cluster=name, time_s=ADMISSION_S, host_idx=host_idx, usable=usable)
+    return found.clusters[0].survives if found.clusters else 0
 
 
 def watts(snapshot: Snapshot, host_idx: Ints, on: Bools) -> float | None:
@@ -130,34 +192,26 @@ def report(result: Result, options: Options) -> Consolidation:
     used = np.bincount(after[running], minlength=snapshot.n_hosts) > 0
     wake = asleep & used
     on = (on_before | wake).copy()
-    reserve = problem.policy.power.reserve_hosts
-    per_cluster = (
-        snapshot.clusters.ha_failover_hosts.tolist()
-        if reserve is None
-        else [reserve] * len(snapshot.clusters)
-    )
+    per_cluster = reserve_of(problem)
+    tolerated = [
+        min(k, _survived(problem, after, on, c, k)) if k and (on & (snapshot.hosts.cluster_idx == c)).any() else 0
+        for c, k in enumerate(per_cluster)
+    ]
     price = Consolidate().price(snapshot)
     # Powered-off VMs stay registered on a host in standby: that hinders nobody.
     idle = [int(host) for host in np.flatnonzero(on & ~used)]
     off: list[int] = []
     for host in sorted(idle, key=lambda host: (-price[host], host)):
         cluster = int(snapshot.hosts.cluster_idx[host])
-        k = int(per_cluster[cluster]) if cluster >= 0 else 0
+        k = tolerated[cluster] if cluster >= 0 else 0
         trial = on.copy()
         trial[host] = False
-        if k and not _survives(problem, after, trial, cluster, k):
+        if k and _survived(problem, after, trial, cluster, k) < k:
             continue
         on = trial
         off.append(host)
     names = snapshot.hosts.name
-    survives = {}
-    for cluster, k in enumerate(per_cluster):
-        if k and (on & (snapshot.hosts.cluster_idx == cluster)).any():
-            found = admission(
-                problem, int(k), cluster=str(snapshot.clusters.name[cluster]), time_s=ADMISSION_S,
-                host_idx=after, usable=on,
-            )  # fmt: skip
-            survives.update({each.cluster: each.survives for each in found.clusters})
+    survives = {str(snapshot.clusters.name[c]): tolerated[c] for c, k in enumerate(per_cluster) if k}
     return Consolidation(
         tuple(sorted(str(names[host]) for host in off)),
         tuple(str(name) for name in names[wake]),
@@ -171,10 +225,4 @@ def report(result: Result, options: Options) -> Consolidation:
     )
 
 
-def _survives(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> bool:
-    name = str(problem.snapshot.clusters.name[cluster])
-    found = admission(problem, k, cluster=name, time_s=ADMISSION_S, host_idx=host_idx, usable=usable)
-    return all(each.survives >= min(k, each.n_hosts) for each in found.clusters) and bool(found.clusters)
-
-
-MODE = Mode(pose, report=report)
+MODE = Mode(pose, answer=answer, report=report)

@@ -31,7 +31,7 @@ class InitialPlacement:
         """In words."""
         lines = []
         for each in self.placed[:40]:
-            after = f" after step {', '.join(map(str, each.after_steps))}" if each.after_steps else ""
+            after = f" after the moves {', '.join(map(str, each.after_steps))}" if each.after_steps else ""
             lines.append(f"{each.vm} starts on {each.host}{after}")
         if len(self.placed) > 40:
             lines.append(f"and {len(self.placed) - 40} more")

@@ -77,10 +77,12 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     home = lost.vms.host_idx
     on_lost = (home >= 0) & down[np.maximum(home, 0)] & lost.vms.on
     disabled = policy.restart.disabled_vms(lost)
-    # A VM that is not to be restarted stays registered where it was, and uses nothing.
+    # A VM that is not to be restarted, or whose devices are lost with its host, stays registered where it
+    # was, and uses nothing.
     power = lost.vms.power.astype("<U3")
-    power[on_lost & disabled] = "off"
-    host_idx = np.where(on_lost & ~disabled, -1, home).astype(np.int32)
+    gone = disabled | (lost.vms.gpus > 0)
+    power[on_lost & gone] = "off"
+    host_idx = np.where(on_lost & ~gone, -1, home).astype(np.int32)
     vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
     return Problem(dataclasses.replace(lost, vms=vms), rules, policy)
 
@@ -93,12 +95,18 @@ def report(result: Result, options: Options) -> Recovery:
     down = snapshot.hosts.state == "disconnected"
     home = snapshot.vms.host_idx
     disabled = result.problem.policy.restart.disabled_vms(snapshot)
-    off = disabled & (home >= 0) & down[np.maximum(home, 0)]
+    there = (home >= 0) & down[np.maximum(home, 0)]
+    off = disabled & there
+    rank, names = result.problem.policy.restart.rank(snapshot), result.problem.policy.restart.NAMES
+    tied = tuple(
+        Waiting(str(snapshot.vms.name[vm]), names[rank[vm]], "the devices that it needs are lost with its host")
+        for vm in np.flatnonzero(there & ~off & (snapshot.vms.gpus > 0))
+    )
     return Recovery(
         lost,
-        int(unplaced.sum() + off.sum()),
+        int(unplaced.sum() + off.sum() + len(tied)),
         restarts(result),
-        waiting(result),
+        (*tied, *waiting(result)),
         tuple(str(name) for name in snapshot.vms.name[off]),
     )
 

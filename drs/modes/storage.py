@@ -25,7 +25,7 @@ import numpy as np
 from drs import solvers
 from drs.errors import Fault, InputError, InternalError, did_you_mean
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Options
+from drs.modes.base import Mode, Options, Solve
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import GoalScore, Immovable, Result
@@ -335,7 +335,7 @@ class _Disks:
 
 
 def answer(
-    problem: Problem, *, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+    problem: Problem, *, solve: Solve, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
 ) -> Result:
     """The best placement of the disks, re-checked by the rules themselves."""
     disks = _Disks(problem)
@@ -424,4 +424,4 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-MODE = Mode(pose, ("datastores",), answer, report)
+MODE = Mode(pose, ("datastores",), answer, report, replans=False)

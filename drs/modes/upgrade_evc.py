@@ -18,7 +18,7 @@ import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.model import Snapshot, cpu
-from drs.modes.base import Mode, Options, members, some
+from drs.modes.base import Mode, Options, Solve, members, some
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import GoalScore, Result
@@ -109,7 +109,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
 
 
 def answer(
-    problem: Problem, *, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+    problem: Problem, *, solve: Solve, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
 ) -> Result:
     """Today's placement: an EVC mode moves nobody. `infeasible` when a baseline asked for is out of reach."""
     lowered = problem.lowered
@@ -187,4 +187,4 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
     )  # fmt: skip
 
 
-MODE = Mode(pose, ("baseline", "cluster"), answer, report)
+MODE = Mode(pose, ("baseline", "cluster"), answer, report, replans=False)

@@ -3,6 +3,22 @@
 from drs.planning.limits import Concurrency
 from drs.planning.make import make_plan
 from drs.planning.plan import KINDS, Kind, Move, Plan, Stranded
+from drs.planning.prefixes import PrefixState, prefix_states
 from drs.planning.pricing import price_moves
+from drs.planning.replay import Difference, ReplayReport, replay
 
-__all__ = ["KINDS", "Concurrency", "Kind", "Move", "Plan", "Stranded", "make_plan", "price_moves"]
+__all__ = [
+    "KINDS",
+    "Concurrency",
+    "Difference",
+    "Kind",
+    "Move",
+    "Plan",
+    "PrefixState",
+    "ReplayReport",
+    "Stranded",
+    "make_plan",
+    "prefix_states",
+    "price_moves",
+    "replay",
+]

@@ -32,6 +32,80 @@ class Solved:
     optimal: bool
 
 
+def improve(
+    tasks: Tasks,
+    shares: Shares,
+    start_s: Floats,
+    least_s: float,
+    *,
+    seed: int = 0,
+    time_s: float | None = None,
+    stop: Any = None,
+    work: float | None = None,
+) -> Solved | None:
+    """A shorter schedule than the one given, within a budget of deterministic work.
+
+    The whole at first; then, while it is neither proved nor near the bound, neighbourhoods around the legs
+    that end last, the order of the others kept. None where there is nothing to gain.
+    """
+    n = len(tasks)
+    if n < 2:
+        return None
+    work = work if work is not None else float(np.clip(400.0 / n, 1.0, 6.0))
+    wall = (lambda: None) if time_s is None else (lambda: 0.8 * stop.remaining_s)
+    interrupted = (lambda: stop.interrupted) if stop is not None else None
+    first = solve_exact(tasks, shares, start_s, least_s=least_s, work=work, time_s=wall(), seed=seed,
+                        interrupted=interrupted)  # fmt: skip
+    if first.start_s is None or first.optimal:
+        return first
+    best, bound = first.start_s, first.bound_s
+    rng = np.random.default_rng(seed)
+    length = shares.total_s
+    size = 60
+    fails = 0
+    rounds = 12 if n <= 1000 else 4
+    for _ in range(rounds):
+        makespan = float((best + length).max())
+        if makespan <= bound * 1.01 or fails >= 4 or (interrupted is not None and interrupted()):
+            break
+        if time_s is not None and (stop.remaining_s < 0.3):
+            break
+        free = _neighbourhood(tasks, shares, best, size, rng)
+        again = solve_exact(tasks, shares, best, free_tasks=free, least_s=bound, work=work / 3, time_s=wall(),
+                            seed=seed, interrupted=interrupted)  # fmt: skip
+        if again.start_s is not None and float((again.start_s + length).max()) < makespan - 0.02:
+            best, fails = again.start_s, 0
+        else:
+            fails += 1
+            size = min(n, int(size * 1.5))
+    return Solved(best, bound, False)
+
+
+def _neighbourhood(
+    tasks: Tasks, shares: Shares, start_s: Floats, size: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Legs on the way to the last end: from it backwards over whoever ended just when the next began."""
+    n = len(tasks)
+    end = start_s + shares.total_s
+    free = np.zeros(n, dtype=np.bool_)
+    todo = [int(end.argmax())]
+    seen = set(todo)
+    while todo and free.sum() < size:
+        i = todo.pop(int(rng.integers(len(todo))) if rng.random() < 0.3 else 0)
+        free[i] = True
+        touching = np.flatnonzero((np.abs(end - start_s[i]) < 0.5) | (np.abs(start_s - start_s[i]) < 0.5)
+                                  | (np.abs(start_s + shares.line_s - start_s[i]) < 0.5))  # fmt: skip
+        for j in rng.permutation(touching)[:8].tolist():
+            if j not in seen:
+                seen.add(j)
+                todo.append(j)
+    if free.sum() < size:
+        at = float(rng.random()) * float(end.max())
+        near = np.argsort(np.abs(start_s + shares.total_s / 2 - at))
+        free[near[: size - int(free.sum())]] = True
+    return free
+
+
 def solve_exact(
     tasks: Tasks,
     shares: Shares,

@@ -1,0 +1,427 @@
+"""A replay that checks: an event simulation of a plan that shares no code with the scheduler.
+
+It takes the moves as they are written, by names and start times, and finds by itself what they would do: the
+max-min fair shares of the links, how long each migration then lasts (the pre-copy model step by step), what
+every host holds at each moment, every `during` limit and every cost unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs import precopy
+from drs.model import Snapshot
+from drs.model.network import Network
+from drs.planning.limits import Concurrency
+from drs.planning.plan import Move, Plan
+from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+IN_PLACE_MBPS = 8000.0
+"""What a copy of disks that stays on one host gets (as the scheduler assumes it)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which the replay and the plan disagree. `kind`: safety, concurrency, order or time."""
+
+    kind: str
+    at_s: float
+    step: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What a replay found.
+
+    Attributes
+    ----------
+    differences : empty for a plan that holds what it says
+    finish_s : when each move ends, by step
+    makespan_s : the end of the last
+    link_use_mbps : mean use of each directed link that is used, by its name, per second of the plan
+    peaks : by `during` capacity, the highest use of each host over its limit (a share)
+    """
+
+    differences: tuple[Difference, ...]
+    finish_s: dict[int, float] = field(default_factory=dict)
+    makespan_s: float = 0.0
+    link_use_mbps: dict[str, Floats] = field(default_factory=dict)
+    peaks: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def safe(self) -> bool:
+        """Whether every limit holds at every instant."""
+        return not any(difference.kind in ("safety", "order", "concurrency") for difference in self.differences)
+
+
+def replay(
+    plan: Plan,
+    during: Sequence[During] = (),
+    *,
+    concurrency: Concurrency | None = None,
+    profile: Any = "vmware",
+    times: bool = True,
+    tolerance_ratio: float = 0.02,
+) -> ReplayReport:
+    """Replay a plan and report every difference.
+
+    Parameters
+    ----------
+    times : whether durations are found anew from the shares of the links; without, those of the plan are
+        taken and only order, room, rules and concurrency are checked.
+    tolerance_ratio : differences in a move's end below this share of its duration (or 50 ms) are none.
+    """
+    world = _World(plan, during, concurrency or Concurrency(), profile)
+    for move in plan.moves:
+        world.check_move(move)
+    if times:
+        ends, use = _simulate(plan, profile, world.network)
+        for move in plan.moves:
+            gap = abs(ends[move.step] - move.end_s)
+            if not gap <= max(0.05, tolerance_ratio * move.total_s):
+                world.report("time", move.end_s, move.step,
+                             f"{move.vm} ends after {ends[move.step]:.2f} s, the plan says {move.end_s:.2f} s")
+    else:
+        ends, use = {move.step: move.end_s for move in plan.moves}, {}
+    world.sweep({move.step: move.end_s for move in plan.moves})
+    if times and any(d.kind == "time" for d in world.differences):
+        world.sweep(ends)
+    return ReplayReport(
+        tuple(world.differences), ends, max(ends.values(), default=0.0), use,
+        {origin: peak for (origin, _), peak in zip(world.capacities, world.peak, strict=True)},
+    )  # fmt: skip
+
+
+class _World:
+    """Where every VM is, and what is broken."""
+
+    def __init__(self, plan: Plan, during: Sequence[During], concurrency: Concurrency, profile: Any) -> None:
+        snapshot = plan.snapshot
+        self.plan, self.snapshot, self.concurrency = plan, snapshot, concurrency
+        self.network = Network.of(snapshot)
+        self.differences: list[Difference] = []
+        self.today = np.asarray(snapshot.vms.host_idx, dtype=np.int32)
+        self.vm = {str(name): i for i, name in enumerate(snapshot.vms.name)}
+        self.host = {str(name): i for i, name in enumerate(snapshot.hosts.name)}
+        self.store = {str(name): i for i, name in enumerate(snapshot.datastores.name)}
+        self.capacities = [(entry.origin, entry.term) for entry in during if isinstance(entry.term, Capacity)]
+        self.others = [(entry.origin, entry.term) for entry in during if not isinstance(entry.term, Capacity)]
+        self.base = [self._broken(term, self._spots(self.today, {})) for _, term in self.others]
+        about: dict[int, list[int]] = {}
+        for k, (_, term) in enumerate(self.others):
+            members = {*np.asarray(getattr(term, "items", ())).tolist(),
+                       *np.asarray(getattr(term, "needs", ())).tolist()}  # fmt: skip
+            for i in members or range(snapshot.n_vms):
+                about.setdefault(i, []).append(k)
+        self.about = about
+        self.peak = [np.zeros(snapshot.n_hosts) for _ in self.capacities]
+        self.seen: set[tuple[str, str]] = set()
+
+    def report(self, kind: str, at_s: float, step: int, sentence: str) -> None:
+        if (kind, sentence) not in self.seen:
+            self.seen.add((kind, sentence))
+            self.differences.append(Difference(kind, at_s, step, sentence))
+
+    def check_move(self, move: Move) -> None:
+        """The move's own figures and its dependencies."""
+        by_step = {other.step: other for other in self.plan.moves}
+        for step in move.after_steps:
+            if step not in by_step or by_step[step].end_s > move.start_s + 1e-6:
+                self.report("order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended")
+
+    def _spots(self, settled: Ints, flying: dict[int, int]) -> list[tuple[int, ...]]:
+        """The hosts on which each VM counts."""
+        return [
+            (int(h), flying[i]) if i in flying and flying[i] != h else ((int(h),) if h >= 0 else ())
+            for i, h in enumerate(settled.tolist())
+        ]
+
+    def _broken(self, term: Any, spots: Sequence[tuple[int, ...]]) -> Floats:
+        """By how much a limit may be broken, part by part, wherever the VMs in flight are."""
+
+        def areas(i: int) -> set[int]:
+            return {int(term.domain[h]) for h in spots[i]} - {-1}
+
+        if isinstance(term, AtMost):
+            n = np.zeros(len(term.limit))
+            for i in term.items.tolist():
+                for d in areas(i):
+                    n[d] += 1
+            return np.asarray(np.maximum(0.0, n - term.limit))
+        if isinstance(term, AtLeast):
+            sure = {d for i in term.items.tolist() for d in areas(i) if len(areas(i)) == 1}
+            pairs = [areas(i) for i in term.items.tolist() if len(areas(i)) == 2 and not areas(i) & sure]
+            n_more = 0
+            while pairs:
+                pair = pairs.pop(0)
+                n_more += 1
+                pairs = [other for other in pairs if not other & pair]
+            return np.array([max(0.0, term.at_least - len(sure) - n_more)])
+        if isinstance(term, Together):
+            counts: dict[int, int] = {}
+            n_all = 0
+            for i in term.items.tolist():
+                here = areas(i)
+                n_all += bool(here)
+                if len(here) == 1:
+                    (d,) = here
+                    counts[d] = counts.get(d, 0) + 1
+            return np.array([max(0.0, n_all - max(counts.values(), default=0) - term.allowance)])
+        if isinstance(term, Near):
+            have = {d for i in term.needs.tolist() for d in areas(i) if len(areas(i)) == 1}
+            alone = sum(1 for i in term.items.tolist() if areas(i) - have)
+            return np.array([max(0.0, alone - term.allowance)])
+        if isinstance(term, Allowed):
+            bad = [
+                float(any(not term.mask[term.class_idx[i], h] and h != self.today[i]
+                          and (term.stay is None or term.stay[i] != h) for h in spot))
+                for i, spot in enumerate(spots)
+            ]  # fmt: skip
+            return np.array(bad)
+        last = np.array([spot[-1] if spot else -1 for spot in spots], dtype=np.int32)
+        if isinstance(term, MoveLimit):
+            return np.array([term.cost(last, self.today)])
+        first = np.array([spot[0] if spot else -1 for spot in spots], dtype=np.int32)
+        return np.array([max(term.cost(first, self.today), term.cost(last, self.today))])
+
+    def sweep(self, ends: dict[int, float]) -> None:
+        """Every instant at which something starts or ends."""
+        snapshot = self.snapshot
+        use = []
+        for _, term in self.capacities:
+            held = np.zeros(len(term.limit))
+            for i, h in enumerate(self.today.tolist()):
+                if h >= 0:
+                    held[h] += term.demand[i]
+            use.append(held)
+        limit = [np.maximum(term.limit, held) for (_, term), held in zip(self.capacities, use, strict=True)]
+        free_gib = snapshot.datastores.free_gib.astype(float).copy()
+        floor_gib = np.minimum(0.0, free_gib)
+        settled = self.today.copy()
+        flying: dict[int, int] = {}
+        slots: dict[tuple[str, int], float] = {}
+        events: list[tuple[float, int, int, Move]] = []
+        for move in self.plan.moves:
+            events.append((move.start_s, 1, move.step, move))
+            events.append((ends[move.step], 0, move.step, move))
+        # What ends within a microsecond of a start has ended.
+        events.sort(key=lambda event: (round(event[0], 6), event[1], event[2]))
+        first, order = snapshot.disks_of_vm
+        for at, starts, step, move in events:
+            vm, old, new = self.vm[move.vm], self.host[move.from_host], self.host[move.to_host]
+            mine = order[first[vm] : first[vm + 1]].tolist()
+            hops = [
+                (float(snapshot.disks.used_gib[disk]), self.store[a], self.store[b])
+                for disk, a, b in zip(mine, move.from_datastores, move.to_datastores, strict=True)
+                if a != b and a in self.store and b in self.store
+            ]
+            sign = 1.0 if starts else -1.0
+            for key, amount in self._units(move, old, new).items():
+                slots[key] = slots.get(key, 0.0) + sign * amount
+                if starts and slots[key] > self._most(key) + 1e-9:
+                    self.report("concurrency", at, step,
+                                f"{slots[key]:g} units at {key[0]} {key[1]}, at most {self._most(key):g}")
+            if starts:
+                if settled[vm] != old:
+                    self.report("safety", at, step, f"{move.vm} is not on {move.from_host} when its move starts")
+                if vm in flying:
+                    self.report("safety", at, step, f"{move.vm} is in flight already")
+                flying[vm] = new
+            else:
+                flying.pop(vm, None)
+                settled[vm] = new
+            if old != new:
+                for k, (origin, term) in enumerate(self.capacities):
+                    amount = float(term.demand[vm])
+                    if starts:
+                        use[k][new] += amount
+                        if use[k][new] > limit[k][new] + 1e-6 * (1.0 + limit[k][new]):
+                            self.report("safety", at, step, f"{origin} exceeded on {move.to_host}")
+                    else:
+                        use[k][old] -= amount
+            for gib, a, b in hops:
+                if starts:
+                    free_gib[b] -= gib
+                    if free_gib[b] < floor_gib[b] - 1e-6 * (1.0 + gib):
+                        self.report("safety", at, step, f"no space on {move.to_datastores}")
+                else:
+                    free_gib[a] += gib
+            spots: list[tuple[int, ...]] | None = None
+            for k in self.about.get(vm, ()):
+                origin, term = self.others[k]
+                spots = self._spots(settled, flying) if spots is None else spots
+                if (self._broken(term, spots) > self.base[k] + 1e-6).any():
+                    self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
+        for k, (_, term) in enumerate(self.capacities):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self.peak[k] = np.maximum(self.peak[k], np.nan_to_num(use[k] / term.limit, posinf=np.inf))
+        reached = np.asarray(self.plan.placement.host_idx)
+        for i in np.flatnonzero(settled != reached).tolist():
+            self.report("safety", 0.0, 0, f"{snapshot.vms.name[i]} does not end where the plan says")
+
+    def _units(self, move: Move, old: int, new: int) -> dict[tuple[str, int], float]:
+        """vSphere's cost units (Limits on Simultaneous Migrations) and the user's own limits."""
+        c, hosts = self.concurrency, self.snapshot.hosts
+        copies = {(a, b) for a, b in zip(move.from_datastores, move.to_datastores, strict=True) if a != b}
+        apart = bool(copies) and move.kind in ("vmotion", "long_distance", "cross_vcenter")
+        host_cost = max(c.host_cost[move.kind], c.host_cost["storage"]) if apart else c.host_cost[move.kind]
+        units: dict[tuple[str, int], float] = {("total", 0): 1.0}
+        for h in {old, new}:
+            units["host", h] = host_cost
+            units["per_host", h] = 1.0
+            if old != new:
+                units["network", h] = c.network_cost[move.kind]
+            if hosts.rack[h]:
+                units["per_rack", int(np.argmax(hosts.rack == hosts.rack[h]))] = 1.0
+            if hosts.cluster_idx[h] >= 0:
+                units["per_cluster", int(hosts.cluster_idx[h])] = 1.0
+        if c.per_link is not None and old != new:
+            for link in self.network.path(old, new).links:
+                units["per_link", link] = 1.0
+        copy_cost = max(c.datastore_cost[move.kind], c.datastore_cost["storage"] if apart else 0)
+        for a, b in zip(move.from_datastores, move.to_datastores, strict=True):
+            for name in {a, b}:
+                if name in self.store:
+                    key = ("datastore", self.store[name])
+                    amount = copy_cost if a != b else (1.0 if old != new and move.kind != "cold" else 0.0)
+                    units[key] = max(units.get(key, 0.0), amount)
+        return units
+
+    def _most(self, key: tuple[str, int]) -> float:
+        c, (name, place) = self.concurrency, key
+        if name == "host":
+            return c.host_units
+        if name == "network":
+            fast = self.snapshot.hosts.vmotion_mbps[place] >= 10_000
+            return c.network_units_10gbe if fast else c.network_units_1gbe
+        if name == "datastore":
+            return c.datastore_units
+        most = getattr(c, name)
+        return math.inf if most is None else float(most)
+
+
+def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, float], dict[str, Floats]]:
+    """Ends of the moves and use of the links, each move started when the plan says."""
+    moves = plan.moves
+    n = len(moves)
+    if not n:
+        return {}, {}
+    chosen = precopy.profile(profile)
+    snapshot = plan.snapshot
+    vm = np.array([snapshot.vms.position[move.vm] for move in moves])
+    src = np.array([snapshot.hosts.position[move.from_host] for move in moves])
+    dst = np.array([snapshot.hosts.position[move.to_host] for move in moves])
+    paths = network.paths(src, dst)
+    ptr, flat = network.link_incidence(src, dst)
+    rate_mibps, set_mib = precopy.defaults(
+        snapshot.vms.memory_mib, snapshot.vms.dirty_rate_mibps, snapshot.vms.working_set_mib
+    )
+    first, order = snapshot.disks_of_vm
+    transfers: list[precopy.Transfer] = []
+    for i, move in enumerate(moves):
+        disks = order[first[vm[i]] : first[vm[i] + 1]].tolist()
+        copied = [d for d, a, b in zip(disks, move.from_datastores, move.to_datastores, strict=True) if a != b]
+        quiet = src[i] == dst[i] or (move.kind == "cold" and not copied)
+        # A vMotion whose disks move along copies them first, as a cross-vCenter one does.
+        kind = "cross_vcenter" if move.kind == "vmotion" and copied else move.kind
+        size = float(snapshot.disks.size_gib[copied].sum())
+        transfers.append(precopy.Transfer.start(
+            memory_mib=float(snapshot.vms.memory_mib[vm[i]]),
+            bandwidth_mbps=IN_PLACE_MBPS if quiet else min(float(paths.bandwidth_mbps[i]), 1e6),
+            rtt_ms=0.0 if quiet else float(paths.rtt_ms[i]), loss_ratio=0.0 if quiet else float(paths.loss_ratio[i]),
+            dirty_rate_mibps=float(rate_mibps[vm[i]]), working_set_mib=float(set_mib[vm[i]]),
+            disk_gib=size, disk_used_gib=min(size, float(snapshot.disks.used_gib[copied].sum())),
+            disk_write_mibps=float(np.nan_to_num(snapshot.disks.write_mibps[copied]).sum()),
+            profile=chosen, kind=kind,
+        ))  # fmt: skip
+    links = [
+        [] if move.kind == "cold" and move.from_datastores == move.to_datastores
+        else flat[ptr[i] : ptr[i + 1]].tolist()
+        for i, move in enumerate(moves)
+    ]  # fmt: skip
+    capacity = {k: float(network.capacity_mbps[k]) * chosen.link_ratio for entry in links for k in entry}
+    most = [float(transfer.bandwidth_mbps[0]) for transfer in transfers]
+    horizon = int(math.ceil(max(move.end_s for move in moves) * 1.5)) + 2
+    use = {k: np.zeros(horizon) for k in capacity}
+    waiting = sorted(range(n), key=lambda i: moves[i].start_s)
+    active: list[int] = []
+    due: dict[int, float] = {}
+    rate: dict[int, float] = {}
+    ends: dict[int, float] = {}
+    now = 0.0
+    while waiting or active:
+        while waiting and moves[waiting[0]].start_s <= now + 1e-9:
+            active.append(waiting.pop(0))
+        on = [i for i in active if bool(transfers[i].on_link) and links[i]]
+        fair = max_min({i: links[i] for i in on}, {i: most[i] for i in on}, capacity)
+        for i in active:
+            new = fair.get(i, most[i])
+            if rate.get(i) != new or i not in due:
+                rate[i] = new
+                due[i] = now + float(transfers[i].next_event_s(new))
+        step_to = min((due[i] for i in active), default=math.inf)
+        if waiting:
+            step_to = min(step_to, moves[waiting[0]].start_s)
+        if not math.isfinite(step_to):
+            for i in active:
+                ends[moves[i].step] = math.inf
+            break
+        step = max(0.0, step_to - now)
+        for i in on:
+            _spread(use, links[i], rate[i], now, step_to, horizon)
+        for i in list(active):
+            reached = due[i] <= step_to + 1e-9
+            # A step that ends at the event itself is made a hair longer than the rounding of its sum.
+            transfers[i] = transfers[i].advance(rate[i], step + 1e-9 if reached else step)
+            if reached:
+                del due[i]
+            if bool(transfers[i].done):
+                ends[moves[i].step] = step_to
+                active.remove(i)
+                rate.pop(i, None)
+        now = step_to
+    last = int(math.ceil(now)) + 1
+    return ends, {network.link_name(k): series[:last] for k, series in sorted(use.items())}
+
+
+def max_min(links: dict[int, list[int]], most: dict[int, float], capacity: dict[int, float]) -> dict[int, float]:
+    """Max-min fair rates by progressive filling: all rates rise together until a cap or a link stops them."""
+    rate: dict[int, float] = {}
+    left = {k: capacity[k] for entry in links.values() for k in entry}
+    users: dict[int, set[int]] = {}
+    for i, entry in links.items():
+        for k in entry:
+            users.setdefault(k, set()).add(i)
+    open_ = set(links)
+    while open_:
+        level = min((left[k] / len(users[k]) for k in users if users[k]), default=math.inf)
+        capped = [i for i in open_ if most[i] <= level]
+        stopped = capped or [
+            i for i in open_ if any(left[k] / len(users[k]) <= level * (1 + 1e-12) for k in links[i])
+        ]
+        for i in sorted(stopped):
+            rate[i] = most[i] if capped else level
+        for i in stopped:
+            open_.discard(i)
+            for k in links[i]:
+                left[k] = max(0.0, left[k] - rate[i])
+                users[k].discard(i)
+    return rate
+
+
+def _spread(use: dict[int, Floats], links: list[int], rate: float, start: float, end: float, horizon: int) -> None:
+    for second in range(int(start), min(int(math.ceil(end)), horizon)):
+        part = min(end, second + 1.0) - max(start, float(second))
+        if part > 0:
+            for k in links:
+                use[k][second] += rate * part

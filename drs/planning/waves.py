@@ -1,0 +1,57 @@
+"""Steps, dependency edges and waves of a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.planning import order as ordering
+from drs.planning.fluid import Timed
+from drs.planning.tasks import Tasks
+
+Floats = NDArray[np.float64]
+
+
+def by_start(timed: Timed) -> list[int]:
+    """The legs by start time, those that start together in their safe order."""
+    return np.lexsort((np.arange(len(timed.start_s)), timed.start_s)).tolist()
+
+
+def edges_of(tasks: Tasks, timed: Timed, free: Floats) -> list[tuple[int, ...]]:
+    """Who must have ended before each leg, whatever else runs: room that it was handed, and limits' own order."""
+    order = by_start(timed)
+    edges = ordering.tokens(
+        order, free, tasks.take_raw, tasks.give_raw, timed.end_s.tolist(), timed.start_s.tolist()
+    )
+    own = tasks.before
+    return [
+        tuple(sorted({*edges[i], *own.row[own.start[i] : own.start[i + 1]].tolist()})) for i in range(len(tasks))
+    ]
+
+
+def waves_of(tasks: Tasks, timed: Timed, edges: Sequence[Sequence[int]]) -> list[int]:
+    """The wave of each leg, from 1: after all that it waits for, all legs of a wave within the limits at once.
+
+    With a pause between waves they are what starts together.
+    """
+    n = len(tasks)
+    wave = [1] * n
+    if tasks.pause_s > 0:
+        starts = sorted(set(np.round(timed.start_s, 6).tolist()))
+        return [1 + starts.index(round(float(s), 6)) for s in timed.start_s]
+    used: list[Floats] = []
+    for i in by_start(timed):
+        first = 1 + max((wave[j] for j in edges[i]), default=0)
+        a, b = tasks.run.start[i], tasks.run.start[i + 1]
+        rows, amounts = tasks.run.row[a:b], tasks.run.amount[a:b]
+        while True:
+            while len(used) < first:
+                used.append(np.zeros(len(tasks.slots)))
+            if not len(rows) or (used[first - 1][rows] + amounts <= tasks.slots[rows] + 1e-9).all():
+                break
+            first += 1
+        used[first - 1][rows] += amounts
+        wave[i] = first
+    return wave

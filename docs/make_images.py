@@ -111,7 +111,7 @@ def app_pictures(browser: Any, address: str, dataset: str, solver: str) -> None:
     quiet(page)
     whole(page, "app-advise.png", 1250)
     page.get_by_role("link", name="Schedule and network").click()
-    page.wait_for_selector("text=Migration time, summed")
+    page.wait_for_selector("text=Time of all moves")
     quiet(page)
     whole(page, "app-schedule.png")
     frontier = page.get_by_role("link", name="Frontier")

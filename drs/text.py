@@ -76,7 +76,7 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     )
     goals = Table("goal", "before", "after", "bound", "gap", box=SIMPLE)
     for score in result.goals:
-        gap = "proven" if score.gap_ratio == 0 else f"{score.gap_ratio:.1%}"
+        gap = "proven" if score.gap_ratio < 1e-4 else f"{score.gap_ratio:.1%}"
         goals.add_row(
             f"{score.name} ({score.unit})" if score.unit else score.name,
             f"{score.before:.4g}", f"{score.after:.4g}", f"{score.bound:.4g}", gap,

@@ -44,7 +44,7 @@ NAMED = {"hosts": "host", "vms": "vm", "clusters": "cluster", "datastores": "dat
 ROWS = ("disks", "mounts", "portgroups", "nics", "links", "loads")
 OPTIONS = ("mode", "evacuate", "max_moves", "solver")
 KEYS = {"about", "defaults", "rules", "policy", "expect", *NAMED, *ROWS, *OPTIONS}
-TIME_S = 5.0
+TIME_S = float(os.environ.get("DRS_SCENARIO_TIME_S", "5"))
 SOLVER = os.environ.get("DRS_SCENARIO_SOLVER", "auto")
 
 

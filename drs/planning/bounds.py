@@ -12,6 +12,7 @@ A leg takes no less than alone on its whole path, and sends no less. So the make
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,12 @@ def _by_row(rows: Rows, n: int) -> dict[int, list[tuple[int, float]]]:
 def _links(tasks: Tasks, head: Floats, transferred_mib: Floats) -> float:
     rows = Rows(tasks.link.start, tasks.link.row, np.ones(len(tasks.link.row)))
     return _loads(
-        rows, tasks.link_mbps * MIBPS_PER_MBPS, head + tasks.setup_s, transferred_mib, tasks.after_s, len(tasks)
+        rows,
+        tasks.link_mbps * MIBPS_PER_MBPS,
+        head + tasks.setup_s,
+        transferred_mib,
+        tasks.after_s,
+        len(tasks),
     )
 
 
@@ -118,7 +124,7 @@ def _runs(row: NDArray[np.int32]) -> list[tuple[int, int]]:
         return []
     cuts = np.flatnonzero(np.diff(row)) + 1
     edges = [0, *cuts.tolist(), len(row)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _rooms(tasks: Tasks, head: Floats, total_s: Floats) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def improve(
     n = len(tasks)
     if n < 2:
         return None
-    work = work if work is not None else float(np.clip(400.0 / n, 1.0, 6.0))
+    work = work if work is not None else (1.5 if n <= 300 else 2.5 if n <= 1000 else 1.0)
     wall = (lambda: None) if time_s is None else (lambda: 0.8 * stop.remaining_s)
     interrupted = (lambda: stop.interrupted) if stop is not None else None
     first = solve_exact(tasks, shares, start_s, least_s=least_s, work=work, time_s=wall(), seed=seed,
@@ -63,15 +64,15 @@ def improve(
     length = shares.total_s
     size = 60
     fails = 0
-    rounds = 12 if n <= 1000 else 4
+    rounds = 6 if n <= 300 else 2
     for _ in range(rounds):
         makespan = float((best + length).max())
-        if makespan <= bound * 1.01 or fails >= 4 or (interrupted is not None and interrupted()):
+        if makespan <= bound * 1.01 or fails >= 3 or (interrupted is not None and interrupted()):
             break
         if time_s is not None and (stop.remaining_s < 0.3):
             break
         free = _neighbourhood(tasks, shares, best, size, rng)
-        again = solve_exact(tasks, shares, best, free_tasks=free, least_s=bound, work=work / 3, time_s=wall(),
+        again = solve_exact(tasks, shares, best, free_tasks=free, least_s=bound, work=work / 5, time_s=wall(),
                             seed=seed, interrupted=interrupted)  # fmt: skip
         if again.start_s is not None and float((again.start_s + length).max()) < makespan - 0.02:
             best, fails = again.start_s, 0
@@ -144,29 +145,31 @@ def solve_exact(
         spans = range(int(tasks.hours.start[i]), int(tasks.hours.start[i + 1]), 2)
         latest = horizon - int(length[i])
         if len(spans):
-            start.append(model.NewIntVarFromDomain(_outside(cp_model, tasks, i, int(length[i]), latest), f"s{i}"))
+            start.append(
+                model.new_int_var_from_domain(_outside(cp_model, tasks, i, int(length[i]), latest), f"s{i}")
+            )
         else:
-            start.append(model.NewIntVar(0, latest, f"s{i}"))
+            start.append(model.new_int_var(0, latest, f"s{i}"))
     end = [start[i] + int(length[i]) for i in range(n)]
-    whole = [model.NewFixedSizeIntervalVar(start[i], int(length[i]), f"i{i}") for i in range(n)]
+    whole = [model.new_fixed_size_interval_var(start[i], int(length[i]), f"i{i}") for i in range(n)]
     line = {
-        i: model.NewFixedSizeIntervalVar(start[i], int(line_length[i]), f"l{i}")
+        i: model.new_fixed_size_interval_var(start[i], int(line_length[i]), f"l{i}")
         for i in range(n)
         if shares.line.start[i] < shares.line.start[i + 1] and line_length[i] > 0
     }
-    span = model.NewIntVar(math.ceil(least_s * TICKS_PER_S - 1e-6), horizon, "makespan")
+    span = model.new_int_var(math.ceil(least_s * TICKS_PER_S - 1e-6), horizon, "makespan")
     for i in range(n):
-        model.Add(end[i] <= span)
+        model.add(end[i] <= span)
         for k in range(tasks.before.start[i], tasks.before.start[i + 1]):
-            model.Add(start[i] >= end[int(tasks.before.row[k])])
+            model.add(start[i] >= end[int(tasks.before.row[k])])
     _cumulatives(model, tasks.run, tasks.slots, dict(enumerate(whole)), n)
     _cumulatives(model, shares.line, shares.line_mbps, line, n)
     _rooms(model, tasks, start, end, horizon, n)
     if free_tasks is not None:
         _freeze(model, tasks, shares, start, hint, length, line_length, free_tasks)
-    model.Minimize(span)
+    model.minimize(span)
     for i in range(n):
-        model.AddHint(start[i], int(hint[i]))
+        model.add_hint(start[i], int(hint[i]))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = seed
@@ -181,14 +184,14 @@ def solve_exact(
 
             def on_solution_callback(self) -> None:
                 if interrupted():
-                    self.StopSearch()
+                    self.stop_search()
 
         callback = Watch()
-    status = solver.Solve(model, callback) if callback is not None else solver.Solve(model)
-    bound = max(least_s, solver.BestObjectiveBound() / TICKS_PER_S)
+    status = solver.solve(model, callback) if callback is not None else solver.solve(model)
+    bound = max(least_s, solver.best_objective_bound / TICKS_PER_S)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Solved(None, least_s, False)
-    found = np.array([solver.Value(start[i]) for i in range(n)], dtype=float) / TICKS_PER_S
+    found = np.array([solver.value(start[i]) for i in range(n)], dtype=float) / TICKS_PER_S
     return Solved(found, bound, status == cp_model.OPTIMAL and free_tasks is None)
 
 
@@ -238,11 +241,11 @@ def _outside(cp_model: Any, tasks: Tasks, i: int, length: int, latest: int) -> A
         at = max(at, math.ceil(tasks.hours.amount[k + 1] * TICKS_PER_S))
     if at <= latest:
         spans.append([at, latest])
-    return cp_model.Domain.FromIntervals(spans)
+    return cp_model.Domain.from_intervals(spans)
 
 
 def scaled(amounts: Floats, capacity: float) -> tuple[NDArray[np.int64], int]:
-    """Amounts and a capacity as integers: exact where three decimals suffice, else demand up, capacity down."""
+    """Amounts and a capacity as integers: exact up to three decimals, else demand up, capacity down."""
     both = np.append(amounts, capacity)
     for factor in (1.0, 10.0, 100.0, 1000.0):
         if np.abs(both * factor - np.rint(both * factor)).max() < 1e-6 and both.max() * factor < 2**40:
@@ -261,9 +264,9 @@ def _cumulatives(model: Any, rows: Rows, capacity: Floats, intervals: dict[int, 
         chosen = [intervals[who[k]] for k in kept]
         lowest = np.sort(demand)[:2]
         if lowest.sum() > limit:
-            model.AddNoOverlap(chosen)
+            model.add_no_overlap(chosen)
         elif demand.sum() > limit:
-            model.AddCumulative(chosen, demand.tolist(), limit)
+            model.add_cumulative(chosen, demand.tolist(), limit)
 
 
 def _rooms(model: Any, tasks: Tasks, start: Sequence[Any], end: Sequence[Any], horizon: int, n: int) -> None:
@@ -271,18 +274,18 @@ def _rooms(model: Any, tasks: Tasks, start: Sequence[Any], end: Sequence[Any], h
     for row, coming, need in _grouped(tasks.take, n):
         gone, left = leavers.get(row, ([], np.zeros(0)))
         demand, limit = scaled(np.concatenate([need, left]), float(tasks.free[row]))
-        limit += int(demand[len(coming):].sum())
+        limit += int(demand[len(coming) :].sum())
         if demand.sum() <= limit:
             continue
         intervals = []
         for i in coming:
-            size = model.NewIntVar(0, horizon, "")
-            intervals.append(model.NewIntervalVar(start[i], size, horizon, ""))
+            size = model.new_int_var(0, horizon, "")
+            intervals.append(model.new_interval_var(start[i], size, horizon, ""))
         for j in gone:
-            size = model.NewIntVar(0, horizon, "")
-            model.Add(size == end[j])
-            intervals.append(model.NewIntervalVar(0, size, end[j], ""))
-        model.AddCumulative(intervals, demand.tolist(), limit)
+            size = model.new_int_var(0, horizon, "")
+            model.add(size == end[j])
+            intervals.append(model.new_interval_var(0, size, end[j], ""))
+        model.add_cumulative(intervals, demand.tolist(), limit)
 
 
 def _grouped(rows: Rows, n: int) -> list[tuple[int, list[int], Floats]]:
@@ -292,10 +295,7 @@ def _grouped(rows: Rows, n: int) -> list[tuple[int, list[int], Floats]]:
     if not len(row):
         return []
     cuts = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
-    return [
-        (int(row[a]), owner[order[a:b]].tolist(), rows.amount[order[a:b]])
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    return [(int(row[a]), owner[order[a:b]].tolist(), rows.amount[order[a:b]]) for a, b in pairwise(cuts)]
 
 
 def _freeze(
@@ -316,9 +316,9 @@ def _freeze(
     for rows, until, is_line in ((tasks.run, ends, False), (shares.line, off, True)):
         for _, who, _ in _grouped(rows, n):
             order = sorted(who, key=lambda i: (hint[i], i))
-            for a, b in zip(order[:-1], order[1:], strict=True):
+            for a, b in pairwise(order):
                 if (free_tasks[a] and free_tasks[b]) or (a, b) in done:
                     continue
                 if until[a] <= hint[b]:
                     done.add((a, b))
-                    model.Add(start[b] >= start[a] + int(line_length[a] if is_line else length[a]))
+                    model.add(start[b] >= start[a] + int(line_length[a] if is_line else length[a]))

@@ -1,4 +1,4 @@
-"""The list run with the bandwidth that really results: max-min fair shares, recomputed at every start and end.
+"""The list run with the bandwidth that results: max-min fair shares, recomputed at every start and end.
 
 Event-driven fluid simulation: the pre-copy model carries every running migration from event to event at its
 share of the links. This predicted the makespan of 33 measured concurrent migrations to 11 % with the nominal
@@ -36,7 +36,6 @@ class Flows:
     rule: Any
     cap: Floats
     """Payload rate of each path, bytes/s."""
-
 
     @property
     def beside_s(self) -> tuple[Floats, Floats]:

@@ -18,12 +18,28 @@ advance = kernel.advance
 TINY = 1e-7
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def may_start(
-    i: int, time: float, duration: float, done: Any, room: Any, slots: Any, lines: Any,
-    take_start: Any, take_row: Any, take_amount: Any,
-    run_start: Any, run_row: Any, run_amount: Any, line_start: Any, line_row: Any, line_amount: Any,
-    before_start: Any, before_row: Any, hours_start: Any, hours: Any,
+    i: int,
+    time: float,
+    duration: float,
+    done: Any,
+    room: Any,
+    slots: Any,
+    lines: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    run_start: Any,
+    run_row: Any,
+    run_amount: Any,
+    line_start: Any,
+    line_row: Any,
+    line_amount: Any,
+    before_start: Any,
+    before_row: Any,
+    hours_start: Any,
+    hours: Any,
 ) -> bool:
     """Whether task i has its room, its slots, its lines, its predecessors and its hour at this time."""
     for k in range(line_start[i], line_start[i + 1]):
@@ -41,7 +57,7 @@ def may_start(
     return allowed_from(i, time, duration, hours_start, hours) <= time
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: Any) -> float:
     """The earliest time from which task i may run for so long outside its forbidden hours."""
     for k in range(hours_start[i], hours_start[i + 1], 2):
@@ -50,11 +66,24 @@ def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: 
     return time
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def is_safe(
-    i: int, room: Any, started: Any, done: Any, witness: Any, work: Any, gone: Any, sequence: Any,
-    take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
-    before_start: Any, before_row: Any,
+    i: int,
+    room: Any,
+    started: Any,
+    done: Any,
+    witness: Any,
+    work: Any,
+    gone: Any,
+    sequence: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    give_start: Any,
+    give_row: Any,
+    give_amount: Any,
+    before_start: Any,
+    before_row: Any,
 ) -> bool:
     """Whether all can still move, one after the other, once task i has started.
 
@@ -115,13 +144,32 @@ def is_safe(
     return False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def list_schedule(
-    order: Any, duration: Any, free: Any,
-    take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
-    slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
-    line_capacity: Any, line_start: Any, line_row: Any, line_amount: Any, line_s: Any,
-    before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float, witness: Any,
+    order: Any,
+    duration: Any,
+    free: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    give_start: Any,
+    give_row: Any,
+    give_amount: Any,
+    slot_capacity: Any,
+    run_start: Any,
+    run_row: Any,
+    run_amount: Any,
+    line_capacity: Any,
+    line_start: Any,
+    line_row: Any,
+    line_amount: Any,
+    line_s: Any,
+    before_start: Any,
+    before_row: Any,
+    hours_start: Any,
+    hours: Any,
+    pause: float,
+    witness: Any,
 ) -> Any:
     """Start of every task, NaN where a deadlock kept it from starting.
 
@@ -156,13 +204,48 @@ def list_schedule(
             for w in range(n_waiting):
                 i = waiting[w]
                 if may_start(
-                    i, time, duration[i], done, room, slots, lines, take_start, take_row, take_amount,
-                    run_start, run_row, run_amount, line_start, line_row, line_amount,
-                    before_start, before_row, hours_start, hours,
-                ) and (not careful or take_start[i] == take_start[i + 1] or is_safe(
-                    i, room, started, done, witness, work, gone, sequence, take_start, take_row, take_amount,
-                    give_start, give_row, give_amount, before_start, before_row,
-                )):
+                    i,
+                    time,
+                    duration[i],
+                    done,
+                    room,
+                    slots,
+                    lines,
+                    take_start,
+                    take_row,
+                    take_amount,
+                    run_start,
+                    run_row,
+                    run_amount,
+                    line_start,
+                    line_row,
+                    line_amount,
+                    before_start,
+                    before_row,
+                    hours_start,
+                    hours,
+                ) and (
+                    not careful
+                    or take_start[i] == take_start[i + 1]
+                    or is_safe(
+                        i,
+                        room,
+                        started,
+                        done,
+                        witness,
+                        work,
+                        gone,
+                        sequence,
+                        take_start,
+                        take_row,
+                        take_amount,
+                        give_start,
+                        give_row,
+                        give_amount,
+                        before_start,
+                        before_row,
+                    )
+                ):
                     started[i] = True
                     start[i] = time
                     end[i] = time + duration[i]
@@ -213,10 +296,18 @@ def list_schedule(
     return start
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def fill(
-    n_flows: int, flows: Any, cap: Any, rate: Any, link_start: Any, link_row: Any, room: Any, n_on: Any,
-    touched: Any, n_touched: int,
+    n_flows: int,
+    flows: Any,
+    cap: Any,
+    rate: Any,
+    link_start: Any,
+    link_row: Any,
+    room: Any,
+    n_on: Any,
+    touched: Any,
+    n_touched: int,
 ) -> None:
     """Max-min fair rates of some flows by progressive filling.
 
@@ -276,15 +367,36 @@ def fill(
             left = 0
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def carry(
-    i: int, bandwidth: float, seconds: float, pause: bool, states: Any, at: int, dirty: Any,
-    jobs: Any, pages: Any, rates: Any, cyclic: Any, rule: Any, log: Any,
+    i: int,
+    bandwidth: float,
+    seconds: float,
+    pause: bool,
+    states: Any,
+    at: int,
+    dirty: Any,
+    jobs: Any,
+    pages: Any,
+    rates: Any,
+    cyclic: Any,
+    rule: Any,
+    log: Any,
 ) -> None:
     """Carry migration i forward; its state is row `at` of `states` and `dirty`."""
-    advance(jobs[i:i + 1], states[at:at + 1], dirty[at:at + 1], pages[i:i + 1], rates[i:i + 1],
-            cyclic[i:i + 1], np.full(1, bandwidth), np.full(1, seconds), rule, log, pause)
-
+    advance(
+        jobs[i : i + 1],
+        states[at : at + 1],
+        dirty[at : at + 1],
+        pages[i : i + 1],
+        rates[i : i + 1],
+        cyclic[i : i + 1],
+        np.full(1, bandwidth),
+        np.full(1, seconds),
+        rule,
+        log,
+        pause,
+    )
 
 
 @cache
@@ -296,16 +408,48 @@ def fluid_kernel() -> Any:
     """
     stamp = zlib.crc32(Path(kernel.__file__).read_bytes())
 
-    @njit(cache=True)  # type: ignore[untyped-decorator]
+    @njit(cache=True)
     def fluid(
-        order: Any, guess: Any, free: Any,
-        take_start: Any, take_row: Any, take_amount: Any, give_start: Any, give_row: Any, give_amount: Any,
-        slot_capacity: Any, run_start: Any, run_row: Any, run_amount: Any,
-        line_capacity: Any, line_start: Any, line_row: Any, line_amount: Any, lead: float,
-        before_start: Any, before_row: Any, hours_start: Any, hours: Any, pause: float, not_before: Any,
-        cap: Any, link_capacity: Any, link_start: Any, link_row: Any, flow_start: Any, flow_of_link: Any,
-        jobs: Any, states: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Any, log: Any,
-        scratch_state: Any, scratch_dirty: Any,
+        order: Any,
+        guess: Any,
+        free: Any,
+        take_start: Any,
+        take_row: Any,
+        take_amount: Any,
+        give_start: Any,
+        give_row: Any,
+        give_amount: Any,
+        slot_capacity: Any,
+        run_start: Any,
+        run_row: Any,
+        run_amount: Any,
+        line_capacity: Any,
+        line_start: Any,
+        line_row: Any,
+        line_amount: Any,
+        lead: float,
+        before_start: Any,
+        before_row: Any,
+        hours_start: Any,
+        hours: Any,
+        pause: float,
+        not_before: Any,
+        cap: Any,
+        link_capacity: Any,
+        link_start: Any,
+        link_row: Any,
+        flow_start: Any,
+        flow_of_link: Any,
+        jobs: Any,
+        states: Any,
+        dirty: Any,
+        pages: Any,
+        rates: Any,
+        cyclic: Any,
+        rule: Any,
+        log: Any,
+        scratch_state: Any,
+        scratch_dirty: Any,
     ) -> Any:
         n = len(cap)
         start = np.full(n, np.nan)
@@ -350,9 +494,26 @@ def fluid_kernel() -> Any:
                     if not ok:
                         wake = min(wake, not_before[i])
                     elif may_start(
-                        i, time, guess[i], done, room, slots, lines, take_start, take_row, take_amount,
-                        run_start, run_row, run_amount, line_start, line_row, line_amount,
-                        before_start, before_row, hours_start, hours,
+                        i,
+                        time,
+                        guess[i],
+                        done,
+                        room,
+                        slots,
+                        lines,
+                        take_start,
+                        take_row,
+                        take_amount,
+                        run_start,
+                        run_row,
+                        run_amount,
+                        line_start,
+                        line_row,
+                        line_amount,
+                        before_start,
+                        before_row,
+                        hours_start,
+                        hours,
                     ):
                         holds[i] = True
                         for k in range(line_start[i], line_start[i + 1]):
@@ -387,7 +548,7 @@ def fluid_kernel() -> Any:
             for r in range(n_running):
                 i = running[r]
                 phase = states[i].phase
-                now_on = phase == DISK or phase == COPY or phase == STOP or phase == POST_COPY
+                now_on = phase in (DISK, COPY, STOP, POST_COPY)
                 if now_on != on[i]:
                     on[i] = now_on
                     changed[n_changed] = i
@@ -449,13 +610,39 @@ def fluid_kernel() -> Any:
                 if done[i] or (rate[i] == old_rate[i] and event[i] != np.inf):
                     continue
                 if time > since[i]:
-                    carry(i, old_rate[i], time - since[i], False, states, i, dirty,
-                          jobs, pages, rates, cyclic, rule, log)
+                    carry(
+                        i,
+                        old_rate[i],
+                        time - since[i],
+                        False,
+                        states,
+                        i,
+                        dirty,
+                        jobs,
+                        pages,
+                        rates,
+                        cyclic,
+                        rule,
+                        log,
+                    )
                     since[i] = time
                 scratch_state[0] = states[i]
                 scratch_dirty[0] = dirty[i]
-                carry(i, rate[i], np.inf, True, scratch_state, 0, scratch_dirty,
-                      jobs, pages, rates, cyclic, rule, log)
+                carry(
+                    i,
+                    rate[i],
+                    np.inf,
+                    True,
+                    scratch_state,
+                    0,
+                    scratch_dirty,
+                    jobs,
+                    pages,
+                    rates,
+                    cyclic,
+                    rule,
+                    log,
+                )
                 event[i] = time + (scratch_state[0].clock_s - states[i].clock_s)
                 if event[i] == np.inf:
                     event[i] = 1e300
@@ -476,8 +663,7 @@ def fluid_kernel() -> Any:
                     for k in range(line_start[i], line_start[i + 1]):
                         lines[line_row[k]] += line_amount[k]
                 if event[i] <= time + 1e-9:
-                    carry(i, rate[i], np.inf, True, states, i, dirty,
-                          jobs, pages, rates, cyclic, rule, log)
+                    carry(i, rate[i], np.inf, True, states, i, dirty, jobs, pages, rates, cyclic, rule, log)
                     since[i] = time
                     event[i] = np.inf
                     if states[i].phase == DONE:

@@ -57,22 +57,44 @@ def with_links(tasks: Tasks, share: Floats, total_s: Floats) -> Shares:
 
 
 def run_list(
-    tasks: Tasks, shares: Shares, order: NDArray[np.int64], before: Rows | None = None, *, careful: bool = False
+    tasks: Tasks,
+    shares: Shares,
+    order: NDArray[np.int64],
+    before: Rows | None = None,
+    *,
+    careful: bool = False,
+    witness: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Start of each task, f8[n]; NaN for those that never could start (the list ran into a deadlock).
 
     With `before` (edges of `order.tokens`) each leg waits for those whose room it was handed, not for room
     that happens to be free: no deadlock can arise. A `careful` list looks ahead before it gives room away;
-    the tasks' own order must be safe one at a time.
+    `witness`, by default the tasks' own order, must be safe one at a time.
     """
-    witness = np.arange(len(tasks) if careful and len(tasks.free) else 0, dtype=np.int64)
+    if not careful or not len(tasks.free):
+        known = np.zeros(0, dtype=np.int64)
+    else:
+        known = np.arange(len(tasks), dtype=np.int64) if witness is None else witness.astype(np.int64)
     take, ahead = (tasks.take, tasks.before) if before is None else (none_of(tasks), before)
     return np.asarray(
         _kernel()(
-            np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
-            tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.line_s,
-            ahead.start, ahead.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s, witness,
-        )  # fmt: skip
+            np.asarray(order, dtype=np.int64),
+            shares.total_s,
+            tasks.free,
+            *take,
+            *tasks.give,
+            tasks.slots,
+            *tasks.run,
+            shares.line_mbps,
+            *shares.line,
+            shares.line_s,
+            ahead.start,
+            ahead.row,
+            tasks.hours.start,
+            tasks.hours.amount,
+            tasks.pause_s,
+            known,
+        )
     )
 
 

@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Method = Literal["auto", "list", "cpsat"]
 
 REPLAYED_IN_FULL = 60
-"""Plans of at most so many moves have their durations replayed before they are returned; all have their safety."""
+"""Moves up to which a plan has its durations replayed before it is returned; its safety always is."""
 
 
 def make_plan(
@@ -96,7 +96,8 @@ def make_plan(
     if strict and lost:
         cycle = next((entry.cycle for entry in lost if entry.cycle), (lost[0].leg.vm,))
         raise NoSafeOrderError(
-            f"{snapshot.vms.name[lost[0].leg.vm]}: {lost[0].reason}", [str(snapshot.vms.name[vm]) for vm in cycle]
+            f"{snapshot.vms.name[lost[0].leg.vm]}: {lost[0].reason}",
+            [str(snapshot.vms.name[vm]) for vm in cycle],
         )
     job = _Job(
         snapshot, network, pricer, rooms, concurrency, forbidden or {}, priorities or {}, deadline_s, method,
@@ -217,7 +218,9 @@ class _Job:
             start = run_list(tasks, shares, by_length, careful=True)
             if np.isnan(start).any():
                 return math.inf
-            timed = run_fluid(tasks, shares, flows_of(self.pricer, tasks.legs), np.argsort(start, kind="stable"))
+            timed = run_fluid(
+                tasks, shares, flows_of(self.pricer, tasks.legs), np.argsort(start, kind="stable")
+            )
             return min(timed.makespan_s, float((start + shares.total_s).max()) + 0.05)
 
         return what_fits(order.legs, edges, price.total_s, urgent, window_s * 0.999, makespan_of)
@@ -298,7 +301,9 @@ class _Job:
         for i, leg in enumerate(tasks.legs):
             for begin, end in self.forbidden.get(leg.vm, ()):
                 if start_s[i] < end - 1e-6 and end_s[i] > begin + 1e-6:
-                    warnings.append(f"{names[leg.vm]} migrates within its forbidden hours, until {end_s[i]:,.0f} s")
+                    warnings.append(
+                        f"{names[leg.vm]} migrates within its forbidden hours, until {end_s[i]:,.0f} s"
+                    )
         return warnings
 
 

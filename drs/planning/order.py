@@ -1,7 +1,7 @@
 """A safe order of the moves: one after the other, every `during` limit holding at every instant.
 
 Moves whose room is free go first; where none can go, the cheapest parking move on a third host makes room;
-where that fails too, the VMs that wait for each other are named and stay where they are, and the rest goes on.
+where that fails too, the VMs that wait for each other are named and stay, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -146,7 +146,10 @@ def _without(legs: Sequence[Leg], lost: Sequence[Lost]) -> list[Leg]:
 
 
 def _never_fit(
-    legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float], today: Sequence[float] | NDArray[np.float64]
+    legs: Sequence[Leg],
+    rooms: Rooms,
+    priorities: Mapping[int, float],
+    today: Sequence[float] | NDArray[np.float64],
 ) -> list[Lost]:
     """Legs to give up until the room that the others take and leave adds up, everything having moved."""
     left = {leg.vm: leg for leg in legs}
@@ -248,9 +251,7 @@ def _greedy(
     return done, stuck, walk
 
 
-def _drain(
-    stuck: list[Leg], done: list[Leg], walk: _Walk, rooms: Rooms
-) -> list[Leg]:
+def _drain(stuck: list[Leg], done: list[Leg], walk: _Walk, rooms: Rooms) -> list[Leg]:
     """Let every leg go that can; returns those that still wait."""
     moved = True
     while moved:
@@ -274,7 +275,7 @@ def _with_parking(
     hosts_for: Hosts,
     parked: set[int],
 ) -> list[Leg]:
-    """Lets go whoever can, parking others where needed; grows `done` and `parked`, returns who still waits."""
+    """Lets go whoever can, parking others where needed; grows `done`, `parked`; returns who still waits."""
     stuck = list(stuck)
     in_vain = 0
     while True:
@@ -339,9 +340,9 @@ def _cheapest_parking(
     scores: list[tuple[float, int, float, int]] = []
     out = pricer.price([first for _, first, _ in options])
     on = pricer.price([second for _, _, second in options])
-    straight = pricer.price([
-        replace(second, src=first.src) if first.src != second.dst else first for _, first, second in options
-    ])
+    straight = pricer.price(
+        [replace(second, src=first.src) if first.src != second.dst else first for _, first, second in options]
+    )
     for i, (_, first, second) in enumerate(options):
         if out.refused[i] or on.refused[i]:
             continue
@@ -356,9 +357,7 @@ def _cheapest_parking(
     return options[i][1], options[i][2]
 
 
-def _park_at(
-    leg: Leg, goal: int, walk: _Walk, rooms: Rooms, hosts_for: Hosts
-) -> list[tuple[int, Leg, Leg]]:
+def _park_at(leg: Leg, goal: int, walk: _Walk, rooms: Rooms, hosts_for: Hosts) -> list[tuple[int, Leg, Leg]]:
     """Every way to park a VM on a third host and to bring it to its goal later."""
     ways = []
     for host in np.flatnonzero(hosts_for(leg.vm)).tolist():
@@ -408,9 +407,9 @@ def _strand(stuck: Sequence[Leg], walk: _Walk, rooms: Rooms) -> list[Lost]:
     hopeless: list[Lost] = []
     for leg in stuck:
         take, _ = rooms.taken(leg)
-        row = walk.lacks(leg, take)
-        assert row is not None
-        lack[leg.vm] = row
+        lacking = walk.lacks(leg, take)
+        assert lacking is not None
+        row = lack[leg.vm] = lacking
         if row < 0:
             rule = rooms.logic[-1 - row]
             others = [other.vm for other in stuck if other.vm in rule.vms and other.vm != leg.vm]
@@ -452,7 +451,7 @@ def _strand(stuck: Sequence[Leg], walk: _Walk, rooms: Rooms) -> list[Lost]:
 
 
 def _cycle(waits_for: Mapping[int, Sequence[int]]) -> tuple[int, ...]:
-    """A cycle in a graph where everyone waits for somebody; the shortest through its smallest member found."""
+    """A cycle in a graph where everyone waits for somebody."""
     vm = min(waits_for)
     seen: dict[int, int] = {}
     path: list[int] = []

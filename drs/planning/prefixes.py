@@ -40,7 +40,8 @@ def prefix_states(plan: Plan) -> Iterator[PrefixState]:
     use: dict[str, Floats] = {}
     for name, amounts in demand.items():
         placed = host >= 0
-        use[name] = np.bincount(host[placed], weights=amounts[placed], minlength=snapshot.n_hosts)
+        held = np.bincount(host[placed], weights=amounts[placed], minlength=snapshot.n_hosts)
+        use[name] = held.astype(np.float64)
 
     def state(step: int) -> PrefixState:
         spread, highest = {}, {}
@@ -75,7 +76,8 @@ def prefix_warnings(plan: Plan) -> list[str]:
         worst = max(states, key=lambda state: state.spread[name])
         if worst.spread[name] > max(today, end) + NOTEWORTHY:
             warnings.append(
-                f"ended after step {worst.step} of {len(plan.moves)}, the plan leaves the hosts less even than "
-                f"today in {name}: imbalance {worst.spread[name]:.3f}, today {today:.3f}, at its end {end:.3f}"
+                f"ended after step {worst.step} of {len(plan.moves)}, the plan leaves the hosts less even "
+                f"than today in {name}: imbalance {worst.spread[name]:.3f}, today {today:.3f}, "
+                f"at its end {end:.3f}"
             )
     return warnings

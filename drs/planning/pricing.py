@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ STORAGE_MBPS = 8000.0
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One migration of one VM, by positions. `disks` move, `to_datastores` says where to, in the same order."""
+    """One migration of one VM, by positions; `to_datastores` says where each of `disks` goes."""
 
     vm: int
     src: int
@@ -114,9 +115,11 @@ class Pricer:
                 kinds.append("vmotion")
         return tuple(kinds)
 
-    def asks(self, legs: Sequence[Leg]) -> tuple[tuple[Kind, ...], list[tuple[Ints, dict[str, Any]]], list[str]]:
-        """Kinds; groups of legs with the arguments of `precopy.estimate`; why a leg has no path ("": it has)."""
-        snapshot, vms, disks = self.snapshot, self.snapshot.vms, self.snapshot.disks
+    def asks(
+        self, legs: Sequence[Leg]
+    ) -> tuple[tuple[Kind, ...], list[tuple[Ints, dict[str, Any]]], list[str]]:
+        """Kinds; groups of legs with arguments of `precopy.estimate`; why a leg has no path, "" if it has."""
+        vms, disks = self.snapshot.vms, self.snapshot.disks
         vm = np.array([leg.vm for leg in legs], dtype=np.int32)
         src = np.array([leg.src for leg in legs], dtype=np.int32)
         dst = np.array([leg.dst for leg in legs], dtype=np.int32)
@@ -207,7 +210,9 @@ class Pricer:
                 rounds[at], converged[at] = price.rounds, price.converged
         for i in range(n):
             if not reasons[i] and not np.isfinite(out["total_s"][i]):
-                reasons[i] = "its migration would never end: memory is dirtied faster than the path carries it"
+                reasons[i] = (
+                    "its migration would never end: memory is dirtied faster than the path carries it"
+                )
         moves_disks = np.array([bool(leg.disks) for leg in legs], dtype=np.bool_)
         return Priced(
             kinds, moves_disks, out["path_mbps"], out["total_s"], out["precopy_s"], out["downtime_ms"],
@@ -276,12 +281,17 @@ def price_moves(
         ]
         asked = kind if kind is None or isinstance(kind, str) else kind[i]
         legs.append(
-            Leg(vm, max(src, 0), max(dst, 0), tuple(d for d, _ in pairs), tuple(s for _, s in pairs), kind=asked or None)
+            Leg(
+                vm,
+                max(src, 0),
+                max(dst, 0),
+                tuple(d for d, _ in pairs),
+                tuple(s for _, s in pairs),
+                kind=asked or None,
+            )
         )
     priced = Pricer(snapshot, profile).price(legs)
     moves = [move_of(snapshot, leg, priced, i, step=i + 1) for i, leg in enumerate(legs)]
-    import dataclasses
-
     return [
         dataclasses.replace(move, reason="it is on no host yet") if lost else move
         for move, lost in zip(moves, nowhere, strict=True)

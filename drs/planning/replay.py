@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
-from drs.model import Snapshot
 from drs.model.network import Network
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Move, Plan
@@ -61,7 +60,9 @@ class ReplayReport:
     @property
     def safe(self) -> bool:
         """Whether every limit holds at every instant."""
-        return not any(difference.kind in ("safety", "order", "concurrency") for difference in self.differences)
+        return not any(
+            difference.kind in ("safety", "order", "concurrency") for difference in self.differences
+        )
 
 
 def replay(
@@ -89,8 +90,12 @@ def replay(
         for move in plan.moves:
             gap = abs(ends[move.step] - move.end_s)
             if not gap <= max(0.05, tolerance_ratio * move.total_s):
-                world.report("time", move.end_s, move.step,
-                             f"{move.vm} ends after {ends[move.step]:.2f} s, the plan says {move.end_s:.2f} s")
+                world.report(
+                    "time",
+                    move.end_s,
+                    move.step,
+                    f"{move.vm} ends after {ends[move.step]:.2f} s, the plan says {move.end_s:.2f} s",
+                )
     else:
         ends, use = {move.step: move.end_s for move in plan.moves}, {}
     world.sweep({move.step: move.end_s for move in plan.moves})
@@ -137,7 +142,9 @@ class _World:
         by_step = {other.step: other for other in self.plan.moves}
         for step in move.after_steps:
             if step not in by_step or by_step[step].end_s > move.start_s + 1e-6:
-                self.report("order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended")
+                self.report(
+                    "order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended"
+                )
 
     def _spots(self, settled: Ints, flying: dict[int, int]) -> list[tuple[int, ...]]:
         """The hosts on which each VM counts."""
@@ -229,11 +236,17 @@ class _World:
             for key, amount in self._units(move, old, new).items():
                 slots[key] = slots.get(key, 0.0) + sign * amount
                 if starts and slots[key] > self._most(key) + 1e-9:
-                    self.report("concurrency", at, step,
-                                f"{slots[key]:g} units at {key[0]} {key[1]}, at most {self._most(key):g}")
+                    self.report(
+                        "concurrency",
+                        at,
+                        step,
+                        f"{slots[key]:g} units at {key[0]} {key[1]}, at most {self._most(key):g}",
+                    )
             if starts:
                 if settled[vm] != old:
-                    self.report("safety", at, step, f"{move.vm} is not on {move.from_host} when its move starts")
+                    self.report(
+                        "safety", at, step, f"{move.vm} is not on {move.from_host} when its move starts"
+                    )
                 if vm in flying:
                     self.report("safety", at, step, f"{move.vm} is in flight already")
                 flying[vm] = new
@@ -258,13 +271,13 @@ class _World:
                     free_gib[a] += gib
             spots: list[tuple[int, ...]] | None = None
             for k in self.about.get(vm, ()):
-                origin, term = self.others[k]
+                origin, limited = self.others[k]
                 spots = self._spots(settled, flying) if spots is None else spots
-                if (self._broken(term, spots) > self.base[k] + 1e-6).any():
+                if (self._broken(limited, spots) > self.base[k] + 1e-6).any():
                     self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
-        for k, (_, term) in enumerate(self.capacities):
+        for k, (_, capacity) in enumerate(self.capacities):
             with np.errstate(divide="ignore", invalid="ignore"):
-                self.peak[k] = np.maximum(self.peak[k], np.nan_to_num(use[k] / term.limit, posinf=np.inf))
+                self.peak[k] = np.maximum(self.peak[k], np.nan_to_num(use[k] / capacity.limit, posinf=np.inf))
         reached = np.asarray(self.plan.placement.host_idx)
         for i in np.flatnonzero(settled != reached).tolist():
             self.report("safety", 0.0, 0, f"{snapshot.vms.name[i]} does not end where the plan says")
@@ -330,7 +343,9 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
     transfers: list[precopy.Transfer] = []
     for i, move in enumerate(moves):
         disks = order[first[vm[i]] : first[vm[i] + 1]].tolist()
-        copied = [d for d, a, b in zip(disks, move.from_datastores, move.to_datastores, strict=True) if a != b]
+        copied = [
+            d for d, a, b in zip(disks, move.from_datastores, move.to_datastores, strict=True) if a != b
+        ]
         quiet = src[i] == dst[i] or (move.kind == "cold" and not copied)
         # A vMotion whose disks move along copies them first, as a cross-vCenter one does.
         kind = "cross_vcenter" if move.kind == "vmotion" and copied else move.kind
@@ -338,7 +353,8 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
         transfers.append(precopy.Transfer.start(
             memory_mib=float(snapshot.vms.memory_mib[vm[i]]),
             bandwidth_mbps=IN_PLACE_MBPS if quiet else min(float(paths.bandwidth_mbps[i]), 1e6),
-            rtt_ms=0.0 if quiet else float(paths.rtt_ms[i]), loss_ratio=0.0 if quiet else float(paths.loss_ratio[i]),
+            rtt_ms=0.0 if quiet else float(paths.rtt_ms[i]),
+            loss_ratio=0.0 if quiet else float(paths.loss_ratio[i]),
             dirty_rate_mibps=float(rate_mibps[vm[i]]), working_set_mib=float(set_mib[vm[i]]),
             disk_gib=size, disk_used_gib=min(size, float(snapshot.disks.used_gib[copied].sum())),
             disk_write_mibps=float(np.nan_to_num(snapshot.disks.write_mibps[copied]).sum()),
@@ -351,7 +367,7 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
     ]  # fmt: skip
     capacity = {k: float(network.capacity_mbps[k]) * chosen.link_ratio for entry in links for k in entry}
     most = [float(transfer.bandwidth_mbps[0]) for transfer in transfers]
-    horizon = int(math.ceil(max(move.end_s for move in moves) * 1.5)) + 2
+    horizon = math.ceil(max(move.end_s for move in moves) * 1.5) + 2
     use = {k: np.zeros(horizon) for k in capacity}
     waiting = sorted(range(n), key=lambda i: moves[i].start_s)
     active: list[int] = []
@@ -390,11 +406,13 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
                 active.remove(i)
                 rate.pop(i, None)
         now = step_to
-    last = int(math.ceil(now)) + 1
+    last = math.ceil(now) + 1
     return ends, {network.link_name(k): series[:last] for k, series in sorted(use.items())}
 
 
-def max_min(links: dict[int, list[int]], most: dict[int, float], capacity: dict[int, float]) -> dict[int, float]:
+def max_min(
+    links: dict[int, list[int]], most: dict[int, float], capacity: dict[int, float]
+) -> dict[int, float]:
     """Max-min fair rates by progressive filling: all rates rise together until a cap or a link stops them."""
     rate: dict[int, float] = {}
     left = {k: capacity[k] for entry in links.values() for k in entry}
@@ -419,8 +437,10 @@ def max_min(links: dict[int, list[int]], most: dict[int, float], capacity: dict[
     return rate
 
 
-def _spread(use: dict[int, Floats], links: list[int], rate: float, start: float, end: float, horizon: int) -> None:
-    for second in range(int(start), min(int(math.ceil(end)), horizon)):
+def _spread(
+    use: dict[int, Floats], links: list[int], rate: float, start: float, end: float, horizon: int
+) -> None:
+    for second in range(int(start), min(math.ceil(end), horizon)):
         part = min(end, second + 1.0) - max(start, float(second))
         if part > 0:
             for k in links:

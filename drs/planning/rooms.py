@@ -44,7 +44,7 @@ class Logic:
 
 
 def worst_cost(term: object, here: Ints, there: Ints, start: Ints) -> float:
-    """The most that a limit can be broken while each VM is on its host in `here` or in `there`, or on both."""
+    """The most that a limit can be broken while each VM is on its host in `here`, in `there`, or both."""
     if isinstance(term, AtLeast):
         return max(0.0, term.at_least - _least_domains(term, here, there))
     if isinstance(term, Together):
@@ -72,7 +72,7 @@ def _domain(domain: Ints, host: Ints) -> Ints:
 
 
 def _least_domains(term: AtLeast, here: Ints, there: Ints) -> int:
-    """How many domains are in use wherever those in flight are: settled ones, and disjoint pairs of others."""
+    """How many domains are in use wherever those in flight are: settled ones and disjoint pairs."""
     one, two = _domain(term.domain, here[term.items]), _domain(term.domain, there[term.items])
     used = set(one[(one == two) & (one >= 0)].tolist())
     n_used = len(used)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,8 +55,8 @@ def search(
 ) -> Found:
     """A short schedule of the tasks, whose own order must be safe one at a time.
 
-    Each leg is planned with its whole path first: fewer at once and faster is shorter than many at once, since
-    a slow pre-copy sends more (Kherbache, Madelaine, Hermenier, UCC 2015). Half the path, and no limit on
+    Each leg is planned with its whole path first: fewer at once and faster is shorter than many, since a
+    slow pre-copy sends more (Kherbache, Madelaine, Hermenier, UCC 2015). Half the path, and no limit on
     links, are tried as well; the fluid simulation says which is shortest.
     """
     n = len(tasks)
@@ -89,7 +90,11 @@ def _tell(on_progress: OnProgress | None, stop: Stop, stage: str, found: Found) 
 def _lists(
     tasks: Tasks, shares: Shares, urgent: Floats, bound_s: float, seed: int, stop: Stop
 ) -> tuple[Floats, float]:
-    """The best planned starts of several lists, and their makespan."""
+    """The best planned starts of several lists, and their makespan.
+
+    Every list is justified: set as late as it can be, and then as early again, which shortens it more often
+    than not (P. Tormos, A. Lova, Annals of Operations Research 102, 2001).
+    """
     n = len(tasks)
     if not n:
         return np.zeros(0), 0.0
@@ -97,32 +102,67 @@ def _lists(
     load = _line_load(shares, n)
     tail = _tails(tasks, total)
     keys = [-(tail + total), -total, -(load + tail), np.arange(n, dtype=float)]
-    rounds = int(np.clip(20_000 // n, 4, 60))
+    back = None if tasks.pause_s > 0 or len(tasks.hours.row) or np.ptp(urgent) > 0 else _reversed(tasks)
+    rounds = int(np.clip(4_000 // n, 2, 60))
     rng = np.random.default_rng(seed)
-    best: tuple[float, Floats, Floats] | None = None
-    scale = max(float(np.abs(tail + total + load).max()), 1e-9)
+    best: tuple[float, Floats] | None = None
     for k in range(len(keys) + rounds):
         if k < len(keys):
-            key = keys[k] / max(float(np.abs(keys[k]).max()), 1e-9)
+            key = keys[k]
+        elif best is None:
+            break
         else:
-            assert best is not None
             if best[0] <= bound_s * GOOD_ENOUGH or stop.reached(k):
                 break
-            # Those that ended last go sooner (squeaky wheel), with a little noise.
-            late = best[2] + total
-            key = best[1] - 0.2 * rng.random() * late / max(float(late.max()), 1e-9)
-            key = key + rng.normal(0.0, 0.05 + 0.1 * rng.random(), n) * min(1.0, scale)
+            # Near the best so far: starts shaken by up to some part of the makespan.
+            key = best[1] + rng.normal(0.0, rng.choice([0.02, 0.05, 0.15]) * best[0], n)
+            if k % 4 == 0:
+                key = key - rng.random() * (tail + total)
         order = np.lexsort((np.arange(n), key, -urgent))
         start = run_list(tasks, shares, order, careful=True)
         if np.isnan(start).any():
             continue
         makespan = float((start + total).max())
+        for _ in range(4):
+            if back is None or makespan <= bound_s * GOOD_ENOUGH:
+                break
+            again = _justified(tasks, back, shares, start)
+            if again is None or float((again + total).max()) >= makespan - 1e-6:
+                break
+            start, makespan = again, float((again + total).max())
         if best is None or makespan < best[0] - 1e-9:
-            best = (makespan, key, start)
+            best = (makespan, start)
     if best is None:
         start = run_list(tasks, shares, np.arange(n), _in_turn(tasks))
-        best = (float((start + total).max()), np.zeros(n), start)
-    return best[2], best[0]
+        return start, float((start + total).max())
+    return best[1], best[0]
+
+
+def _reversed(tasks: Tasks) -> Tasks:
+    """The same legs with time running backwards: from the target to today, giving what they took."""
+    n = len(tasks)
+    free = tasks.free.copy()
+    np.subtract.at(free, tasks.take.row, tasks.take.amount)
+    np.add.at(free, tasks.give.row, tasks.give.amount)
+    after: list[list[tuple[int, float]]] = [[] for _ in range(n)]
+    for i in range(n):
+        for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
+            after[j].append((i, 1.0))
+    return dataclasses.replace(
+        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after)
+    )
+
+
+def _justified(tasks: Tasks, back: Tasks, shares: Shares, start: Floats) -> Floats | None:
+    """The schedule pushed to its end and then to its beginning; None where that ran into a deadlock."""
+    n = len(tasks)
+    mirror = run_list(back, shares, np.lexsort((np.arange(n), -(start + shares.total_s))), careful=True,
+                      witness=np.arange(n)[::-1])  # fmt: skip
+    if np.isnan(mirror).any():
+        return None
+    late = float((mirror + shares.total_s).max()) - (mirror + shares.total_s)
+    again = run_list(tasks, shares, np.lexsort((np.arange(n), late)), careful=True)
+    return None if np.isnan(again).any() else again
 
 
 def _in_turn(tasks: Tasks) -> Rows:
@@ -153,8 +193,8 @@ def _line_load(shares: Shares, n: int) -> Floats:
     """Work on the busiest link of each leg, in seconds."""
     owner = np.repeat(np.arange(n), np.diff(shares.line.start))
     work = shares.line.amount * shares.line_s[owner]
-    per_line = np.bincount(shares.line.row, weights=work, minlength=len(shares.line_mbps))
-    per_line = per_line / np.maximum(shares.line_mbps, 1e-9)
+    summed = np.bincount(shares.line.row, weights=work, minlength=len(shares.line_mbps))
+    per_line = summed / np.maximum(shares.line_mbps, 1e-9)
     load = np.zeros(n)
     np.maximum.at(load, owner, per_line[shares.line.row])
     return load
@@ -181,13 +221,23 @@ def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound
     end = start + shares.total_s
     order = np.lexsort((np.arange(n), start))
     edges = ordering.tokens(
-        order.tolist(), tasks.free, amounts_of(tasks.take), amounts_of(tasks.give), end.tolist(), start.tolist()
+        order.tolist(),
+        tasks.free,
+        amounts_of(tasks.take),
+        amounts_of(tasks.give),
+        end.tolist(),
+        start.tolist(),
     )
     before = merged(tasks, edges)
     best: Timed | None = None
     for held in (False, True):
         timed = run_fluid(
-            tasks, shares, flows, order, before=before, not_before=np.maximum(0.0, start - 0.02) if held else None
+            tasks,
+            shares,
+            flows,
+            order,
+            before=before,
+            not_before=np.maximum(0.0, start - 0.02) if held else None,
         )
         if best is None or timed.makespan_s < best.makespan_s - 1e-9:
             best = timed

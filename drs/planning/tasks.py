@@ -116,7 +116,9 @@ def build_tasks(
     src = np.array([leg.src for leg in legs], dtype=np.int32)
     dst = np.array([leg.dst for leg in legs], dtype=np.int32)
     ptr, loaded = network.link_incidence(src, dst)
-    silent = [kind == "cold" and not disks for kind, disks in zip(priced.kind, priced.moves_disks, strict=True)]
+    silent = [
+        kind == "cold" and not disks for kind, disks in zip(priced.kind, priced.moves_disks, strict=True)
+    ]
     per_leg = [[] if silent[i] else loaded[ptr[i] : ptr[i + 1]].tolist() for i in range(n)]
     used = sorted({link for links in per_leg for link in links})
     at = {link: k for k, link in enumerate(used)}

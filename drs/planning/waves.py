@@ -16,23 +16,25 @@ Floats = NDArray[np.float64]
 
 def by_start(timed: Timed) -> list[int]:
     """The legs by start time, those that start together in their safe order."""
-    return np.lexsort((np.arange(len(timed.start_s)), timed.start_s)).tolist()
+    order: list[int] = np.lexsort((np.arange(len(timed.start_s)), timed.start_s)).tolist()
+    return order
 
 
 def edges_of(tasks: Tasks, timed: Timed, free: Floats) -> list[tuple[int, ...]]:
-    """Who must have ended before each leg, whatever else runs: room that it was handed, and limits' own order."""
+    """Who must have ended before each leg: who made its room, and the limits' own order."""
     order = by_start(timed)
     edges = ordering.tokens(
         order, free, tasks.take_raw, tasks.give_raw, timed.end_s.tolist(), timed.start_s.tolist()
     )
     own = tasks.before
     return [
-        tuple(sorted({*edges[i], *own.row[own.start[i] : own.start[i + 1]].tolist()})) for i in range(len(tasks))
+        tuple(sorted({*edges[i], *own.row[own.start[i] : own.start[i + 1]].tolist()}))
+        for i in range(len(tasks))
     ]
 
 
 def waves_of(tasks: Tasks, timed: Timed, edges: Sequence[Sequence[int]]) -> list[int]:
-    """The wave of each leg, from 1: after all that it waits for, all legs of a wave within the limits at once.
+    """The wave of each leg, from 1: after all that it waits for; a wave as a whole is within the limits.
 
     With a pause between waves they are what starts together.
     """

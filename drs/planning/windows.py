@@ -31,7 +31,7 @@ def daily(start: datetime, first: time, last: time, days: int = 7) -> list[tuple
 
 
 def closures(legs: Sequence[Leg], edges: Sequence[Sequence[int]]) -> list[frozenset[int]]:
-    """For each leg those that have to be done with it: what makes its room, and the other leg of a parked VM."""
+    """For each leg those done with it: what makes its room, and the other leg of a parked VM."""
     of_vm: dict[int, list[int]] = {}
     for i, leg in enumerate(legs):
         of_vm.setdefault(leg.vm, []).append(i)

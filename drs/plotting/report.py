@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from drs.plotting import words
-from drs.plotting.data import host_loads, link_use
+from drs.plotting.data import host_loads, replayed_link_use
 from drs.plotting.svg import host_load_svg, link_use_svg, timeline_svg
 from drs.result import Result
 from drs.rules import Violation
@@ -107,7 +107,7 @@ def render_report(result: Result) -> str:
         if snapshot.n_hosts
         else []
     )
-    uses = link_use(plan) if plan and plan.moves else ()
+    uses = replayed_link_use(plan, result.problem.policy.profile) if plan and plan.moves else ()
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
@@ -126,6 +126,8 @@ def render_report(result: Result) -> str:
         metrics_after=result.metrics_after,
         disks_move=any(m.from_datastores != m.to_datastores for m in plan.moves) if plan else False,
         kinds=[kind for kind in words.KIND_TITLES if plan and any(m.kind == kind for m in plan.moves)],
+        told={reason.vm: reason for reason in result.reasons},
+        sentences=result.report.sentences() if result.report is not None else [],
         w=words,
         style=Markup(_asset("report.css")),
         script=Markup(script),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from drs.model import Snapshot
 from drs.model.network import Network
 from drs.planning import Plan
-from drs.plotting.data import LinkUse, lanes, link_use, running, waves
+from drs.plotting.data import LinkUse, lanes, replayed_link_use, running, waves
 from drs.plotting.style import GRID, INK, empty_figure, finish, plain
 from drs.plotting.words import (
     AFTER,
@@ -112,7 +113,7 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
                 marker={
                     "color": KIND_COLOURS[kind],
                     "opacity": 1.0 if strength == "from" else 0.38,
-                    "line": {"width": 0},
+                    "line": {"width": 1, "color": "rgba(255,255,255,0.75)"},
                 },
             )
     if dark["x"]:
@@ -166,20 +167,22 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
     return figure
 
 
-def link_load(plan: Plan, *, most: int = 8, nics: bool = True) -> go.Figure:
+def link_load(
+    plan: Plan, *, most: int = 8, nics: bool = True, uses: Sequence[LinkUse] | None = None
+) -> go.Figure:
     """Use of the fullest links over time, as a share of what each can carry for migrations.
-
-    Each migration's traffic is spread evenly over its duration.
 
     Parameters
     ----------
     plan : with its times.
     most : how many links, fullest first.
     nics : whether the hosts' own vMotion NICs count as links.
+    uses : from `drs.plotting.data.link_use` (evenly spread) or, the default, `replayed_link_use`.
     """
     import plotly.graph_objects as go
 
-    uses = link_use(plan, nics=nics)
+    uses = replayed_link_use(plan) if uses is None else uses
+    uses = [use for use in uses if nics or not use.name.startswith("NICs of ")]
     if not uses:
         return empty_figure("No traffic")
     shown = uses[:most]
@@ -238,7 +241,12 @@ def link_load(plan: Plan, *, most: int = 8, nics: bool = True) -> go.Figure:
 
 
 def topology(
-    snapshot: Snapshot, plan: Plan | None = None, at_s: float | None = None, *, most: int = 120
+    snapshot: Snapshot,
+    plan: Plan | None = None,
+    at_s: float | None = None,
+    *,
+    most: int = 120,
+    uses: Sequence[LinkUse] | None = None,
 ) -> go.Figure:
     """The network, with the migrations that run at one moment.
 
@@ -250,6 +258,7 @@ def topology(
     snapshot : whose network.
     plan, at_s : the flows of this moment; none for the bare network.
     most : beyond so many hosts, only those that take part in the plan and those of a fair sample are drawn.
+    uses : as for `link_load`.
     """
     import plotly.graph_objects as go
 
@@ -266,7 +275,8 @@ def topology(
     position = _layout(graph, snapshot, keep)
     use: dict[str, LinkUse] = {}
     if plan is not None and at_s is not None:
-        use = {item.name: item for item in link_use(plan)}
+        found = replayed_link_use(plan) if uses is None else uses
+        use = {item.name: item for item in found}
     figure = go.Figure()
     _draw_links(figure, graph, position, use, at_s)
     labels: dict[str, str] = {}

@@ -123,5 +123,3 @@ def main() -> None:
         out.flush()
 
 
-if __name__ == "__main__":
-    main()

@@ -46,7 +46,8 @@ class Worker:
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "drs.solvers.highs_worker"],
+                # Not `-m`: what is pickled must belong to the module, not to `__main__`.
+                [sys.executable, "-c", "from drs.solvers.highs_worker import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

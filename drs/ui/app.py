@@ -6,7 +6,6 @@ Run with `drs ui`, or `streamlit run app.py`. A link may name the dataset and th
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from drs.ui.clusters import choices, given, opened, words_of
 from drs.ui.state import KEY, UPLOADED, open_cluster, state, update
 
 PAGES = Path(__file__).with_name("views")
+# A file, since streamlit's own icons for the browser's tab come from the network.
+ICON = Path(__file__).with_name("icon.png")
 
 
 def pages() -> dict[str, Any]:
     """The pages by the name that a link uses."""
-    shown = {
+    return {
         "overview": st.Page(
             PAGES / "overview.py", title="Overview", icon=":material/dashboard:", default=True
         ),
@@ -33,9 +34,6 @@ def pages() -> dict[str, Any]:
             PAGES / "calculator.py", title="Migration calculator", icon=":material/calculate:"
         ),
     }
-    if find_spec("drs.pareto") is not None:
-        shown["frontier"] = st.Page(PAGES / "frontier.py", title="Frontier", icon=":material/show_chart:")
-    return shown
 
 
 def _first_run() -> str | None:
@@ -89,7 +87,7 @@ def _sidebar() -> None:
 
 def main() -> None:
     """Draw the app."""
-    st.set_page_config("drs", page_icon=":material/swap_horiz:", layout="wide")
+    st.set_page_config("drs", page_icon=str(ICON), layout="wide")
     known = pages()
     target = _first_run() if KEY not in st.session_state else None
     page = st.navigation(list(known.values()))

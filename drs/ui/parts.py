@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from drs.explain import Reason
     from drs.planning import Plan
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:<>~&])")
@@ -30,8 +31,10 @@ def md(text: str) -> str:
 STYLE = """<style>
 [data-testid="stMainBlockContainer"]{padding:2.6rem 2.4rem 3rem;max-width:1500px}
 [data-testid="stSidebarContent"] [data-testid="stSidebarHeader"]{height:1.5rem;min-height:0}
-[data-testid="stMetricValue"]{font-size:1.55rem;font-variant-numeric:tabular-nums}
-[data-testid="stMetricDelta"] *{font-size:.76rem}
+[data-testid="stMetricValue"]{font-size:1.25rem;font-variant-numeric:tabular-nums}
+[data-testid="stMetricValue"] *{white-space:normal;overflow:visible;text-overflow:clip}
+[data-testid="stMetricDelta"] *{font-size:.76rem;white-space:normal;overflow:visible;text-overflow:clip}
+[data-testid="stMetricLabel"] *{font-size:.8rem}
 h1{font-size:1.9rem!important;padding-bottom:.2rem!important}
 </style>"""
 
@@ -98,8 +101,8 @@ def violations_table(violations: Sequence[Violation], key: str) -> None:
     )
 
 
-def moves_frame(plan: Plan) -> pd.DataFrame:
-    """The moves as people read them."""
+def moves_frame(plan: Plan, reasons: Sequence[Reason] = ()) -> pd.DataFrame:
+    """The moves as people read them, with DRS's priority (1 must be done, 5 is merely nice)."""
     import pandas as pd
 
     moves = plan.moves
@@ -123,6 +126,10 @@ def moves_frame(plan: Plan) -> pd.DataFrame:
         "data": [words.mebibytes(m.transferred_mib) for m in moves],
         "after steps": [", ".join(map(str, m.after_steps)) for m in moves],
     }
+    if reasons:
+        told = {reason.vm: reason for reason in reasons}
+        columns["priority"] = [told[m.vm].priority if m.vm in told else None for m in moves]
+        columns["without it"] = [told[m.vm].without if m.vm in told else "" for m in moves]
     if any(m.from_datastores != m.to_datastores for m in moves):
         columns["to datastores"] = [
             ", ".join(dict.fromkeys(m.to_datastores)) if m.from_datastores != m.to_datastores else ""

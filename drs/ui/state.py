@@ -14,6 +14,7 @@ import streamlit as st
 
 from drs import api, modes
 from drs.goals import Balance, Moves
+from drs.plotting.data import LinkUse
 from drs.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
@@ -40,6 +41,12 @@ class AdviseAsk:
     mode: str = "balance"
     goals: str = "policy"
     evacuate: tuple[str, ...] = ()
+    """Hosts to empty; in `recover`, hosts that are lost."""
+    datastores: tuple[str, ...] = ()
+    new_like: str = ""
+    """For `place`: new VMs are made after this one."""
+    new_count: int = 1
+    baseline: str = ""
     time_s: int = 10
     seed: int = 0
     solver: str = "auto"
@@ -62,16 +69,27 @@ class AdviseAsk:
         goals: Sequence[Any] = base.goals if chosen is None else (chosen, Moves())
         return dataclasses.replace(base, goals=tuple(goals), limits=limits)
 
+    def options(self) -> modes.Options:
+        """What is asked for besides the mode, as far as the mode takes it."""
+        given: dict[str, Any] = {
+            "evacuate": self.evacuate,
+            "datastores": self.datastores,
+            "new": (f"{self.new_like}={self.new_count}",) if self.new_like else (),
+            "baseline": self.baseline,
+        }
+        takes = modes.MODES[self.mode].takes
+        return modes.Options(**{name: value for name, value in given.items() if name in takes})
+
     def search(self, cluster: Cluster) -> Search:
         """The search that answers this, to be run in the background."""
         rules: tuple[Rule, ...] = cluster.rules
-        hosts = self.evacuate if self.mode in ("evacuate", "recover") else ()
+        options = self.options()
 
         def run(stop: Stop, on_progress: OnProgress) -> Result:
             return api.advise(
                 cluster.snapshot,
                 mode=self.mode,
-                evacuate=hosts,
+                options=options,
                 rules=rules,
                 policy=self.policy(cluster.policy),
                 solver=self.solver,
@@ -141,11 +159,11 @@ class AppState:
     advise: AdviseAsk = field(default_factory=AdviseAsk)
     job: Job | None = None
     result: Result | None = None
+    uses: tuple[LinkUse, ...] = ()
+    """The use of links by the plan."""
     trouble: tuple[str, ...] = ()
     """Why the last search gave no result."""
     migration: MigrationAsk = field(default_factory=MigrationAsk)
-    curve_of: Any = None
-    """The last Pareto frontier."""
 
 
 UPLOADED = "uploaded cluster"
@@ -176,11 +194,11 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
         job=None,
         result=None,
         trouble=(),
-        curve_of=None,
-        advise=dataclasses.replace(old.advise, evacuate=()),
+        advise=dataclasses.replace(old.advise, evacuate=(), datastores=(), new_like=""),
         **changes,
     )
-    st.session_state.pop("advise.evacuate", None)
+    for key in ("advise.evacuate", "advise.datastores", "advise.new_like"):
+        st.session_state.pop(key, None)
 
 
 def filled(key: str, value: Any) -> str:

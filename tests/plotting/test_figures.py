@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 import pytest
 
 from drs import datasets, plotting, precopy
-from drs.model import Snapshot
-from drs.planning import Plan
-from drs.plotting.data import history_ratio, host_loads, lanes, link_use, running, waves
+from drs.model import Placement, Snapshot
+from drs.planning import Plan, make_plan
+from drs.plotting.data import history_ratio, host_loads, lanes, link_use, replayed_link_use, running, waves
 from drs.result import GoalScore, Result, metrics
 
 ASK: dict[str, Any] = {
@@ -238,3 +238,21 @@ def test_five_kinds_show_what_is_not_possible() -> None:
     assert "not possible" in figure.data[0].text
     assert "powered off" in figure.data[1].text
     assert plotting.five_kinds({}).layout.annotations[0].text == "No kinds"
+
+
+def test_replayed_use_stays_within_capacity() -> None:
+    snapshot = datasets.make_cluster(6, 40, 3, skew=0.6, topology="leaf-spine")
+    host_idx = snapshot.vms.host_idx.copy()
+    movable = np.flatnonzero(snapshot.vms.on)[:8]
+    host_idx[movable] = (host_idx[movable] + 1) % 6
+    plan = make_plan(snapshot, Placement(host_idx, snapshot.disks.datastore_idx), ())
+    uses = replayed_link_use(plan)
+    assert plan.moves and uses
+    assert max(use.peak_ratio for use in uses) <= 1.0 + 1e-6
+    assert all(use.rate_mbps[-1] == 0.0 for use in uses)
+    json.loads(plotting.link_load(plan).to_json())
+
+
+def test_a_plan_that_the_replay_does_not_confirm_is_spread_evenly(result: Result) -> None:
+    assert result.plan is not None
+    assert [u.name for u in replayed_link_use(result.plan)] == [u.name for u in link_use(result.plan)]

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from drs import datasets
+from drs.explain import Conflict, Reason, Relaxation
 from drs.model import Placement, Snapshot
 from drs.plotting import render_report
 from drs.plotting.report import fate_of_violations, headline
@@ -165,6 +166,18 @@ def test_report_of_an_infeasible_result(result: Result) -> None:
     page = Page(render_report(stuck))
     assert "Infeasible" in page.words and "No placement satisfies the hard rules." in page.words
     assert "Stopped early" in page.words
+
+
+def test_report_of_rules_that_cannot_hold_together(result: Result) -> None:
+    conflict = Conflict(
+        ("a", "b"), ("v",), True, "a <b> cannot hold", (Relaxation("b", 1.0, "VM", "let b be broken"),)
+    )
+    reason = Reason(
+        result.moved_vms[0], "hostMaint", "must empty", 1, {}, "without it the host does not empty"
+    )
+    page = Page(render_report(dataclasses.replace(result, conflicts=(conflict,), reasons=(reason,))))
+    assert "a <b> cannot hold" in page.words and "let b be broken" in page.words
+    assert "without it the host does not empty" in page.words
 
 
 def test_report_is_deterministic(result: Result) -> None:

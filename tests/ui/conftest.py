@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from app_driver import healthy
 from streamlit.testing.v1 import AppTest
 
 import drs.ui
-from drs.ui.state import KEY, AppState
 
 ROOT = Path(drs.ui.__file__).parent
-PAGES = ("overview", "advise", "schedule", "calculator")
 
 
 @pytest.fixture(autouse=True)
@@ -24,29 +23,6 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     st.cache_data.clear()
     st.cache_resource.clear()
-
-
-def app_state(app: AppTest) -> AppState:
-    """What the app remembers."""
-    found: AppState = app.session_state[KEY]
-    return found
-
-
-def healthy(app: AppTest) -> AppTest:
-    """The app, after a check that no page shows a traceback."""
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def finished(app: AppTest, timeout_s: float = 60.0) -> AppTest:
-    """The app once its search has ended."""
-    for _ in range(5):
-        job = app_state(app).job
-        if job is None:
-            break
-        assert job.wait(timeout_s)
-        app.run()
-    return healthy(app)
 
 
 @pytest.fixture

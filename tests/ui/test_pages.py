@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import PAGES, app_state, finished, healthy
+from app_driver import PAGES, app_state, finished, healthy
 from streamlit.testing.v1 import AppTest
 
 from drs import api, datasets
 from drs import io as drs_io
 from drs.errors import Fault, InputError
+from drs.explain import Conflict, Relaxation
 from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
@@ -303,10 +304,65 @@ def test_the_ask_reaches_the_library(open_app: Open, monkeypatch: pytest.MonkeyP
     app.number_input(key="advise.max_downtime_ms").set_value(400.0)
     app.number_input(key="advise.seed").set_value(9)
     finished(app.run().button(key="advise.run").click().run())
-    assert seen["mode"] == "evacuate" and seen["evacuate"] == ("esx-a-03",) and seen["seed"] == 9
+    assert seen["mode"] == "evacuate" and seen["options"].evacuate == ("esx-a-03",) and seen["seed"] == 9
     assert seen["policy"].limits.max_moves == 5 and seen["policy"].limits.max_downtime_ms == 400.0
     assert seen["policy"].goals[0].measure_by == "max"
     assert seen["rules"] == app_state(app).cluster.rules  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "value", "option", "given"),
+    [
+        ("storage", "advise.datastores", None, "datastores", None),
+        ("place", "advise.new_like", "app-crm-01", "new", ("app-crm-01=1",)),
+        ("upgrade-evc", "advise.baseline", "intel-broadwell", "baseline", "intel-broadwell"),
+        ("consolidate", "", None, "evacuate", ()),
+    ],
+)
+def test_every_mode_asks_for_what_it_takes(
+    mode: str, key: str, value: Any, option: str, given: Any, open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def fake(snapshot: Snapshot, **asked: Any) -> Result:
+        seen.update(asked)
+        return one_move(snapshot)
+
+    monkeypatch.setattr(api, "advise", fake)
+    app = open_app("advise")
+    app.selectbox(key="advise.mode").select(mode)
+    healthy(app.run())
+    if mode == "storage":
+        store = app.multiselect(key=key).options[0]
+        given = (store,)
+        app.multiselect(key=key).select(store)
+    elif key:
+        app.selectbox(key=key).select(value)
+    finished(app.run().button(key="advise.run").click().run())
+    assert seen["mode"] == mode
+    assert getattr(seen["options"], option) == given
+
+
+def test_conflicts_and_reports_are_shown(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Said:
+        def sentences(self) -> list[str]:
+            return ["esx-a-07 can be powered off"]
+
+    conflict = Conflict(
+        ("a", "b"), ("v",), True, "a and b cannot hold together",
+        (Relaxation("b", 1.0, "VM", "let b be broken by 1 VM"),),
+    )  # fmt: skip
+
+    def fake(snapshot: Snapshot, **asked: Any) -> Result:
+        return one_move(snapshot, status="infeasible", plan=None, conflicts=(conflict,), report=Said())
+
+    monkeypatch.setattr(api, "advise", fake)
+    app = open_app("advise")
+    finished(app.button(key="advise.run").click().run())
+    words = " ".join(item.value for item in app.markdown)
+    assert "a and b cannot hold together" in words
+    assert "let b be broken by 1 VM" in words and "can be powered off" in words
 
 
 def test_a_search_shows_progress_and_stops(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import streamlit as st
 
 from drs import plotting, solvers
 from drs.document import to_document
+from drs.model import cpu
 from drs.plotting import words
+from drs.plotting.data import replayed_link_use
 from drs.plotting.report import fate_of_violations, headline, render_report
 from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
@@ -25,6 +27,7 @@ MODE_WORDS = {
     "recover": "Recover: hosts are lost, restart their VMs",
     "place": "Place: find hosts for new VMs",
     "upgrade-evc": "Upgrade EVC: the highest baseline that the cluster can take",
+    "storage": "Storage: even out datastores, or empty them",
 }
 POLL_S = 0.5
 
@@ -52,14 +55,7 @@ def form(cluster: Cluster) -> AdviseAsk:
         time_s = st.number_input(
             "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
         )
-    evacuate: list[str] = []
-    if mode in ("evacuate", "recover"):
-        evacuate = st.multiselect(
-            "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
-            cluster.snapshot.hosts.name.tolist(),
-            key=filled("advise.evacuate", list(ask.evacuate)),
-            placeholder="Choose hosts",
-        )
+    ask = dataclasses.replace(ask, **_besides(cluster, str(mode)))
     with st.expander("Limits and solver", icon=":material/tune:"):
         one, two, three, four, five = st.columns(5)
         max_moves = one.number_input(
@@ -96,7 +92,6 @@ def form(cluster: Cluster) -> AdviseAsk:
         ask,
         mode=str(mode),
         goals=str(goals),
-        evacuate=tuple(evacuate),
         time_s=int(time_s or 1),
         max_moves=max_moves,
         max_downtime_ms=max_downtime_ms,
@@ -104,6 +99,47 @@ def form(cluster: Cluster) -> AdviseAsk:
         solver=str(solver),
         seed=int(seed or 0),
     )
+
+
+def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
+    """The controls that only one mode has."""
+    ask, snapshot = state().advise, cluster.snapshot
+    if mode in ("evacuate", "recover"):
+        hosts = st.multiselect(
+            "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
+            snapshot.hosts.name.tolist(),
+            key=filled("advise.evacuate", list(ask.evacuate)),
+            placeholder="Choose hosts",
+        )
+        return {"evacuate": tuple(hosts)}
+    if mode == "storage":
+        stores = st.multiselect(
+            "Datastores to empty",
+            snapshot.datastores.name.tolist(),
+            key=filled("advise.datastores", list(ask.datastores)),
+            placeholder="None: even out space and latency",
+        )
+        return {"datastores": tuple(stores)}
+    if mode == "place":
+        left, right = st.columns([3, 1])
+        like = left.selectbox(
+            "New VMs like this one",
+            ["", *snapshot.vms.name.tolist()],
+            key=filled("advise.new_like", ask.new_like),
+            format_func=lambda name: name or "None: place the VMs that have no host",
+        )
+        count = right.number_input("How many", 1, 10_000, key=filled("advise.new_count", ask.new_count))
+        return {"new_like": like or "", "new_count": int(count or 1)}
+    if mode == "upgrade-evc":
+        options = ["", *cpu.BASELINES]
+        baseline = st.selectbox(
+            "Baseline to reach",
+            options,
+            key=filled("advise.baseline", ask.baseline),
+            format_func=lambda key: key or "The highest that every host can take",
+        )
+        return {"baseline": baseline or ""}
+    return {}
 
 
 def _goal_words(goal: str, cluster: Cluster) -> str:
@@ -144,7 +180,13 @@ def watch() -> None:
 def finish(job: Job) -> None:
     """Takes over what a search found."""
     trouble = tuple(words_of(job.error)) if job.error is not None else ()
-    update(job=None, result=job.result, trouble=trouble)
+    plan = job.result.plan if job.result is not None else None
+    uses = (
+        ()
+        if job.result is None or plan is None
+        else replayed_link_use(plan, job.result.problem.policy.profile)
+    )
+    update(job=None, result=job.result, uses=uses, trouble=trouble)
 
 
 def answer(result: Result) -> None:
@@ -162,6 +204,11 @@ def answer(result: Result) -> None:
         with st.expander(words.count(len(result.warnings), "note"), icon=":material/warning:", expanded=True):
             for warning in result.warnings[:50]:
                 st.markdown(f"- {md(warning)}")
+    if result.conflicts:
+        _conflicts(result)
+    if result.report is not None:
+        for sentence in result.report.sentences()[:100]:
+            st.markdown(f"- {md(sentence)}")
     before, after = result.metrics_before, result.metrics_after
     rows: list[tuple[str, str, str | None]] = [
         (
@@ -172,17 +219,17 @@ def answer(result: Result) -> None:
         (
             "Duration",
             words.seconds(plan.makespan_s) if plan else "–",
-            f"at least {words.seconds(plan.makespan_bound_s)}"
+            f"≥ {words.seconds(plan.makespan_bound_s)}"
             if plan and plan.makespan_bound_s
             else "of the whole plan",
         ),
         ("Max downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
-        ("Data sent", words.mebibytes(plan.total_transferred_mib) if plan else "–", "over the network"),
+        ("Data sent", words.mebibytes(plan.total_transferred_mib) if plan else "–", "on the wire"),
     ]
     for resource in ("cpu", "memory"):
         rows.append(
             (
-                f"{words.resource_title(resource)} spread σ",
+                f"{words.resource_title(resource)} σ",
                 words.percent(after[resource]["std"], 1),
                 f"was {words.percent(before[resource]['std'], 1)}",
             )
@@ -214,6 +261,15 @@ def answer(result: Result) -> None:
         _rules(result)
 
 
+def _conflicts(result: Result) -> None:
+    """Which rules cannot hold together, and what would help."""
+    st.markdown("##### Rules that cannot hold together")
+    for conflict in result.conflicts:
+        st.markdown(f"- {md(conflict.sentence)}")
+        for relaxation in conflict.relaxations:
+            st.markdown(f"    - would help: {md(relaxation.sentence)}")
+
+
 def _moves(result: Result) -> None:
     plan = result.plan
     if plan is None:
@@ -221,7 +277,7 @@ def _moves(result: Result) -> None:
         return
     if plan.moves:
         st.dataframe(
-            moves_frame(plan),
+            moves_frame(plan, result.reasons),
             hide_index=True,
             width="stretch",
             key="advise.moves",

@@ -23,7 +23,7 @@ def summary(plan: Plan) -> None:
             ("Moves", f"{len(plan.moves):,}", words.count(n_waves, "wave")),
             ("Duration", words.seconds(plan.makespan_s), bound),
             (
-                "Migration time, summed",
+                "Time of all moves",
                 words.seconds(sum(m.total_s for m in plan.moves)),
                 "one after another",
             ),
@@ -39,7 +39,7 @@ def moment(plan: Plan) -> None:
     key = filled("schedule.at_s", 0)
     st.session_state[key] = min(st.session_state[key], end)
     at_s = st.slider("Moment, seconds from the start", 0, end, key=key)
-    chart(plotting.topology(plan.snapshot, plan, float(at_s)), "schedule.topology")
+    chart(plotting.topology(plan.snapshot, plan, float(at_s), uses=state().uses), "schedule.topology")
 
 
 def page() -> None:
@@ -65,8 +65,8 @@ def page() -> None:
         chart(plotting.timeline(plan, links=bool(with_links)), "schedule.timeline")
     with links:
         nics = st.toggle("Count the hosts' own NICs", key=filled("schedule.nics", True))
-        chart(plotting.link_load(plan, nics=bool(nics)), "schedule.use")
-        st.caption("Each migration's traffic is spread evenly over its duration.")
+        chart(plotting.link_load(plan, nics=bool(nics), uses=state().uses), "schedule.use")
+        st.caption("Found by an independent replay of the plan, second by second.")
     with network:
         moment(plan)
     with order:

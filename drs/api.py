@@ -222,7 +222,7 @@ def _plan(
         concurrency=problem.policy.concurrency,
         profile=problem.policy.profile,
         reasons={vm: reason.text for vm, reason in reasons.items()},
-        allowed=problem.allowed_hosts,
+        allowed=problem.parking_hosts,
         priorities=priorities,
         seed=seed,
         stop=stop,

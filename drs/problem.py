@@ -116,6 +116,16 @@ class Problem:
             mask[self.lowered.start[vm]] = True
         return np.asarray(mask)
 
+    def parking_hosts(self, vm: int) -> NDArray[np.bool_]:
+        """Where one VM may be on the way, bool[n_hosts]: only limits that hold `during` the plan count."""
+        mask = np.ones(self.snapshot.n_hosts, dtype=np.bool_)
+        for limit in self.lowered.during:
+            if isinstance(limit.term, Allowed):
+                mask &= limit.term.mask[limit.term.class_idx[vm]]
+        if self.lowered.start[vm] >= 0:
+            mask[self.lowered.start[vm]] = True
+        return mask
+
     def placement(self, host_idx: Ints) -> Placement:
         """The placement with these hosts; disks follow where a VM's new host does not see them."""
         return Placement(host_idx, disks_follow(self.snapshot, host_idx))

@@ -42,7 +42,7 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     if "to_datastore" not in table and "to_datastores" in table:
         table["to_datastore"] = table["to_datastores"]
     rows = table.reindex(columns=list(COLUMNS), fill_value="").to_dict("records")
-    return moves_from(rows, snapshot, label)
+    return moves_from([{str(key): value for key, value in row.items()} for row in rows], snapshot, label)
 
 
 def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str = "moves") -> dict[str, Any]:

@@ -64,7 +64,7 @@ def improve(
     length = shares.total_s
     size = 60
     fails = 0
-    rounds = 6 if n <= 300 else 2
+    rounds = 6 if n <= 300 else 2 if n <= 1000 else 0
     for _ in range(rounds):
         makespan = float((best + length).max())
         if makespan <= bound * 1.01 or fails >= 3 or (interrupted is not None and interrupted()):

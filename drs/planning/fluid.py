@@ -115,7 +115,7 @@ def run_fluid(
     take, ahead = (tasks.take, tasks.before) if before is None else (none_of(tasks), before)
     start, end, _ = fluid_kernel()(
         np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
-        tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.lead_s,
+        tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.line_s, shares.lead_s,
         ahead.start, ahead.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s,
         np.zeros(n) if not_before is None else not_before,
         flows.cap, tasks.link_mbps * BYTES_PER_S_PER_MBPS, tasks.link.start, tasks.link.row,

@@ -427,6 +427,7 @@ def fluid_kernel() -> Any:
         line_start: Any,
         line_row: Any,
         line_amount: Any,
+        line_s: Any,
         lead: float,
         before_start: Any,
         before_row: Any,
@@ -652,13 +653,16 @@ def fluid_kernel() -> Any:
                 soonest = min(soonest, event[i])
                 if holds[i] and on[i]:
                     soonest = min(soonest, event[i] - lead)
+                elif holds[i]:
+                    soonest = min(soonest, start[i] + line_s[i])
             if soonest >= 1e299:
                 break
             time = max(time, soonest)
             kept = 0
             for r in range(n_running):
                 i = running[r]
-                if holds[i] and on[i] and event[i] - lead <= time + 1e-9:
+                # Short ones leave their lines before their set-up ends, and those who follow start then.
+                if holds[i] and (event[i] - lead if on[i] else start[i] + line_s[i]) <= time + 1e-9:
                     holds[i] = False
                     for k in range(line_start[i], line_start[i + 1]):
                         lines[line_row[k]] += line_amount[k]

@@ -73,7 +73,7 @@ def search(
     if wanted and n <= EXACT_AT_MOST and planned > bound.makespan_s * GOOD_ENOUGH and not stop.interrupted:
         _exact(tasks, whole, flows, start, found, seed, stop)
         _tell(on_progress, stop, "cpsat", found)
-    if found.timed.makespan_s > bound.makespan_s * 1.05 and not stop.interrupted:
+    if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.05 and not stop.interrupted:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
             _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
     _tell(on_progress, stop, "done", found)
@@ -103,7 +103,7 @@ def _lists(
     tail = _tails(tasks, total)
     keys = [-(tail + total), -total, -(load + tail), np.arange(n, dtype=float)]
     back = None if tasks.pause_s > 0 or len(tasks.hours.row) or np.ptp(urgent) > 0 else _reversed(tasks)
-    rounds = int(np.clip(4_000 // n, 2, 60))
+    rounds = int(np.clip(4_000 // n, 0, 60))
     rng = np.random.default_rng(seed)
     best: tuple[float, Floats] | None = None
     for k in range(len(keys) + rounds):
@@ -123,7 +123,7 @@ def _lists(
         if np.isnan(start).any():
             continue
         makespan = float((start + total).max())
-        for _ in range(4):
+        for _ in range(4 if n <= 1000 else 1):
             if back is None or makespan <= bound_s * GOOD_ENOUGH:
                 break
             again = _justified(tasks, back, shares, start)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
 from drs.model.snapshot import AUTOMATION
-from drs.rules.base import HostFilter, Judge, Selector, rule, select_vms, selector_faults, stay
+from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults, stay
 from drs.terms import Allowed
 
 
@@ -22,6 +22,8 @@ class Automation(HostFilter):
 
     The level is the VM's own, else its cluster's.
     """
+
+    default_when: ClassVar[When] = "during"
 
     _: KW_ONLY
     at_least: Literal["manual", "partial", "full"] = "full"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import HostFilter, Judge, Violation, rule
+from drs.rules.base import HostFilter, Judge, Violation, When, rule
 from drs.terms import Allowed
 
 
@@ -20,6 +21,8 @@ class DatastoreVisibility(HostFilter):
     storage_moves : disks may move along: for a host that the VM moves to it is enough that it sees one usable
         datastore with room for all of the VM's disks. Each VM is looked at by itself.
     """
+
+    default_when: ClassVar[When] = "during"
 
     _: KW_ONLY
     storage_moves: bool = False

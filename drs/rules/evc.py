@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from drs.model import Snapshot, cpu
-from drs.rules.base import HostFilter, Judge, rule
+from drs.rules.base import HostFilter, Judge, When, rule
 from drs.terms import Allowed
 
 
@@ -13,6 +14,8 @@ from drs.terms import Allowed
 @dataclass(frozen=True)
 class Evc(HostFilter):
     """The host, or its cluster's EVC mode, offers every CPU feature that the VM carries (`drs.model.cpu`)."""
+
+    default_when: ClassVar[When] = "during"
 
     @property
     def replaces(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, rule
+from drs.rules.base import HostFilter, Judge, When, rule
 from drs.terms import Allowed
 
 
@@ -19,6 +20,8 @@ class HostState(HostFilter):
     `maintenance`: no VM may run there. `quarantine`: no VM may come, those that are there may stay.
     `disconnected`: no VM may come, and those that are there cannot be moved.
     """
+
+    default_when: ClassVar[When] = "during"
 
     @property
     def replaces(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, rule, stay
+from drs.rules.base import HostFilter, Judge, When, rule, stay
 from drs.terms import Allowed
 
 
@@ -13,6 +14,8 @@ from drs.terms import Allowed
 @dataclass(frozen=True)
 class LocalDevices(HostFilter):
     """A VM with `gpus` (passthrough, mounted devices) does not leave the host that they are in."""
+
+    default_when: ClassVar[When] = "during"
 
     @property
     def replaces(self) -> str:

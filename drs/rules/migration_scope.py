@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, Selector, rule, select_vms, selector_faults
+from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults
 from drs.terms import Allowed
 from drs.terms.base import Ints
 
@@ -22,6 +22,8 @@ class MigrationScope(HostFilter):
 
     VMs that are nowhere yet may be placed anywhere.
     """
+
+    default_when: ClassVar[When] = "during"
 
     _: KW_ONLY
     scope: Literal["cluster", "site", "vcenter", "any"] = "cluster"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, rule
+from drs.rules.base import HostFilter, Judge, When, rule
 from drs.terms import Allowed
 
 
@@ -15,6 +16,8 @@ from drs.terms import Allowed
 @dataclass(frozen=True)
 class NetworkVisibility(HostFilter):
     """The host has a port group of every network that the VM is connected to."""
+
+    default_when: ClassVar[When] = "during"
 
     @property
     def replaces(self) -> str:

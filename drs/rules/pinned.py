@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, Selector, rule, select_vms, selector_faults, stay
+from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults, stay
 from drs.terms import Allowed
 
 
@@ -17,6 +18,8 @@ from drs.terms import Allowed
 @dataclass(frozen=True)
 class Pinned(HostFilter):
     """These VMs stay on the host where they are today; those that are nowhere yet may be placed anywhere."""
+
+    default_when: ClassVar[When] = "during"
 
     vms: Selector
 

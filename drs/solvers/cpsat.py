@@ -148,7 +148,7 @@ class CpSatEngine:
             return raw - 1e-12 * (abs(raw) + abs(value) / form.factor)
 
         self.cp.minimize(cp_model.LinearExpr.weighted_sum([self.vars[j] for j in expr.cols], form.ints))
-        self.cp.clear_hints()
+        self.cp.clear_hints()  # type: ignore[no-untyped-call]
         values = self.model.values(hint)
         for j, variable in enumerate(self.vars):
             self.cp.add_hint(variable, round(values[j] / linear.step[j]))
@@ -186,7 +186,7 @@ class CpSatEngine:
         proof.info = str(solver.solution_info())
         proof.found = [self.model.assignment(v) for v in collector.kept]
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            final = solver.values(self.vars[: self.model.n_placement])
+            final = [solver.value(variable) for variable in self.vars[: self.model.n_placement]]
             proof.found.append(self.model.assignment(np.asarray(final, dtype=np.float64)))
             proof.bound = bound_of(float(solver.best_objective_bound))
             proof.complete = status == cp_model.OPTIMAL
@@ -199,7 +199,7 @@ class CpSatEngine:
         return proof
 
 
-class _Collector(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
+class _Collector(cp_model.CpSolverSolutionCallback):
     """Keeps the last few solutions."""
 
     def __init__(self, variables: list[Any]) -> None:

@@ -120,8 +120,8 @@ def _by_law(term: Term, state: _State, items: Index) -> Floats:
     members, rows = state._rows[id(term)]
     where = np.full(state.lowered.n_items, -1)
     where[members] = np.arange(len(members))
-    k = where[items]
-    out[k >= 0] = rows[k[k >= 0]]
+    at = where[items]
+    out[at >= 0] = rows[at[at >= 0]]
     return out
 
 
@@ -218,7 +218,7 @@ def _extreme(
         rest = np.where(other, y[b], rest)
     arrive = np.where(inside[None, :], y[None, :] + sign * up, -np.inf)
     leave = np.where((home >= 0) & inside[safe], y[safe] - sign * down, -np.inf)
-    return sign * np.maximum(np.maximum(rest, arrive), leave[:, None])
+    return np.asarray(sign * np.maximum(np.maximum(rest, arrive), leave[:, None]))
 
 
 def static(term: Term, lowered: Lowered, items: Index) -> Floats | None:
@@ -266,7 +266,7 @@ def _leaving(state: _State, items: Index) -> NDArray[np.int64]:
     start, home = state.start[items], state.assign[items]
     after = (np.arange(state.lowered.n_bins)[None, :] != start[:, None]) & (start >= 0)[:, None]
     now = (home != start) & (start >= 0)
-    return after.astype(np.int64) - now[:, None].astype(np.int64)
+    return np.asarray(after.astype(np.int64) - now[:, None].astype(np.int64))
 
 
 @delta.register

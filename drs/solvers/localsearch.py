@@ -38,6 +38,7 @@ from drs.solvers.base import Answer
 from drs.solvers.levels import better, ceiling, close, status
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms.base import Floats, Ints, Lowered
+from drs.terms.costs import GroupMoves, MoveCost
 from drs.terms.fused import Fused, fuse
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ CHUNK_S = 0.05
 """Time between two looks at the budget."""
 ROUND = 40
 """Steps that one rearrangement of a neighbourhood counts for."""
+MEND = 66
+"""Steps that one neighbourhood mended greedily counts for."""
+HOT = 24.0
+"""Start temperature over the median rise that a sampled move makes."""
+ANNEAL = 0.85
+"""Share of a level's budget that is annealed; tree search gets the rest."""
+STEEP, STEEPER = 5.0, 200.0
+"""Price of one typical rise beyond a ceiling over a typical rise of the level under way: at first, and by
+what factor it grows over the annealing."""
+HOT_MOVES = 0.5
+"""Start temperature over the price of a typical move, where moves are all that is minimised."""
 COOLING = 1e-3
 """End temperature over start temperature."""
 SHARE = np.array([0.5, 0.85, 1.0, 1.0])
@@ -66,14 +78,22 @@ class _Worker:
         self.share = SHARE_BLOCS if len(fused.bloc_ptr) > 1 else SHARE
         self.rounds = 0
 
-    def anneal(self, n: int, hot: float, cold: float) -> int:
-        """`n` proposals."""
+    def anneal(self, n: int, temperature: float) -> int:
+        """`n` steps at one temperature: half proposed moves, half neighbourhoods mended greedily."""
         began = time.perf_counter()
         if self.rounds % 8 == 0:
             self.search.refresh()
             self.search.find_hot()
         self.rounds += 1
-        self.search.anneal(n, hot, cold, self.share, 8)
+        proposals = n // 2
+        rounds = max(1, (n - proposals) // MEND)
+        while proposals > 0 or rounds > 0:
+            part, few = min(proposals, 20000), min(rounds, 20000 // MEND)
+            if part:
+                self.search.anneal(part, temperature, temperature, self.share, 8)
+            if few:
+                self.search.neighbourhoods(few, temperature, 1.0, 128, 0.01)
+            proposals, rounds = proposals - part, rounds - few
         self._clock(n, began)
         return n
 
@@ -154,6 +174,7 @@ class _Run:
         floor = 0.0
         if scores[k] <= floor + 1e-12:
             return
+        of_moves = all(isinstance(e.term, MoveCost | GroupMoves) for e in lowered.levels[k].terms)
         scale = self.scales(k)
         weight = np.zeros(n_levels)
         weight[k] = 1.0
@@ -162,22 +183,32 @@ class _Run:
         steep = np.zeros(n_levels)
         for earlier in range(k):
             slack = max(self.ceilings[earlier] - scores[earlier], 0.0)
-            unit = slack / 4 if slack > 1e-6 * scale[earlier] else scale[earlier] / 1e3
-            steep[earlier] = scale[k] / unit if unit > 0 else 1e6 * max(1.0, scale[k])
+            unit = max(slack / 4, scale[earlier])
+            steep[earlier] = STEEP * scale[k] / unit if unit > 0 else 1e3 * max(1.0, scale[k])
         limits = np.full(n_levels, np.inf)
         limits[:k] = [c + 0.5 * close(c) for c in self.ceilings[:k]]
-        for w in self.workers:
+        from_today = of_moves and k > 0 and self.fused_start_is_complete()
+        for which, w in enumerate(self.workers):
             w.search.load(self.best)
             w.search.aim(weight, limits, steep)
+            if from_today:
+                for _ in range(3):
+                    self.undo_useless(w)
+                if which % 2 == 1:
+                    w.search.load(self.fused.start)
+                    w.search.aim(weight, limits, steep)
             w.rounds = 0
         self.settle_waiting()
         if self.energy_is_floor(k):
             self.take(k)
             return
         rises = self.workers[0].search.rises(1000)
-        hot = float(np.median(rises)) * 2.0 if len(rises) else 0.0
+        hot = float(np.median(rises)) * HOT if len(rises) else 0.0
+        if of_moves:
+            hot = HOT_MOVES * scale[k]
         began = self.stop.fraction(self.iterations)
-        middle = began + 0.5 * (stop_at - began)
+        middle = began + ANNEAL * (stop_at - began)
+        meetings = [began + q * (middle - began) for q in (0.6, 0.75, 0.9)]
         early = k < n_levels - 1
         last_exchange = began
         while True:
@@ -185,10 +216,17 @@ class _Run:
             if now >= stop_at or self.stop.interrupted:
                 break
             left = (stop_at - now) * self.stop.time_s if self.stop.time_s else CHUNK_S
+            if k > 0:
+                gone = min(1.0, (now - began) / (middle - began))
+                for w in self.workers:
+                    w.search.steepen(steep * STEEPER**gone)
             if now < middle:
                 f = (now - began) / (middle - began)
                 temperature = hot * COOLING**f
-                self.together("anneal", self.chunks(left), temperature, temperature)
+                self.together("anneal", self.chunks(left), temperature)
+                if meetings and now >= meetings[0]:
+                    meetings.pop(0)
+                    self.meet()
             else:
                 if last_exchange < middle:
                     for w in self.workers:
@@ -198,16 +236,26 @@ class _Run:
                     self.exchange()
                     last_exchange = max(now, middle)
             score = min(float(w.search.state.energy[1]) for w in self.workers)
-            self.report(name, score)
+            if score < 1e299:
+                self.report(name, score)
             if early and self.energy_is_floor(k):
                 break
         self.take(k)
+
+    def fused_start_is_complete(self) -> bool:
+        """Whether today's assignment is one that a search may begin from."""
+        return bool((self.fused.start >= 0).all())
+
+    def undo_useless(self, w: _Worker) -> None:
+        """Send moved items home, dearest move first, where the energy allows."""
+        moved = np.flatnonzero(w.search.assign != self.fused.start)
+        w.search.send_home(moved)
 
     def energy_is_floor(self, k: int) -> bool:
         """Whether a worker has found a solution whose cost at level `k` is 0."""
         weight = self.workers[0].search.state.weight
         return any(
-            float(w.search.state.energy[1]) < np.inf and w.search.cost[k] <= 1e-12 and
+            float(w.search.state.energy[1]) < 1e299 and w.search.cost[k] <= 1e-12 and
             w.search.state.energy[0] == w.search.state.energy[1] and weight[k] > 0
             for w in self.workers
         )  # fmt: skip
@@ -230,6 +278,14 @@ class _Run:
         for k, w in enumerate(self.workers):
             if k != first and energies[k] > energies[first] + 1e-9 * abs(energies[first]):
                 w.search.adopt(self.workers[first].search.state.best)
+
+    def meet(self) -> None:
+        """While annealing: all go on from where the best worker is now."""
+        energies = [float(w.search.state.energy[0]) for w in self.workers]
+        first = int(np.argmin(energies))
+        for k, w in enumerate(self.workers):
+            if k != first:
+                w.search.continue_from(self.workers[first].search)
 
     def scales(self, k: int) -> Floats:
         """Median rise of each level's cost that random moves make, f8[n_levels]."""
@@ -256,7 +312,7 @@ class _Run:
             w.search.return_to_best()
         best_scores = self.scores(self.best)
         for w in self.workers:
-            if not np.isfinite(w.search.state.energy[1]):
+            if w.search.state.energy[1] >= 1e299:
                 continue
             candidate = w.search.state.best.copy()
             scores = self.scores(candidate)

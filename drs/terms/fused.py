@@ -491,7 +491,9 @@ class _Builder:
         for f, (have, need, *_) in enumerate(near):
             by_counter[have].append((f, HAS))
             by_counter[need].append((f, NEEDED))
-        near_ptr, nears, parts = [0], [], []
+        near_ptr: list[int] = [0]
+        nears: list[int] = []
+        parts: list[int] = []
         for row in rows:
             found: dict[int, int] = {}
             for counter in row.tolist():

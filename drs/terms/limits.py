@@ -124,7 +124,7 @@ class Together:
 
     def cost(self, assign: Ints, start: Ints) -> float:
         n = counts(assign, self.items, self.domain, self.n_domains)
-        return max(0.0, float(n.sum()) - float(n.max(initial=0)) - self.allowance)
+        return max(0.0, float(n.sum()) - float(n[np.argmax(n)] if len(n) else 0) - self.allowance)
 
     def relaxed(self, start: Ints) -> Together:
         return replace(self, allowance=self.allowance + self.cost(start, start))

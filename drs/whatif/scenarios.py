@@ -119,7 +119,7 @@ def read_scenarios(path: Path) -> list[Scenario]:
 def _fault(where: str, error: Any) -> Fault:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        models = {"add_hosts": Add, "add_vms": Add, "scale_vms": Scale, "links": Link}
+        models: dict[str, type[_Part]] = {"add_hosts": Add, "add_vms": Add, "scale_vms": Scale, "links": Link}
         known = models.get(str(error["loc"][0]), Scenario).model_fields
         return Fault(f"{where}, field {field}", "an unknown field", f"one of {', '.join(known)}",
                      did_you_mean(str(error["loc"][-1]), known))  # fmt: skip

@@ -73,9 +73,7 @@ def random_term(kind, rng, n, m, whole):
             return Deviation("cpu", demand, 1.0 + size(1.0), bins, kind, float(rng.random() * 0.1))
         case "free":
             other = rng.integers(0, 9, n).astype(float)
-            return FreeBalance(
-                demand, size(2.0), other, size(2.0), 2.0, rng.integers(0, 3, m).astype(float)
-            )
+            return FreeBalance(demand, size(2.0), other, size(2.0), 2.0, rng.integers(0, 3, m).astype(float))
         case "move":
             return MoveCost(rng.integers(1, 5, n).astype(float))
         case "pair":

@@ -61,9 +61,7 @@ def test_hints_are_complete_and_feasible(seed):
         score = float(lowered.scores(lowered.start)[k])
         proof = engine.minimise(model.level(k), lowered.start, Stop(20), 0, None)
         assert proof.found and not proof.impossible, lowered.levels[k]
-        np.testing.assert_array_equal(
-            lowered.scores(proof.found[-1]), lowered.scores(lowered.start)
-        )
+        np.testing.assert_array_equal(lowered.scores(proof.found[-1]), lowered.scores(lowered.start))
         assert proof.bound <= score + 1e-9
         model.limit_level(k, score)
 

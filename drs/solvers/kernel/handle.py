@@ -46,7 +46,7 @@ FIELDS: dict[str, types.Type] = {}
 for _source in (Fused, State):
     for _name, _annotation in _source.__annotations__.items():
         _text = getattr(_annotation, "__forward_arg__", _annotation)
-        FIELDS[_name] = types.CPointer(_ELEMENT[_text]) if _text in _ELEMENT else types.int64
+        FIELDS[_name] = types.CPointer(_ELEMENT[_text]) if _text in _ELEMENT else types.int64  # type: ignore[attr-defined]
 FIELDS |= dict.fromkeys(SIZES, types.int64)
 _PLACE = {name: k for k, name in enumerate(FIELDS)}
 
@@ -66,7 +66,7 @@ class Handle:
         self.block = np.zeros(len(FIELDS), dtype=np.int64)
         for name, kind in FIELDS.items():
             value = values[name]
-            if isinstance(kind, types.CPointer):
+            if isinstance(kind, types.CPointer):  # type: ignore[attr-defined]
                 if not value.flags.c_contiguous or str(value.dtype) != str(kind.dtype):
                     raise TypeError(f"{name} is {value.dtype}, not a contiguous array of {kind.dtype}")
                 value = value.ctypes.data
@@ -128,4 +128,4 @@ def _lower(context: Any, builder: Any, kind: HandleType, value: Any, name: str) 
     place = ir.Constant(ir.IntType(64), _PLACE[name])
     number = builder.load(builder.gep(value, [place]))
     field = FIELDS[name]
-    return builder.inttoptr(number, context.get_value_type(field)) if isinstance(field, types.CPointer) else number
+    return builder.inttoptr(number, context.get_value_type(field)) if isinstance(field, types.CPointer) else number  # type: ignore[attr-defined]

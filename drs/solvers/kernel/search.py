@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from drs.solvers.kernel import delta
 from drs.solvers.kernel.acceptance import sample_rises
 from drs.solvers.kernel.anneal import anneal, find_hot, place_waiting, send_home
 from drs.solvers.kernel.handle import Handle
 from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
-from drs.solvers.kernel.state import SPARE, State, clear, empty_state, rebuild, recount
+from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebuild, recount
 from drs.terms.base import Floats, Ints
 from drs.terms.fused import Fused
+
+
+NONE = 1e300
+"""Energy of the best assignment while there is none within the ceilings."""
 
 
 class Search:
@@ -64,7 +71,7 @@ class Search:
     def move(self, item: int, bin_: int) -> None:
         """Move an item, whatever the walls say."""
         self.state.cost[:] += self.delta(item, bin_)
-        delta.put(self.handle, item, bin_)
+        put(self.handle, item, bin_)
 
     def aim(self, weight: Floats, ceiling: Floats, steep: Floats) -> None:
         """Set what is minimised from now on; the best assignment so far is today's of this search.
@@ -84,9 +91,14 @@ class Search:
         s.energy[0] = delta.energy(self.handle)
         self._mark_best()
 
+    def steepen(self, steep: Floats) -> None:
+        """Change the price of what is beyond the ceilings (the best assignment is never beyond any)."""
+        self.state.steep[:] = steep
+        self.state.energy[0] = delta.energy(self.handle)
+
     def _mark_best(self) -> None:
         s = self.state
-        s.energy[1] = s.energy[0] if (s.cost[:-1] <= s.ceiling).all() else np.inf
+        s.energy[1] = s.energy[0] if (s.cost[:-1] <= s.ceiling).all() else NONE
         s.best[:] = s.assign
         s.is_dirty[:] = 0
         s.n_dirty[0] = 0
@@ -135,15 +147,15 @@ class Search:
         worth = np.zeros(len(s.assign))
         find_hot(self.handle, s.out[0], worth)
         order = np.argsort(-worth, kind="stable")
-        n = int(min(max(16, len(order) // 10), np.count_nonzero(worth > 0)))
+        n = min(max(16, len(order) // 10), int(np.count_nonzero(worth > 0)))
         s.hot[:n] = order[:n]
         s.n_hot[0] = n
 
-    def place_waiting(self, order: Ints, tries: int = 30) -> int:
+    def place_waiting(self, order: NDArray[np.integer[Any]], tries: int = 30) -> int:
         """Place items that are nowhere."""
         return int(place_waiting(self.handle, self.state.out[0], order.astype(np.int64), tries))
 
-    def send_home(self, order: Ints, ties: float = 0.0) -> int:
+    def send_home(self, order: NDArray[np.integer[Any]], ties: float = 0.0) -> int:
         """Undo moves that are not worth it."""
         return int(send_home(self.handle, self.state.out[0], order.astype(np.int64), ties))
 
@@ -152,3 +164,18 @@ class Search:
         self.load(assign)
         self.state.energy[0] = delta.energy(self.handle)
         self._mark_best()
+
+    def continue_from(self, other: Search) -> None:
+        """Go on from another search's assignment; its best one counts for this one too."""
+        own, best = float(self.state.energy[1]), self.state.best.copy()
+        if other.state.energy[1] < own:
+            own, best = float(other.state.energy[1]), other.state.best.copy()
+        self.load(other.assign)
+        s = self.state
+        s.energy[0], s.energy[1] = delta.energy(self.handle), own
+        s.best[:] = best
+        dirty = np.flatnonzero(s.best != s.assign)
+        s.is_dirty[:] = 0
+        s.is_dirty[dirty] = 1
+        s.dirty[: len(dirty)] = dirty
+        s.n_dirty[0] = len(dirty)

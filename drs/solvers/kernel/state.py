@@ -36,7 +36,7 @@ class State(NamedTuple):
     """f8[n_bins, n_walls]: what the limits leave"""
     load: Floats
     """f8[n_bins, n_columns]"""
-    count: Ints
+    count: Ints  # type: ignore[assignment]
     """Items of each counter in each of its domains, flat."""
     distinct: Ints
     """i4[n_counters]: domains that hold any"""

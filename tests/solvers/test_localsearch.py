@@ -1,0 +1,97 @@
+"""Local search: sound on every term, near the optimum on tiny problems, deterministic, interruptible."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brute import check, optimum, tiny
+from random_lowered import random_lowered
+
+from drs.solvers import auto, greedy, localsearch
+from drs.solvers import levels as order
+from drs.stop import Stop
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_sound_on_random_problems(seed):
+    lowered = random_lowered(seed, levels=3)
+    answer = localsearch.solve(lowered, lowered.start, Stop(iterations=6000), seed)
+    check(lowered, answer, lowered.start)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_greedy_is_sound_on_random_problems(seed):
+    lowered = random_lowered(seed, levels=3)
+    check(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
+
+
+def test_near_the_optimum_of_tiny_problems():
+    hits = 0
+    for seed in range(400, 430):
+        lowered = tiny(seed)
+        answer = localsearch.solve(lowered, lowered.start, Stop(iterations=20_000), seed)
+        best = optimum(lowered)
+        hits += not order.better(lowered, best, answer.scores)
+    assert hits >= 27
+
+
+@pytest.mark.parametrize("engine", [localsearch.solve, auto.solve])
+def test_the_same_seed_and_iterations_give_the_same_answer(engine):
+    lowered = random_lowered(7, n=40, m=6, levels=3)
+    answers = [engine(lowered, lowered.start, Stop(iterations=8000), 3) for _ in range(2)]
+    assert np.array_equal(answers[0].assign, answers[1].assign)
+    assert np.array_equal(answers[0].bounds, answers[1].bounds)
+
+
+def test_an_interrupt_returns_the_best_so_far():
+    lowered = random_lowered(8, n=200, m=20, levels=3)
+    stop = Stop(60).begin()
+    threading.Timer(0.5, stop.interrupt).start()
+    answer = localsearch.solve(lowered, lowered.start, stop, 0)
+    check(lowered, answer, lowered.start)
+    assert answer.interrupted and stop.elapsed_s < 30
+
+
+@pytest.mark.parametrize("seed", range(500, 530))
+def test_auto_is_sound_and_proves_what_it_says(seed):
+    lowered = tiny(seed)
+    answer = auto.solve(lowered, lowered.start, Stop(5).begin(), seed)
+    check(lowered, answer, lowered.start)
+    best = optimum(lowered)
+    assert answer.bounds[0] <= best[0] + 1e-7
+    if answer.status == "optimal":
+        np.testing.assert_allclose(answer.scores, best, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["localsearch", "cpsat"])
+def test_an_engine_that_crashes_loses_only_its_part(monkeypatch, broken):
+    import importlib
+
+    def crash(*args, **kwargs):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(importlib.import_module(f"drs.solvers.{broken}"), "solve", crash)
+    lowered = random_lowered(9, n=10, m=4, levels=2, place_all=True)
+    check(lowered, auto.solve(lowered, lowered.start, Stop(2).begin(), 0), lowered.start)
+
+
+def test_it_compiles_where_nothing_can_be_cached(tmp_path: Path):
+    """A home and a package on a read-only disk: compiled again, not refused."""
+    code = (
+        "import numba, drs.solvers.kernel.jit as j\n"
+        "def refuse(*a, **k):\n"
+        "    raise RuntimeError('cannot cache function: no locator available')\n"
+        "import numba.core.caching as c\n"
+        "c.CacheImpl.__init__ = refuse\n"
+        "f = j.jit(lambda x: x + 1)\n"
+        "print(f(41))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path,
+                          env={**os.environ, "HOME": str(tmp_path)}, check=False)  # fmt: skip
+    assert done.stdout.strip() == "42", done.stderr

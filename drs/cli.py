@@ -157,7 +157,7 @@ def check(
     scope: Annotated[str, typer.Option("--scope", help="What fails: host, rack or site.")] = "host",
     as_json: AsJson = False,
 ) -> None:
-    """Read a snapshot and say which rules are broken today; with --failures, which host failures it survives."""
+    """Which rules are broken today; with --failures, which host failures the cluster survives."""
     import dataclasses
 
     from drs import api, io, modes

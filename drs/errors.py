@@ -21,7 +21,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-
 MAX_FAULTS_SHOWN = 50
 """The text of an InputError tells this many faults; `faults` holds all of them."""
 

@@ -129,11 +129,11 @@ def print_conflicts(console: Console, conflicts: Sequence[Conflict], asked: bool
             console.print(f"    would help: {escape(cure.sentence)}")
 
 
-def print_moves(
-    console: Console, moves: Sequence[Move], priorities: Mapping[str, int] | None = None
-) -> None:
+def print_moves(console: Console, moves: Sequence[Move], priorities: Mapping[str, int] | None = None) -> None:
     """Moves as a table; `priorities` as DRS counts, 1 for what must be done to 5."""
-    table = Table("step", "wave", "prio", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE)
+    table = Table(
+        "step", "wave", "prio", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE
+    )
     for column in table.columns[:-1]:
         column.no_wrap = True
     for move in moves:

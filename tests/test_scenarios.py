@@ -16,32 +16,23 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 import drs
-from drs import io
-from drs import policy as policies
-from drs.io.policy_toml import policy_of
-from drs.io.raw import Faults
-from drs.io.rules_toml import rules_of
 from drs.result import Result
-from drs.rules import Rule, conflicts
+from drs.rules import conflicts
 from drs.terms import Capacity
 from drs.terms.limits import usage
+from drs.testing import NAMED, ROWS, ask
 
 FOLDER = Path(__file__).parent / "scenarios"
-NAMED = {"hosts": "host", "vms": "vm", "clusters": "cluster", "datastores": "datastore"}
-ROWS = ("disks", "mounts", "portgroups", "nics", "links", "loads")
 OPTIONS = ("mode", "evacuate", "max_moves", "solver")
 KEYS = {"about", "defaults", "rules", "policy", "expect", *NAMED, *ROWS, *OPTIONS}
 TIME_S = float(os.environ.get("DRS_SCENARIO_TIME_S", "5"))
@@ -92,64 +83,11 @@ class Expect:
     error: Any = None
 
 
-def expanded(name: Any) -> list[Any]:
-    """`esx-[1-3]` is three names.
-
-    >>> expanded("esx-[1-3]")
-    ['esx-1', 'esx-2', 'esx-3']
-    """
-    found = re.fullmatch(r"(.*)\[(\d+)-(\d+)\](.*)", name) if isinstance(name, str) else None
-    if not found:
-        return [name]
-    head, first, last, tail = found.groups()
-    return [f"{head}{number:0{len(first)}d}{tail}" for number in range(int(first), int(last) + 1)]
-
-
-def frames_of(scenario: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    frames = {}
-    defaults = scenario.get("defaults", {})
-    for table, key in NAMED.items():
-        rows = [
-            {key: name, **defaults.get(table, {}), **(columns or {})}
-            for pattern, columns in scenario.get(table, {}).items()
-            for name in expanded(str(pattern))
-        ]
-        if rows:
-            frames[table] = pd.DataFrame(rows)
-    if "vms" not in frames:
-        frames["vms"] = pd.DataFrame(columns=["vm", "host", "memory_mib", "cpu_demand_mhz"])
-    for table in ROWS:
-        if table in scenario:
-            rows = [{**defaults.get(table, {}), **row} for row in scenario[table]]
-            names = [
-                [expanded(str(value)) if isinstance(value, str) else [value] for value in row.values()]
-                for row in rows
-            ]
-            spread = [
-                dict(zip(row, values, strict=True))
-                for row, choices in zip(rows, names, strict=True)
-                for values in itertools.product(*choices)
-            ]
-            frames[table] = pd.DataFrame(spread)
-    return frames
-
-
 def within(value: float, wanted: Any) -> bool:
     if not isinstance(wanted, dict):
         return bool(value == wanted)
     assert set(wanted) <= {"at_most", "at_least"}, wanted
     return bool(wanted.get("at_least", -np.inf) - 1e-9 <= value <= wanted.get("at_most", np.inf) + 1e-9)
-
-
-def ask(scenario: dict[str, Any]) -> tuple[drs.Snapshot, tuple[Rule, ...], policies.Policy]:
-    """The snapshot, rules and policy of a scenario, read as from files."""
-    snapshot = io.from_frames(frames_of(scenario))
-    faults = Faults()
-    rules = rules_of({"rule": scenario.get("rules", [])}, "rules.toml", faults)
-    policy = policy_of(scenario.get("policy", {}), "policy.toml", faults)
-    faults.raise_if_any()
-    assert policy is not None
-    return snapshot, rules, policy
 
 
 def advice(scenario: dict[str, Any], snapshot: drs.Snapshot, rules: Any, policy: Any) -> Result:

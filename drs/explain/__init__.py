@@ -1,7 +1,7 @@
 """Reasons in words: why a VM moves, why it may not, what makes a wish impossible, how two plans differ.
 
-`why` answers for a VM and a host, `reasons` for every move of a plan, `immovable` for the VMs that no plan can
-move, `conflicts` for a request that nothing satisfies, `diff` for two plans.
+`why` answers for a VM and a host, `reasons` for every move of a plan, `immovable` for the VMs that no plan
+can move, `conflicts` for a request that nothing satisfies, `diff` for two plans.
 """
 
 from drs.explain.conflict import Conflict, Relaxation, conflicts

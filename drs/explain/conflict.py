@@ -55,7 +55,7 @@ class Conflict:
 
 
 def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple[Conflict, ...]:
-    """Why no placement satisfies the hard rules of a problem; empty where one does, or none was proven not to.
+    """Why no placement satisfies the hard rules; empty where one does, or where that is not proven.
 
     One conflict for each set of rules that leaves some VMs without any host; only where there is none such,
     the one that the exact solver proves for the VMs together, within `time_s`.
@@ -72,7 +72,7 @@ def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple
 
 
 def stuck(problem: Problem) -> list[tuple[str, tuple[str, ...]]]:
-    """The VMs that must leave their host and that no other host suits, with a minimal set of rules for each."""
+    """The VMs that must leave and that no other host suits, with a minimal set of rules for each."""
     must = [level for level in problem.lowered.levels if level.must_vanish]
     return [] if not must else [
         (str(problem.snapshot.vms.name[vm]), core) for vm, core in _stuck(problem, must[0])
@@ -153,7 +153,7 @@ def _alone(problem: Problem, must: Level) -> Iterator[Conflict]:
 CURES = {
     "local-devices": "power {vms} off and let it stay, or take its local devices away",
     "evc": "power {vms} off: it takes the features of the next host when it is started again",
-    "datastore-visibility": "move the disks of {vms} to a datastore that other hosts see (or storage_moves = true)",
+    "datastore-visibility": "move the disks of {vms} to where other hosts see them (or storage_moves = true)",
     "network-visibility": "offer the networks of {vms} on another host",
     "migration-scope": "let {vms} leave its cluster (migration_scope)",
     "host-state": "bring a host back that is not connected",

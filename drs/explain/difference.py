@@ -127,13 +127,11 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 def _figures(plan: Plan | Mapping[str, Any]) -> dict[str, float]:
     if isinstance(plan, Plan):
-        values = (plan.makespan_s, plan.max_downtime_ms, plan.total_transferred_mib)
+        values = [plan.makespan_s, plan.max_downtime_ms, plan.total_transferred_mib]
     else:
         schedule = plan.get("schedule", {})
-        values = tuple(
-            float(schedule.get(name) or 0.0)
-            for name in ("makespan_s", "max_downtime_ms", "total_transferred_mib")
-        )
+        fields = ("makespan_s", "max_downtime_ms", "total_transferred_mib")
+        values = [float(schedule.get(name) or 0.0) for name in fields]
     return {
         "moves": float(len(_rows(plan))),
         "makespan": values[0],

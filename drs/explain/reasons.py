@@ -50,8 +50,8 @@ class Reason:
     code : vSphere's word for it, such as `hostMaint`, `antiAffin`, `fairnessCpuAvg`.
     text : the same in a sentence.
     priority : as DRS counts, 1 for what must be done to 5 for what is merely nice.
-    gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would be
-        worse if the VM stayed and all others moved. Negative: what the move costs.
+    gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would
+        be worse if the VM stayed and all others moved. Negative: what the move costs.
     without : what happens if the VM stays.
     """
 
@@ -230,7 +230,10 @@ class _Book:
                 limit = max(float(term.limit[host]), 1e-9)
                 left = float(term.demand[self.after == host].sum())
                 back = left + float(term.demand[vm])
-                text = f"{term.resource} of {self.names[host]} is over its limit: {use / limit:.0%} → {left / limit:.0%} of it"
+                text = (
+                    f"{term.resource} of {self.names[host]} is over its limit: "
+                    f"{use / limit:.0%} → {left / limit:.0%} of it"
+                )
                 return (
                     code,
                     text,

@@ -105,7 +105,7 @@ def read(model: str | Path, assignment: str | Path) -> Instance:
         a, b, target = take(3).tolist()
         balance.append((a, b, target, int(take(1)[0])))
     process_weight, service_weight, machine_weight = take(3).tolist()
-    if len(start) != p or (p and not (0 <= start.min() and start.max() < m)):
+    if len(start) != p or (p and not (start.min() >= 0 and start.max() < m)):
         raise InputError([Fault(str(assignment), f"{len(start)} numbers", f"{p} machines from 0 to {m - 1}")])
     return Instance(
         transient=resources[:, 0] != 0,

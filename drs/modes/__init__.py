@@ -1,7 +1,7 @@
 """What is wanted of the cluster: each mode poses its own problem over the same snapshot and rules.
 
-`MODES` names them. `pose` checks what was asked for and makes the problem, `report` says afterwards what a mode
-has to say besides the plan. `rolling` is a campaign of several rounds, `admission` the proof of N+k.
+`MODES` names them. `pose` checks what was asked for and makes the problem, `report` says afterwards what a
+mode has to say besides the plan. `rolling` is a campaign of several rounds, `admission` the proof of N+k.
 """
 
 from __future__ import annotations

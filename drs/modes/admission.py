@@ -91,7 +91,9 @@ class Admission:
                 f"{len(self.worst.vms)} of {self.worst.n_vms} VMs {verb} restart: {some(self.worst.vms, 12)}"
             )
         if self.unprotected:
-            lines.append(f"{self.cluster}: not protected, for they need their host's devices: {some(self.unprotected)}")
+            lines.append(
+                f"{self.cluster}: not protected, for they need their host's devices: {some(self.unprotected)}"
+            )
         if not self.complete:
             lines.append(
                 f"{self.cluster}: not all combinations of {self.survives + 1} were looked at in time"

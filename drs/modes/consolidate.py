@@ -1,8 +1,8 @@
 """As few and as thrifty hosts on as the rules allow: which to power off, which to wake when load rises.
 
 The problem: no host above the load at which it needs help (`max_load_ratio` of the policy's `[power]`, as a
-rule on cpu and memory beside the user's own), then the power of the hosts that are on, then cheap moves. Hosts
-in standby may be used, at the price of their power: where the load has risen they are woken because the load
+rule on cpu and memory beside the user's own), then the power of the hosts that are on, then cheap moves.
+Hosts in standby may be used, at the price of their power: where the load has risen they are woken because the load
 rule comes first. Of the hosts that the plan empties those stay on that a failure of `reserve_hosts` needs
 (checked by `drs.modes.admission`, not by percentage); the rest goes to standby, the thirstiest first.
 
@@ -40,7 +40,7 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class MayWake(HostState):
-    """The built-in rule on host states, except that a host in standby counts as connected: it can be woken."""
+    """The built-in rule on host states, except that a host in standby counts as connected."""
 
     def allowed(self, snapshot: Snapshot) -> Allowed | None:
         return HostState.allowed(self, _awake(snapshot))
@@ -194,7 +194,9 @@ def report(result: Result, options: Options) -> Consolidation:
     on = (on_before | wake).copy()
     per_cluster = reserve_of(problem)
     tolerated = [
-        min(k, _survived(problem, after, on, c, k)) if k and (on & (snapshot.hosts.cluster_idx == c)).any() else 0
+        min(k, _survived(problem, after, on, c, k))
+        if k and (on & (snapshot.hosts.cluster_idx == c)).any()
+        else 0
         for c, k in enumerate(per_cluster)
     ]
     price = Consolidate().price(snapshot)

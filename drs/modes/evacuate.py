@@ -1,8 +1,8 @@
 """Empty hosts, or a whole site, as before maintenance; the others stay balanced.
 
 The hosts count as in maintenance, and that no VM stays there is a hard rule: where a VM cannot leave, the
-answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are possible
-all the same are in the plan. What else is in maintenance already is no part of the request and only reported.
+answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are
+possible all the same are in the plan. What else is in maintenance already is no part of the request and only reported.
 
 With a deadline the VMs of higher restart priority go first and the report says which make it. A site is left
 over the WAN: VMs may leave their cluster, their disks move along.
@@ -184,7 +184,7 @@ def report(result: Result, options: Options) -> Evacuation:
 
 
 def priorities(problem: Problem, options: Options) -> dict[int, float]:
-    """With a deadline: the higher class of restart priority first, within a class the quicker to move first."""
+    """With a deadline: the higher restart priority first, within a class the quicker to move first."""
     if options.deadline_s is None:
         return {}
     snapshot, prices = problem.snapshot, problem.prices

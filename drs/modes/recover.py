@@ -99,7 +99,9 @@ def report(result: Result, options: Options) -> Recovery:
     off = disabled & there
     rank, names = result.problem.policy.restart.rank(snapshot), result.problem.policy.restart.NAMES
     tied = tuple(
-        Waiting(str(snapshot.vms.name[vm]), names[rank[vm]], "the devices that it needs are lost with its host")
+        Waiting(
+            str(snapshot.vms.name[vm]), names[rank[vm]], "the devices that it needs are lost with its host"
+        )
         for vm in np.flatnonzero(there & ~off & (snapshot.vms.gpus > 0))
     )
     return Recovery(

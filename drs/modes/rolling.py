@@ -3,14 +3,14 @@
 Each step empties one host, or as many together as may be missing at once, with everything that `evacuate`
 checks; then the hosts come back (after a refresh with other CPUs) and the next step starts from there.
 
-The order is chosen for the shortest total. Every VM has to move at least once; it has to move again when it is
-put on a host whose turn is still to come. So VMs go to hosts that are done where there is room, and the order
+The order is chosen for the shortest total. Every VM has to move at least once; it has to move again when it
+is put on a host whose turn is still to come. So VMs go to hosts that are done where there is room, and the order
 is the best found of several starting orders under a quick packing model, improved by exchanging neighbours.
 Every step is then planned in full; a host that cannot be emptied in its turn is put back to the end, and
 reported with the reason when it cannot be emptied at all.
 
-What a running VM carries (`drs.model.cpu`) stays what it was at the start: it does not gain features by moving
-to a newer host.
+What a running VM carries (`drs.model.cpu`) stays what it was at the start: it does not gain features by
+moving to a newer host.
 """
 
 from __future__ import annotations
@@ -297,7 +297,7 @@ def _has(own: str, baseline: str) -> bool:
 
 
 def _frozen_features(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with what each running VM carries written down, so that it does not change with its host."""
+    """The snapshot with what each running VM carries written down: it does not change with its host."""
     carried = cpu.carried_keys(snapshot)
     known = np.isin(carried, list(cpu.BASELINES))
     key = np.where(known & (snapshot.vms.evc_mode == ""), carried, snapshot.vms.evc_mode)

@@ -335,7 +335,14 @@ class _Disks:
 
 
 def answer(
-    problem: Problem, *, solve: Solve, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+    problem: Problem,
+    *,
+    solve: Solve,
+    options: Options,
+    solver: str,
+    seed: int,
+    stop: Stop,
+    on_progress: OnProgress | None,
 ) -> Result:
     """The best placement of the disks, re-checked by the rules themselves."""
     disks = _Disks(problem)
@@ -380,7 +387,9 @@ def _stuck(disks: _Disks) -> list[tuple[str, str]]:
         if not len(seen):
             where = snapshot.hosts.name[host] if host >= 0 else "its host"
             found.append((who, f"{where} sees no other usable datastore"))
-        elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(disks, seen, item):
+        elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(
+            disks, seen, int(item)
+        ):
             found.append(
                 (who, f"{disks.gib[item]:,.0f} GiB fit on none of the {len(seen)} datastores it may go to")
             )

@@ -109,7 +109,14 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
 
 
 def answer(
-    problem: Problem, *, solve: Solve, options: Options, solver: str, seed: int, stop: Stop, on_progress: OnProgress | None
+    problem: Problem,
+    *,
+    solve: Solve,
+    options: Options,
+    solver: str,
+    seed: int,
+    stop: Stop,
+    on_progress: OnProgress | None,
 ) -> Result:
     """Today's placement: an EVC mode moves nobody. `infeasible` when a baseline asked for is out of reach."""
     lowered = problem.lowered

@@ -55,7 +55,8 @@ def find(name: str) -> Solver:
     except ImportError as error:
         package = (error.name or module).partition(".")[0]
         raise SolverUnavailableError(
-            f"the solver {name!r} needs {package}, which cannot be imported: {error}", f"pip install {package}"
+            f"the solver {name!r} needs {package}, which cannot be imported: {error}",
+            f"pip install {package}",
         ) from error
     return solver
 

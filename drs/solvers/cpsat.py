@@ -248,8 +248,6 @@ def solve(
     return search.run(model, engine, n_workers)
 
 
-
-
 class _Search:
     """The lexicographic loop around an engine."""
 
@@ -347,9 +345,7 @@ class _Search:
         later = sum(not self.done(j) for j in range(k + 1, len(self.lowered.levels)))
         stop = Stop(
             None if self.stop.time_s is None else self.stop.remaining_s,
-            None
-            if self.stop.iterations is None
-            else max(0, self.stop.iterations - self.work),
+            None if self.stop.iterations is None else max(0, self.stop.iterations - self.work),
         )
         stop._event = self.stop._event
         return stop.part(0.6) if later else stop

@@ -67,7 +67,9 @@ class Linear:
     error: float = 0.0
 
     @classmethod
-    def of(cls, cols: Sequence[int], coefs: Sequence[float], const: float = 0.0, error: float = 0.0) -> Linear:
+    def of(
+        cls, cols: Sequence[int], coefs: Sequence[float], const: float = 0.0, error: float = 0.0
+    ) -> Linear:
         return cls(np.asarray(cols, dtype=np.int64), np.asarray(coefs, dtype=np.float64), const, error)
 
     def __add__(self, other: Linear) -> Linear:
@@ -124,9 +126,7 @@ class LinearModel:
     def integer_column(self, low: float, high: float, define: Define | None = None) -> int:
         return self._column(low, high, 1.0, True, define)
 
-    def real_column(
-        self, low: float, high: float, step: float, define: Define, exact: bool = False
-    ) -> int:
+    def real_column(self, low: float, high: float, step: float, define: Define, exact: bool = False) -> int:
         """A continuous column; CP-SAT sees multiples of `step`, and `define` is rounded up to one.
 
         `exact`: every value is a multiple anyway, so nothing is rounded.
@@ -388,9 +388,7 @@ class ExactModel:
             relevant = term.demand[self.first] != 0
             if not bool((home.any(axis=1) & away.any(axis=1) & relevant).any()):
                 mine = home.any(axis=1)
-                mean_value = float(
-                    (term.demand[self.first] * self.size)[mine].sum() / capacity[0] / n
-                )
+                mean_value = float((term.demand[self.first] * self.size)[mine].sum() / capacity[0] / n)
                 mean = -2
         if mean == -1:
             mean = self.linear.real_column(
@@ -527,7 +525,9 @@ def candidates(lowered: Lowered, items: NDArray[np.int64]) -> Bools:
                 mask[stay >= 0, stay[stay >= 0]] = True
             allowed &= mask
         elif isinstance(term, Capacity):
-            limit = np.where(np.isinf(term.limit), term.limit, term.limit + 1e-6 * np.maximum(1.0, term.limit))
+            limit = np.where(
+                np.isinf(term.limit), term.limit, term.limit + 1e-6 * np.maximum(1.0, term.limit)
+            )
             if (term.demand >= 0).all():
                 allowed &= term.demand[items][:, None] <= limit[None, :]
     home = lowered.start[items]
@@ -842,9 +842,7 @@ def _(term: BinsUsed, model: ExactModel) -> Linear:
             continue
         cols = model.column[mine, b]
         some = Linear(cols, np.ones(len(cols)))
-        used = model.linear.integer_column(
-            0, 1, (lambda e: lambda v: float(e.value(v) > 0.5))(some)
-        )
+        used = model.linear.integer_column(0, 1, (lambda e: lambda v: float(e.value(v) > 0.5))(some))
         for g, col in zip(mine, cols, strict=True):
             model.linear.row(Linear.of([used, int(col)], [float(model.size[g]), -1.0]), 0.0, math.inf, 1.0)
         total = total + Linear.of([used], [float(price)])

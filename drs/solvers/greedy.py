@@ -126,7 +126,13 @@ def _by_law(term: Term, state: _State, items: Index) -> Floats:
 
 
 def _excess(
-    state: _State, items: Index, use: Floats, demand: Floats, limit: Floats, weight: Floats, once: bool = False
+    state: _State,
+    items: Index,
+    use: Floats,
+    demand: Floats,
+    limit: Floats,
+    weight: Floats,
+    once: bool = False,
 ) -> Floats:
     d = demand[items]
     home = state.assign[items]
@@ -439,7 +445,11 @@ def _step(
         home = trial[item]
         trial[item] = bin_
         new = lowered.scores(trial)
-        if new[k] < scores[k] - least * 0.5 and order.within(new, limits, k) and not lowered.broken_walls(trial):
+        if (
+            new[k] < scores[k] - least * 0.5
+            and order.within(new, limits, k)
+            and not lowered.broken_walls(trial)
+        ):
             return item, bin_, new
         trial[item] = home
     return None

@@ -121,5 +121,3 @@ def main() -> None:
             outcome = Outcome("fault", fault=f"{type(error).__name__}: {error}")
         pickle.dump(outcome, out)
         out.flush()
-
-

@@ -40,7 +40,10 @@ def ceilings(lowered: Lowered, scores: Sequence[float] | Floats) -> Floats:
     """`ceiling` of every level, f8[n_levels], from the scores of a plan and those of today."""
     today = lowered.scores(lowered.start)
     return np.array(
-        [ceiling(level, float(s), float(t)) for level, s, t in zip(lowered.levels, scores, today, strict=True)]
+        [
+            ceiling(level, float(s), float(t))
+            for level, s, t in zip(lowered.levels, scores, today, strict=True)
+        ]
     )
 
 

@@ -54,7 +54,9 @@ class Worker:
             )
         assert process.stdin is not None and process.stdout is not None
         answers: queue.Queue[Outcome] = queue.Queue()
-        threading.Thread(target=_talk, args=(process.stdin, process.stdout, task, answers), daemon=True).start()
+        threading.Thread(
+            target=_talk, args=(process.stdin, process.stdout, task, answers), daemon=True
+        ).start()
         deadline = time.monotonic() + (math.inf if task.time_s is None else task.time_s + 1.0)
         while not stop.interrupted and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):

@@ -117,7 +117,13 @@ class _Run:
     """One call of the solver."""
 
     def __init__(
-        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None, workers: int
+        self,
+        lowered: Lowered,
+        start: Ints,
+        stop: Stop,
+        seed: int,
+        on_progress: OnProgress | None,
+        workers: int,
     ) -> None:
         self.lowered, self.stop, self.on_progress = lowered, stop, on_progress
         self.timed = stop.time_s is not None or stop.iterations is None
@@ -138,9 +144,7 @@ class _Run:
         elapsed = self.stop.elapsed_s
         if elapsed - self.reported >= 0.1 or note:
             self.reported = elapsed
-            self.on_progress(
-                Progress(stage, elapsed, self.stop.fraction(self.iterations), score, note=note)
-            )
+            self.on_progress(Progress(stage, elapsed, self.stop.fraction(self.iterations), score, note=note))
 
     def scores(self, assign: Ints) -> Floats:
         """Scores by the kernel (the law is asked once, in the end)."""
@@ -322,7 +326,9 @@ class _Run:
     def run(self) -> None:
         """All levels in order."""
         n_levels = len(self.lowered.levels)
-        parts = np.array([0.5 if lv.must_vanish or lv.name in ("repair",) else 1.0 for lv in self.lowered.levels])
+        parts = np.array(
+            [0.5 if lv.must_vanish or lv.name in ("repair",) else 1.0 for lv in self.lowered.levels]
+        )
         for k in range(n_levels):
             now = self.stop.fraction(self.iterations)
             self.level(k, now + (1.0 - now) * float(parts[k] / parts[k:].sum()))
@@ -372,7 +378,9 @@ def solve(
         scores = lowered.scores(start)
         return Answer("optimal", start, scores, scores, "localsearch", 0.0)
     if on_progress is not None and _compiles():
-        on_progress(Progress("compile", stop.elapsed_s, 0.0, math.nan, note="compiling the search kernel, once"))
+        on_progress(
+            Progress("compile", stop.elapsed_s, 0.0, math.nan, note="compiling the search kernel, once")
+        )
     run = _Run(lowered, start, stop, seed, on_progress, workers)
     run.run()
     assign = run.best

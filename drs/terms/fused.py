@@ -352,9 +352,7 @@ class _Builder:
                 inverse[term.bins] = 1.0 / term.capacity[term.bins]
                 measure = ("std", "mad", "max", "range").index(term.measure)
                 column = self.cost_column(term.demand)
-                self.dev.append(
-                    (column, level, measure, weight, float(term.target), len(term.bins), inverse)
-                )
+                self.dev.append((column, level, measure, weight, float(term.target), len(term.bins), inverse))
             case MoveCost():
                 fix = np.where(self.start >= 0, weight * term.per_item, 0.0)
                 self.fix[level] = self.fix.get(level, np.zeros(n)) + fix
@@ -465,9 +463,7 @@ class _Builder:
         sizes = np.array([len(items) for items in self.counter_items], dtype=np.int64)
         member_ptr = np.zeros(n_counters + 1, dtype=np.int32)
         np.cumsum(sizes, out=member_ptr[1:])
-        member = (
-            np.concatenate(self.counter_items).astype(np.int32) if n_counters else np.zeros(0, np.int32)
-        )
+        member = np.concatenate(self.counter_items).astype(np.int32) if n_counters else np.zeros(0, np.int32)
         owner = np.repeat(np.arange(n_counters, dtype=np.int32), sizes)
         order = np.argsort(member, kind="stable")
         item_ptr = np.zeros(self.n + 1, dtype=np.int64)
@@ -554,9 +550,7 @@ class _Builder:
         sig, sig_ptr, sig_counter, near_ptr, near, part, member_ptr, member = self._signatures(
             n_counters, self.nears
         )
-        group_size = [
-            int(np.bincount(g[g >= 0], minlength=1).max(initial=0)) for _, _, g, _ in self.groups
-        ]
+        group_size = [int(np.bincount(g[g >= 0], minlength=1).max(initial=0)) for _, _, g, _ in self.groups]
         group_offset, n_moved = [], 0
         for (_, _, _, n_groups), size in zip(self.groups, group_size, strict=True):
             group_offset.append(n_moved)

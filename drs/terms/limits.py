@@ -106,7 +106,7 @@ class AtLeast:
     at_least: int
 
     def cost(self, assign: Ints, start: Ints) -> float:
-        used = np.count_nonzero(counts(assign, self.items, self.domain, self.n_domains))
+        used = int(np.count_nonzero(counts(assign, self.items, self.domain, self.n_domains)))
         return float(max(0, self.at_least - used))
 
     def relaxed(self, start: Ints) -> AtLeast:

@@ -17,7 +17,7 @@ from drs.problem import Problem
 from drs.result import metrics
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress
-from drs.trigger import Observation, decide, observe, worthwhile
+from drs.trigger import Observation, decide, dispose, observe, reached, stable_for, worthwhile
 from drs.whatif.runner import check_table_path, write_table
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def replay(
     placement, idle = Placement.of(snapshot), Placement.of(snapshot)
     history: list[Observation] = []
     last_plan_s: float | None = None
+    left_violations = 0
     rows: list[dict[str, Any]] = []
     began = time.monotonic()
     try:
@@ -85,26 +86,29 @@ def replay(
             now_s = float((times[step] - times[0]) / np.timedelta64(1, "s"))
             problem = Problem(now, rules, policy)
             history.append(observe(now, now_s, len(problem.check(problem.today))))
-            decision = decide(history, policy.trigger, last_plan_s)
-            n_moves, downtime_ms, moved_mib, said = 0, 0.0, 0.0, decision.reason
+            decision = decide(history, policy.trigger, last_plan_s, left_violations)
+            n_moves, n_proposed, downtime_ms, moved_mib, said = 0, 0, 0.0, 0.0, decision.reason
             if decision.act:
                 result = api.advise(
                     now, rules=rules, policy=policy, solver=solver, time_s=time_s,
                     iterations=iterations, seed=seed,
                 )  # fmt: skip
-                verdict = worthwhile(result, policy.trigger)
+                verdict = worthwhile(result, policy.trigger, stable_for(history, policy.trigger))
                 said = f"{decision.reason}; {verdict.reason}"
                 if verdict.act and result.plan is not None:
-                    placement, last_plan_s = result.placement, now_s
-                    n_moves = len(result.plan.moves)
-                    downtime_ms = sum(move.downtime_ms for move in result.plan.moves)
-                    moved_mib = result.plan.total_transferred_mib
+                    chosen = dispose(result)
+                    placement, last_plan_s = reached(result, chosen.done).placement, now_s
+                    left_violations = len(problem.check(placement))
+                    n_moves, n_proposed = len(chosen.done), len(chosen.proposed)
+                    downtime_ms = sum(move.downtime_ms for move in chosen.done)
+                    moved_mib = sum(move.transferred_mib for move in chosen.done)
             rows.append(
                 {
                     "time": pd.Timestamp(times[step]),
                     "act": decision.act,
                     "reason": said,
                     "n_moves": n_moves,
+                    "n_proposed": n_proposed,
                     "downtime_ms": downtime_ms,
                     "transferred_mib": moved_mib,
                     "n_violations": history[-1].n_violations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from drs.solvers.kernel.jit import inline, jit
-from drs.solvers.kernel.state import SPARE, add_bin_cost, near_delta, put
+from drs.solvers.kernel.state import SPARE, add_bin_cost, near_delta
 from drs.terms.fused import RANGE
 
 
@@ -61,9 +61,16 @@ def bin_delta(h, i, sign, b, out):  # type: ignore[no-untyped-def]
             if now > 0.0 or after > 0.0:
                 out[h.over_level[k]] += h.over_weight[b * h.n_over + k] * (over(after) - over(now))
     for k in range(h.n_free):
-        x = sign * (h.demand[i * h.n_columns + h.free_b[k]] - h.free_ratio[k] * h.demand[i * h.n_columns + h.free_a[k]])
+        x = sign * (
+            h.demand[i * h.n_columns + h.free_b[k]]
+            - h.free_ratio[k] * h.demand[i * h.n_columns + h.free_a[k]]
+        )
         if x != 0.0:
-            now = h.free_offset[b * h.n_free + k] - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]] + h.load[b * h.n_columns + h.free_b[k]]
+            now = (
+                h.free_offset[b * h.n_free + k]
+                - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]]
+                + h.load[b * h.n_columns + h.free_b[k]]
+            )
             out[h.free_level[k]] += h.free_weight[b * h.n_free + k] * (over(now + x) - over(now))
     for k in range(h.n_used):
         x = h.demand[i * h.n_columns + h.used_col[k]]
@@ -266,7 +273,9 @@ def swap_fits(h, i, j):  # type: ignore[no-untyped-def]
         if h.wall_at_once[w]:
             at_b = (x if b != h.start[i] else 0.0) - (y if b != h.start[j] else 0.0)
             at_a = (y if a != h.start[j] else 0.0) - (x if a != h.start[i] else 0.0)
-            if (at_b > 0.0 and at_b > h.room[b * h.n_walls + w]) or (at_a > 0.0 and at_a > h.room[a * h.n_walls + w]):
+            if (at_b > 0.0 and at_b > h.room[b * h.n_walls + w]) or (
+                at_a > 0.0 and at_a > h.room[a * h.n_walls + w]
+            ):
                 return False
         else:
             d = x - y

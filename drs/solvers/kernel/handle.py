@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
+from numba.core import types as _types
+from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
@@ -24,10 +26,11 @@ from numba.extending import (
     typeof_impl,
     unbox,
 )
-from numba.core.typing.templates import AttributeTemplate
 
 from drs.solvers.kernel.state import State
 from drs.terms.fused import Fused
+
+types: Any = _types  # numba's own stub lacks `CPointer`
 
 _ELEMENT = {
     "Ints": types.int32,
@@ -41,12 +44,12 @@ SIZES = (
     "n_counters", "n_near", "n_move", "n_group", "n_bloc", "most",
 )  # fmt: skip
 
-FIELDS: dict[str, types.Type] = {}
+FIELDS: dict[str, Any] = {}
 """Type of each field in compiled code, in the order of the block of addresses."""
 for _source in (Fused, State):
     for _name, _annotation in _source.__annotations__.items():
         _text = getattr(_annotation, "__forward_arg__", _annotation)
-        FIELDS[_name] = types.CPointer(_ELEMENT[_text]) if _text in _ELEMENT else types.int64  # type: ignore[attr-defined]
+        FIELDS[_name] = types.CPointer(_ELEMENT[_text]) if _text in _ELEMENT else types.int64
 FIELDS |= dict.fromkeys(SIZES, types.int64)
 _PLACE = {name: k for k, name in enumerate(FIELDS)}
 
@@ -62,11 +65,15 @@ class Handle:
             len(fused.pair_level), len(fused.pen_level), len(fused.counter_map), len(fused.near_have),
             len(fused.move_level), len(fused.group_level), len(fused.bloc_ptr) - 1, state.members.shape[1],
         )  # fmt: skip
-        values: dict[str, Any] = {**fused._asdict(), **state._asdict(), **dict(zip(SIZES, sizes, strict=True))}
+        values: dict[str, Any] = {
+            **fused._asdict(),
+            **state._asdict(),
+            **dict(zip(SIZES, sizes, strict=True)),
+        }
         self.block = np.zeros(len(FIELDS), dtype=np.int64)
         for name, kind in FIELDS.items():
             value = values[name]
-            if isinstance(kind, types.CPointer):  # type: ignore[attr-defined]
+            if isinstance(kind, types.CPointer):
                 if not value.flags.c_contiguous or str(value.dtype) != str(kind.dtype):
                     raise TypeError(f"{name} is {value.dtype}, not a contiguous array of {kind.dtype}")
                 value = value.ctypes.data
@@ -128,4 +135,8 @@ def _lower(context: Any, builder: Any, kind: HandleType, value: Any, name: str) 
     place = ir.Constant(ir.IntType(64), _PLACE[name])
     number = builder.load(builder.gep(value, [place]))
     field = FIELDS[name]
-    return builder.inttoptr(number, context.get_value_type(field)) if isinstance(field, types.CPointer) else number  # type: ignore[attr-defined]
+    return (
+        builder.inttoptr(number, context.get_value_type(field))
+        if isinstance(field, types.CPointer)
+        else number
+    )

@@ -18,7 +18,6 @@ from drs.solvers.kernel.delta import (
     price,
     settle,
     shift_delta,
-    swap_fits,
     touch,
 )
 from drs.solvers.kernel.jit import inline, jit

@@ -346,7 +346,22 @@ def recreate(h, out, items, n, bins, m, origin, size, blink, threshold):  # type
 
 @jit
 def search_neighbourhoods(  # type: ignore[no-untyped-def]
-    h, out, n_rounds, temperature, failures_ratio, blink, most_bins, items, bins, marks, prices, table, ints, saved, wins, waiting
+    h,
+    out,
+    n_rounds,
+    temperature,
+    failures_ratio,
+    blink,
+    most_bins,
+    items,
+    bins,
+    marks,
+    prices,
+    table,
+    ints,
+    saved,
+    wins,
+    waiting,
 ):
     """Rearrange `n_rounds` neighbourhoods; returns the number of nodes.
 

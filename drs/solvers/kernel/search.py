@@ -16,7 +16,6 @@ from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebu
 from drs.terms.base import Floats, Ints
 from drs.terms.fused import Fused
 
-
 NONE = 1e300
 """Energy of the best assignment while there is none within the ceilings."""
 

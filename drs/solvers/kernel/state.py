@@ -201,7 +201,10 @@ def find_extremes(h, d):  # type: ignore[no-untyped-def]
             k = 3
             while k > 0:
                 other = h.extreme[d * 6 + side * 3 + k - 1]
-                if other >= 0 and sign * h.load[other * h.n_columns + col] * h.dev_inverse[d * h.n_bins + other] >= x:
+                if (
+                    other >= 0
+                    and sign * h.load[other * h.n_columns + col] * h.dev_inverse[d * h.n_bins + other] >= x
+                ):
                     break
                 k -= 1
             if k < 3:
@@ -314,7 +317,9 @@ def recount(h):  # type: ignore[no-untyped-def]
                 h.cost[h.over_level[k]] += h.over_weight[b * h.n_over + k] * over
         for k in range(h.n_free):
             over = (
-                h.free_offset[b * h.n_free + k] - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]] + h.load[b * h.n_columns + h.free_b[k]]
+                h.free_offset[b * h.n_free + k]
+                - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]]
+                + h.load[b * h.n_columns + h.free_b[k]]
             )
             if over > 0.0:
                 h.cost[h.free_level[k]] += h.free_weight[b * h.n_free + k] * over
@@ -357,7 +362,11 @@ def add_bin_cost(h, i, b, sign, out):  # type: ignore[no-untyped-def]
         for k in range(h.n_fix):
             out[h.fix_level[k]] += sign * h.fix[k * h.n_items + i]
         for k in range(h.n_pair):
-            at = h.pair_offset[k] + h.pair_class[k * h.n_bins + home] * h.pair_width[k] + h.pair_class[k * h.n_bins + b]
+            at = (
+                h.pair_offset[k]
+                + h.pair_class[k * h.n_bins + home] * h.pair_width[k]
+                + h.pair_class[k * h.n_bins + b]
+            )
             out[h.pair_level[k]] += sign * h.pair_scale[k * h.n_items + i] * h.pair_flat[at]
     for k in range(h.n_pen):
         if h.pen_stay[k * h.n_items + i] != b:
@@ -438,14 +447,21 @@ def refresh_extremes(h, d, a, b):  # type: ignore[no-untyped-def]
     for side in range(2):
         sign = 1.0 if side == 0 else -1.0
         third = h.extreme[d * 6 + side * 3 + 2]
-        edge = -np.inf if third < 0 else sign * h.load[third * h.n_columns + col] * h.dev_inverse[d * h.n_bins + third]
+        edge = (
+            -np.inf
+            if third < 0
+            else sign * h.load[third * h.n_columns + col] * h.dev_inverse[d * h.n_bins + third]
+        )
         for end in range(2):
             bin_ = a if end == 0 else b
             if bin_ >= 0 and h.dev_inverse[d * h.n_bins + bin_] > 0.0:
                 listed = False
                 for k in range(3):
                     listed = listed or h.extreme[d * 6 + side * 3 + k] == bin_
-                if listed or sign * h.load[bin_ * h.n_columns + col] * h.dev_inverse[d * h.n_bins + bin_] > edge:
+                if (
+                    listed
+                    or sign * h.load[bin_ * h.n_columns + col] * h.dev_inverse[d * h.n_bins + bin_] > edge
+                ):
                     find_extremes(h, d)
                     return
 

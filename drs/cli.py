@@ -134,6 +134,8 @@ def _progress() -> Iterator[OnProgress]:
         task = bar.add_task("search", total=1.0, said="")
 
         def show(progress: Progress) -> None:
+            if progress.stage == "compile" and not console.is_terminal:
+                typer.echo(progress.note, err=True)
             said = f"score {progress.score:.4g}"
             if progress.bound > float("-inf"):
                 said += f", bound {progress.bound:.4g}"

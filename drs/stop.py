@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -56,6 +57,7 @@ class Stop:
         self.iterations = iterations
         self._event = threading.Event()
         self._began = time.monotonic()
+        self._whole: Stop | None = None
 
     def begin(self) -> Stop:
         """Start the clock now; returns itself."""
@@ -96,6 +98,19 @@ class Stop:
         """Whether the search must end now."""
         return self.fraction(iterations) >= 1.0
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that does not count, here and in the budget that this one is a part of: a kernel compiles."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            lost_s = time.monotonic() - began
+            stop: Stop | None = self
+            while stop is not None:
+                stop._began += lost_s
+                stop = stop._whole
+
     def part(self, share: float) -> Stop:
         """A budget for one stage: `share` of what is left, ended by the same interrupt."""
         child = Stop(
@@ -103,4 +118,5 @@ class Stop:
             None if self.iterations is None else int(self.iterations * share),
         )
         child._event = self._event
+        child._whole = self
         return child

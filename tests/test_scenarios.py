@@ -215,6 +215,9 @@ def _plan_leads_there(result: Result) -> None:
         at[vm] = target
         assert all(wall.cost(at, start) < 1e-6 for wall in walls), move
     assert at.tolist() == plan.placement.host_idx.tolist()
+    for vm in {move.vm for move in plan.moves}:
+        ways = [move.parking for move in plan.moves if move.vm == vm]
+        assert ways.count(False) <= 1, f"{vm} moves twice without being parked"
 
 
 SCENARIOS = sorted(FOLDER.rglob("*.yaml"))

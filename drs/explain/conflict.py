@@ -65,9 +65,9 @@ def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple
         entry.term.cost(problem.lowered.start, problem.lowered.start) for entry in must[0].terms
     ):
         return ()
-    alone = _alone(problem, must[0])
+    alone = tuple(_alone(problem, must[0]))
     if alone:
-        return tuple(alone)
+        return alone
     return tuple(_together(problem, must[0], time_s, seed))
 
 
@@ -158,6 +158,7 @@ CURES = {
     "migration-scope": "let {vms} leave its cluster (migration_scope)",
     "host-state": "bring a host back that is not connected",
     "pinned": "lift {rule} for {vms}",
+    "no safe order": "make a way for {vms}: see the moves that no safe order reaches",
 }
 
 
@@ -165,7 +166,7 @@ def _cure(rule: Rule | None, label: str, vms: Sequence[str]) -> str:
     kind = rule.type if rule is not None else ""
     if label == EVACUATION:
         return f"leave {_some(vms)} where it is, to be shut down with its host"
-    return CURES.get(kind, "lift {rule} for {vms}").format(rule=label, vms=_some(vms))
+    return CURES.get(label, CURES.get(kind, "lift {rule} for {vms}")).format(rule=label, vms=_some(vms))
 
 
 _EFFORT = (

@@ -18,6 +18,8 @@ from drs.model import Placement, Snapshot
 from drs.terms.base import Bools, Floats
 
 RESOURCES = ("cpu", "memory")
+ALMOST_NONE = 1e-6
+"""Members without shares get what those with shares leave."""
 
 
 def water_fill(
@@ -47,6 +49,8 @@ def water_fill(
     ceiling = np.minimum(np.asarray(demand, dtype=np.float64), np.asarray(limit, dtype=np.float64))
     floor = np.minimum(np.asarray(reservation, dtype=np.float64), ceiling)
     weight = np.asarray(shares, dtype=np.float64)
+    least = weight[weight > 0].min(initial=1.0)
+    weight = np.where(weight > 0, weight, ALMOST_NONE * least)
     n_groups = len(room)
     inside = where >= 0
 
@@ -63,7 +67,7 @@ def water_fill(
     full = inside & plenty[where]
     got[full] = ceiling[full]
 
-    rising = inside & ~short[where] & ~plenty[where] & (weight > 0) & (ceiling > floor)
+    rising = inside & ~short[where] & ~plenty[where] & (ceiling > floor)
     members = np.flatnonzero(rising)
     if not len(members):
         return got

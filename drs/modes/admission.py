@@ -329,7 +329,17 @@ class _Case:
                 break
             survives = k
         return Admission(
-            self.cluster, self.scope, n, survives, wanted, asked, worst, total, self.n_tests, complete
+            self.cluster,
+            self.scope,
+            n,
+            survives,
+            wanted,
+            asked,
+            worst,
+            total,
+            self.n_tests,
+            complete,
+            self.unprotected,
         )
 
     def search(self, k: int) -> Stranding | None:

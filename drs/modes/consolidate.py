@@ -69,7 +69,7 @@ class Consolidation:
     spare: tuple[str, ...]
     n_on_before: int
     n_on_after: int
-    reserve: int
+    reserve: dict[str, int]
     survives: dict[str, int]
     watts_before: float | None
     watts_after: float | None
@@ -84,7 +84,8 @@ class Consolidation:
         if self.spare:
             lines.append(f"empty but kept on as reserve: {some(self.spare, 20)}")
         for cluster, survives in self.survives.items():
-            short = "" if survives >= self.reserve else f"; {self.reserve} wanted, NOT met"
+            wanted = self.reserve.get(cluster, 0)
+            short = "" if survives >= wanted else f"; {wanted} wanted, NOT met"
             lines.append(f"{cluster} then survives the loss of any {survives} of the hosts left on{short}")
         if self.watts_before is not None and self.watts_after is not None:
             saved = self.watts_before - self.watts_after
@@ -102,7 +103,9 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     own: list[Rule] = []
     for resource in ("cpu", "memory"):
         own.append(
-            HostCapacity(resource, name=f"{resource} headroom", overcommit_ratio=1.0, reserve_ratio=free)
+            HostCapacity(
+                resource, name=f"{resource} headroom", when="after", overcommit_ratio=1.0, reserve_ratio=free
+            )
         )
         if f"capacity:{resource}" not in taken:
             own.append(HostCapacity(resource))  # ours would else take the place of the built-in one
@@ -130,21 +133,24 @@ def answer(
     before = np.asarray(problem.snapshot.vms.host_idx)
     connected = problem.snapshot.hosts.state == "connected"
     tolerated = {c: min(k, _survived(problem, before, connected, c, k)) for c, k in wanted.items()}
-    result = None
+    best: tuple[int, Result] | None = None
     ratio = problem.policy.power.max_load_ratio
     for attempt in range(TRIES):
         tighter = problem if attempt == 0 else _with_headroom(problem, ratio)
-        share = stop.part(0.5) if attempt < TRIES - 1 else stop.part(1.0)
+        share = stop.part(0.4)
         result = solve(tighter, solver=solver, seed=seed, stop=share, on_progress=on_progress)
         after = np.asarray(result.placement.host_idx)
         running = problem.snapshot.vms.on & (after >= 0)
         used = np.bincount(after[running], minlength=problem.snapshot.n_hosts) > 0
         on = connected | used
-        if all(_survived(problem, after, on, c, k) >= k for c, k in tolerated.items() if k):
+        short = sum(max(0, k - _survived(problem, after, on, c, k)) for c, k in tolerated.items() if k)
+        if best is None or short < best[0]:
+            best = (short, result)
+        if not short or stop.interrupted:
             break
-        ratio *= 0.9
-    assert result is not None
-    return result
+        ratio *= 0.93
+    assert best is not None
+    return best[1]
 
 
 def reserve_of(problem: Problem) -> list[int]:
@@ -166,7 +172,16 @@ def _with_headroom(problem: Problem, ratio: float) -> Problem:
 
 def _survived(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> int:
     name = str(problem.snapshot.clusters.name[cluster])
-    found = admission(problem, k, cluster=name, time_s=ADMISSION_S, host_idx=host_idx, usable=usable)
+    # After a failure a host may be as full as its capacity allows: the headroom is for the normal day.
+    rules = tuple(rule for rule in problem.rules if not rule.name.endswith(" headroom"))
+    found = admission(
+        dataclasses.replace(problem, rules=rules),
+        k,
+        cluster=name,
+        time_s=ADMISSION_S,
+        host_idx=host_idx,
+        usable=usable,
+    )
     return found.clusters[0].survives if found.clusters else 0
 
 
@@ -220,7 +235,7 @@ def report(result: Result, options: Options) -> Consolidation:
         tuple(str(names[host]) for host in idle if host not in off),
         int(on_before.sum()),
         int(on.sum()),
-        max((int(k) for k in per_cluster), default=0),
+        {str(snapshot.clusters.name[c]): k for c, k in enumerate(per_cluster)},
         survives,
         watts(snapshot, before, on_before),
         watts(snapshot, after, on),

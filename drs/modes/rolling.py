@@ -342,8 +342,8 @@ def _left(result: Result, batch: Sequence[int]) -> bool:
 
 def _why(result: Result) -> tuple[str, ...]:
     told = [conflict.sentence for conflict in result.conflicts]
-    if not told and result.plan is not None:
-        told = [f"{each.vm}: {each.reason}" for each in result.plan.stranded]
+    if result.plan is not None:
+        told += [f"{each.vm}: {each.reason}" for each in result.plan.stranded]
     if not told:
         told = [
             violation.sentence for violation in result.violations_after if violation.rule == "evacuation"

@@ -105,7 +105,7 @@ class HostCapacity(HostLimit):
 
     @property
     def replaces(self) -> str:
-        return f"capacity:{self.resource}" if self.counts == "configured" else ""
+        return "" if self.counts == "reserved" else f"capacity:{self.resource}"
 
     def demand(self, snapshot: Snapshot) -> Floats:
         """What each VM takes, f8[n_vms]."""

@@ -76,6 +76,11 @@ class _Case:
         self._allowed: dict[tuple[int, frozenset[int]], Bools] = {}
         self.limits = [rule for rule in counted if isinstance(rule, HostLimit)]
 
+    def stuck(self, vms: Iterable[int]) -> bool:
+        """Whether one of these VMs has no host at all, which is a contradiction of its own."""
+        every = [rule for rule, _ in self.filters]
+        return not all(self.allowed(vm, every).any() for vm in vms)
+
     def placed(self, vms: Ints) -> Ints:
         """VMs that are nowhere yet may stay there: they contradict nothing."""
         return vms[self.start[vms] >= 0]
@@ -186,7 +191,7 @@ def _too_many_apart(case: _Case, rule: KeepApart) -> Iterator[RuleConflictError]
     domain, names = domains(case.snapshot, rule.scope)
     vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
     # VMs on hosts of no domain count nowhere, so a host without one is a way out.
-    if len(vms) <= rule.at_most or (domain < 0).any():
+    if len(vms) <= rule.at_most or (domain < 0).any() or case.stuck(vms):
         return
 
     def contradictory(rules: Sequence[Rule]) -> bool:
@@ -209,7 +214,7 @@ def _too_many_apart(case: _Case, rule: KeepApart) -> Iterator[RuleConflictError]
 def _no_common_place(case: _Case, rule: KeepTogether) -> Iterator[RuleConflictError]:
     domain, _ = domains(case.snapshot, rule.scope)
     vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-    if len(vms) < 2 or (domain < 0).any():
+    if len(vms) < 2 or (domain < 0).any() or case.stuck(vms):
         return
 
     def contradictory(rules: Sequence[Rule]) -> bool:
@@ -235,7 +240,7 @@ def _cannot_spread(case: _Case, rule: Spread) -> Iterator[RuleConflictError]:
     domain, _ = domains(case.snapshot, rule.scope)
     all_vms = select_vms(rule.vms, case.snapshot)
     vms = case.placed(all_vms).tolist()
-    if len(vms) < len(all_vms) or not vms:
+    if len(vms) < len(all_vms) or not vms or case.stuck(vms):
         return
 
     def contradictory(rules: Sequence[Rule]) -> bool:

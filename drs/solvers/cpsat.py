@@ -230,6 +230,8 @@ def solve(
     first_bounds: Floats | None = None,
     max_columns: int = 400_000,
     n_workers: int = 0,
+    n_levels: int = 0,
+    worker: object = None,
 ) -> Answer:
     """Solve level after level exactly; see `drs.solvers.base.Solver`.
 
@@ -239,12 +241,16 @@ def solve(
     limits : f8[n_levels], ceilings to keep besides those that the levels set (inf: none).
     first_bounds : f8[n_levels], lower bounds that are known already.
     max_columns : above so many placement columns no model is built and the start is the answer.
+    n_workers : threads of CP-SAT; 0: as many as there are cores, 2 at most.
+    n_levels : minimise only so many levels (0: all); the others are kept under `limits`.
+    worker : a `drs.solvers.linear.Worker` to share between calls.
     """
     search = _Search(lowered, start, stop, seed, on_progress, limits, first_bounds)
     try:
         model = ExactModel(lowered, max_columns)
     except TooLargeError:
         return search.answer("cpsat", {"too_large": 1})
+    search.n_levels, search.worker = n_levels or len(lowered.levels), worker
     return search.run(model, engine, n_workers)
 
 
@@ -273,6 +279,8 @@ class _Search:
         self.solves = 0
         self.rejected = 0
         self.impossible = False
+        self.n_levels = len(lowered.levels)
+        self.worker: object = None
         self.used: set[str] = set()
         self.infos: list[str] = []
 
@@ -293,7 +301,7 @@ class _Search:
     def run(self, model: ExactModel, engine: str, n_workers: int) -> Answer:
         engines: dict[str, Engine] = {}
         levels = self.lowered.levels
-        for k, level in enumerate(levels):
+        for k, level in enumerate(levels[: self.n_levels]):
             for j in range(len(levels)):
                 if self.own_limits and j > k and math.isfinite(self.limits[j]) and k == 0:
                     model.limit_level(j, float(self.limits[j]))
@@ -315,7 +323,7 @@ class _Search:
                 if level.worth_ratio > 0 and gained < level.worth_ratio * self.today[k]:
                     self.best, self.scores = before, before_scores
             self.limits[k] = min(self.limits[k], limit)
-            if k + 1 < len(levels):
+            if k + 1 < self.n_levels:
                 model.limit_level(k, float(self.limits[k]))
         for used in engines.values():
             used.close()
@@ -332,9 +340,9 @@ class _Search:
 
     def make(self, name: str, model: ExactModel, n_workers: int) -> Engine:
         if name == "highs":
-            from drs.solvers.linear import HighsEngine
+            from drs.solvers.linear import HighsEngine, Worker
 
-            return HighsEngine(model)
+            return HighsEngine(model, worker=self.worker if isinstance(self.worker, Worker) else None)
         return CpSatEngine(model, n_workers)
 
     def done(self, k: int) -> bool:
@@ -342,7 +350,7 @@ class _Search:
         return order.settled(level, float(self.scores[k]), float(self.bounds[k]), float(self.today[k]))
 
     def budget(self, k: int) -> Stop:
-        later = sum(not self.done(j) for j in range(k + 1, len(self.lowered.levels)))
+        later = sum(not self.done(j) for j in range(k + 1, self.n_levels))
         stop = Stop(
             None if self.stop.time_s is None else self.stop.remaining_s,
             None if self.stop.iterations is None else max(0, self.stop.iterations - self.work),

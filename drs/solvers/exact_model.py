@@ -513,8 +513,9 @@ def interchangeable(lowered: Lowered) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def candidates(lowered: Lowered, items: NDArray[np.int64]) -> Bools:
-    """Bins that the walls leave open to each item alone, bool[n, n_bins]; today's bin always is."""
+    """Bins that the walls leave open to each item alone, bool[n, n_bins]."""
     allowed = np.ones((len(items), lowered.n_bins), dtype=np.bool_)
+    home = lowered.start[items]
     for wall in lowered.walls:
         term = wall.term
         if isinstance(term, Allowed):
@@ -529,9 +530,9 @@ def candidates(lowered: Lowered, items: NDArray[np.int64]) -> Bools:
                 np.isinf(term.limit), term.limit, term.limit + 1e-6 * np.maximum(1.0, term.limit)
             )
             if (term.demand >= 0).all():
-                allowed &= term.demand[items][:, None] <= limit[None, :]
-    home = lowered.start[items]
-    allowed[home >= 0, home[home >= 0]] = True
+                fits = term.demand[items][:, None] <= limit[None, :]
+                fits[home >= 0, home[home >= 0]] = True
+                allowed &= fits
     return allowed
 
 

@@ -90,16 +90,18 @@ class HighsEngine:
 
     name = "highs"
 
-    def __init__(self, model: ExactModel, relax: bool = False) -> None:
+    def __init__(self, model: ExactModel, relax: bool = False, worker: Worker | None = None) -> None:
         self.model = model
         self.relax = relax
-        self.worker = Worker()
+        self.worker = worker or Worker()
+        self._own = worker is None
         self._scale = np.empty(0)
         self._rows: list[tuple[Floats, float, float]] = []
 
     def close(self) -> None:
-        """End the process."""
-        self.worker.close()
+        """End the process, unless it is shared."""
+        if self._own:
+            self.worker.close()
 
     def _grow(self) -> None:
         linear = self.model.linear

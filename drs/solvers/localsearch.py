@@ -28,8 +28,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +39,7 @@ import numpy as np
 from drs.solvers.base import Answer
 from drs.solvers.levels import better, ceiling, close, status
 from drs.stop import OnProgress, Progress, Stop
-from drs.terms.base import Floats, Ints, Lowered
+from drs.terms.base import Floats, Ints, Level, Lowered, Weighted
 from drs.terms.costs import GroupMoves, MoveCost
 from drs.terms.fused import Fused, fuse
 
@@ -59,7 +61,10 @@ ANNEAL = 0.85
 STEEP, STEEPER = 5.0, 200.0
 """Price of one typical rise beyond a ceiling over a typical rise of the level under way: at first, and by
 what factor it grows over the annealing."""
-HOT_MOVES = 0.5
+OSCILLATION = 1e8
+"""Where moves are all that is minimised: by what factor that price rises over the annealing while the limits
+are exceeded, and falls while they are kept, so that the search stays at the edge."""
+HOT_MOVES = 0.3
 """Start temperature over the price of a typical move, where moves are all that is minimised."""
 COOLING = 1e-3
 """End temperature over start temperature."""
@@ -77,6 +82,7 @@ class _Worker:
         self.steps_per_s = 1e5
         self.share = SHARE_BLOCS if len(fused.bloc_ptr) > 1 else SHARE
         self.rounds = 0
+        self.grade = 1.0
 
     def anneal(self, n: int, temperature: float) -> int:
         """`n` steps at one temperature: half proposed moves, half neighbourhoods mended greedily."""
@@ -215,6 +221,12 @@ class _Run:
         meetings = [began + q * (middle - began) for q in (0.6, 0.75, 0.9)]
         early = k < n_levels - 1
         last_exchange = began
+        last_gone = 0.0
+        for w in self.workers:
+            w.grade = 0.1
+        if early and self.descend(k, began + 0.15 * (stop_at - began)):
+            self.take(k)
+            return
         while True:
             now = self.stop.fraction(self.iterations)
             if now >= stop_at or self.stop.interrupted:
@@ -223,7 +235,15 @@ class _Run:
             if k > 0:
                 gone = min(1.0, (now - began) / (middle - began))
                 for w in self.workers:
-                    w.search.steepen(steep * STEEPER**gone)
+                    if of_moves and now < middle:
+                        w.grade *= OSCILLATION ** (
+                            (gone - last_gone) if w.search.beyond(limits) else (last_gone - gone)
+                        )
+                        w.grade = min(max(w.grade, 1e-4), 1e3)
+                    else:
+                        w.grade = STEEPER**gone
+                    w.search.steepen(steep * w.grade)
+                last_gone = gone
             if now < middle:
                 f = (now - began) / (middle - began)
                 temperature = hot * COOLING**f
@@ -254,6 +274,21 @@ class _Run:
         """Send moved items home, dearest move first, where the energy allows."""
         moved = np.flatnonzero(w.search.assign != self.fused.start)
         w.search.send_home(moved)
+
+    def descend(self, k: int, stop_at: float) -> bool:
+        """Go downhill only; whether level `k` came to 0 on the way."""
+        last = math.inf
+        while self.stop.fraction(self.iterations) < stop_at and not self.stop.interrupted:
+            left = (stop_at - self.stop.fraction(self.iterations)) * (self.stop.time_s or 1.0)
+            self.together("anneal", self.chunks(left), 0.0)
+            score = min(float(w.search.state.energy[1]) for w in self.workers)
+            self.report(self.lowered.levels[k].name, score)
+            if self.energy_is_floor(k):
+                return True
+            if score > last - 1e-6 * abs(last):
+                break
+            last = score
+        return False
 
     def energy_is_floor(self, k: int) -> bool:
         """Whether a worker has found a solution whose cost at level `k` is 0."""
@@ -377,10 +412,8 @@ def solve(
     if lowered.n_items == 0 or lowered.n_bins == 0 or not lowered.levels:
         scores = lowered.scores(start)
         return Answer("optimal", start, scores, scores, "localsearch", 0.0)
-    if on_progress is not None and _compiles():
-        on_progress(
-            Progress("compile", stop.elapsed_s, 0.0, math.nan, note="compiling the search kernel, once")
-        )
+    with stop.paused():  # no search pays for compilation
+        _compile(stop, on_progress)
     run = _Run(lowered, start, stop, seed, on_progress, workers)
     run.run()
     assign = run.best
@@ -402,21 +435,34 @@ def solve(
     )
 
 
-_compiled = False
+_compiled = threading.Event()
 
 
-def _compiles() -> bool:
-    """Whether this process has not run the kernel yet and no compiled code is on disk."""
-    global _compiled
-    if _compiled:
-        return False
-    _compiled = True
+def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
+    """Load the kernel; where it must be compiled first, say so."""
+    if _compiled.is_set():
+        return
     from drs.solvers.kernel import neighbourhood
 
-    stats = getattr(neighbourhood.search_neighbourhoods, "_cache", None)
-    path = getattr(stats, "cache_path", None)
-    if path is None:
-        return True
-    from pathlib import Path
-
-    return not any(Path(path).glob("neighbourhood.search_neighbourhoods*.nbi"))
+    path = getattr(getattr(neighbourhood.search_neighbourhoods, "_cache", None), "cache_path", None)
+    index = Path(path).glob("neighbourhood.search_neighbourhoods*.nbi") if path else iter(())
+    newest = max(source.stat().st_mtime for source in Path(neighbourhood.__file__).parent.glob("*.py"))
+    if not any(file.stat().st_mtime >= newest for file in index):
+        note = "compiling the search kernel, once after installation; this takes half a minute"
+        log.info(note)
+        if on_progress is not None:
+            on_progress(Progress("compile", stop.elapsed_s, 0.0, math.nan, note=note))
+    start = np.zeros(2, dtype=np.int32)
+    tiny = Lowered(2, 2, start, (), (Level("", (Weighted(MoveCost(np.ones(2))),)),))
+    worker = _Worker(fuse(tiny), start, 0)
+    search = worker.search
+    search.aim(np.ones(1), np.full(1, np.inf), np.zeros(1))
+    search.rises(1)
+    worker.anneal(200, 0.0)
+    worker.rearrange(100, 0.0)
+    search.place_waiting(start)
+    search.send_home(start)
+    search.return_to_best()
+    search.move(0, 0)
+    search.allowed(0, 1)
+    _compiled.set()

@@ -86,7 +86,7 @@ def bounds_are_true(answer: Answer, best: Optimum) -> None:
 def test_every_solver_is_sound(name: str, data: st.DataObject) -> None:
     solve = solver(name)
     lowered = data.draw(problems()).lowered
-    answer = solve(lowered, np.array(lowered.start), Stop(time_s=2.0, iterations=2000).begin(), 1)
+    answer = solve(lowered, np.array(lowered.start), Stop(time_s=1.0, iterations=2000).begin(), 1)
     is_sound(lowered, answer)
     is_no_worse(lowered, answer)
     best = optimum(lowered)

@@ -202,7 +202,7 @@ def counter_delta(h, counter, a, b, out):  # type: ignore[no-untyped-def]
         out[h.feature_level[f]] += h.feature_weight[f] * change
 
 
-@inline
+@jit
 def group_delta(h, i, a, b, out):  # type: ignore[no-untyped-def]
     """Add the change of counters, dependencies and counts of moves when item i goes from a to b."""
     g = h.sig[i]
@@ -284,7 +284,7 @@ def swap_fits(h, i, j):  # type: ignore[no-untyped-def]
     return True
 
 
-@inline
+@jit
 def bin_swap_delta(h, i, j, b, out):  # type: ignore[no-untyped-def]
     """Add the change of bin b's own costs when item i comes and item j leaves."""
     home_i = b == h.start[i]

@@ -96,7 +96,7 @@ def try_swap(h, out, i, j, threshold):  # type: ignore[no-untyped-def]
     return False
 
 
-@inline
+@jit
 def step(h, out, i, b):  # type: ignore[no-untyped-def]
     """Move item i to bin b unasked, as a part of a longer move."""
     shift_delta(h, i, b, out)

@@ -90,6 +90,10 @@ class Search:
         s.energy[0] = delta.energy(self.handle)
         self._mark_best()
 
+    def beyond(self, limits: Floats) -> bool:
+        """Whether a cost is above its limit, f8[n_levels]."""
+        return bool((self.state.cost[:-1] > limits).any())
+
     def steepen(self, steep: Floats) -> None:
         """Change the price of what is beyond the ceilings (the best assignment is never beyond any)."""
         self.state.steep[:] = steep

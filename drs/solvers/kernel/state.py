@@ -466,7 +466,7 @@ def refresh_extremes(h, d, a, b):  # type: ignore[no-untyped-def]
                     return
 
 
-@inline
+@jit
 def put_groups(h, i, a, b):  # type: ignore[no-untyped-def]
     """The part of `put` that concerns counters, dependencies and counts of moves."""
     home = h.start[i]
@@ -500,7 +500,7 @@ def put_groups(h, i, a, b):  # type: ignore[no-untyped-def]
                     h.moved_most[k] = c - 1
 
 
-@inline
+@jit
 def put_columns(h, i, a, b):  # type: ignore[no-untyped-def]
     """The part of `put` that concerns the two bins."""
     home = h.start[i]

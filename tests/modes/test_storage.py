@@ -1,0 +1,115 @@
+"""Storage DRS: space, latency, datastore maintenance."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tiny import cluster
+
+import drs
+from drs import modes
+from drs.errors import InputError
+from drs.policy import Policy, StorageBalance
+from drs.rules import KeepApart
+
+
+def stores(disks, datastores):
+    """Disks as VM: [(datastore, GiB, iops), ...]; datastores as name: further columns."""
+    vms = dict.fromkeys(disks, ("a", 10, 64))
+    disk_rows = [
+        {"vm": vm, "disk": f"d{i}", "datastore": store, "size_gib": gib, "iops": iops}
+        for vm, rows in disks.items()
+        for i, (store, gib, iops) in enumerate(rows)
+    ]
+    store_rows = [
+        {"datastore": name, "capacity_gib": 1000, "datastore_cluster": "pod", **more}
+        for name, more in datastores.items()
+    ]
+    return cluster(["a", "b"], vms, disks=pd.DataFrame(disk_rows), datastores=pd.DataFrame(store_rows))
+
+
+def advise(snapshot, **more):
+    return drs.advise(snapshot, solver="cpsat", time_s=3, **{"mode": "storage", **more})
+
+
+def test_a_full_datastore_gives_the_smallest_disk_that_helps() -> None:
+    disks = {"x": [("one", 500, 0)], "y": [("one", 300, 0)], "z": [("one", 90, 0)]}
+    result = advise(stores(disks, {"one": {}, "two": {}}))
+    assert [(move.vm, move.kind, move.to_datastores) for move in result.plan.moves] == [
+        ("z", "storage", ("two",))
+    ]
+    assert result.status == "optimal"
+
+
+def test_below_the_threshold_nothing_moves() -> None:
+    result = advise(stores({"x": [("one", 400, 0)], "y": [("one", 350, 0)]}, {"one": {}, "two": {}}))
+    assert result.plan.moves == ()
+
+
+def test_the_difference_must_be_worth_it() -> None:
+    disks = {"x": [("one", 450, 0)], "y": [("one", 400, 0)], "z": [("two", 820, 0)]}
+    result = advise(stores(disks, {"one": {}, "two": {}}))
+    assert result.plan.moves == ()
+
+
+def test_a_slow_datastore_gives_load_away() -> None:
+    disks = {"x": [("one", 10, 600)], "y": [("one", 10, 600)]}
+    result = advise(stores(disks, {"one": {"latency_ms": 28}, "two": {"latency_ms": 1}}))
+    assert len(result.plan.moves) == 1
+    one = next(each for each in result.report.datastores if each.datastore == "one")
+    assert one.latency_ms_after == pytest.approx(14)
+
+
+def test_disks_of_a_vm_stay_together() -> None:
+    disks = {"x": [("one", 500, 0), ("one", 20, 0)], "y": [("one", 300, 0), ("one", 80, 0)]}
+    result = advise(stores(disks, {"one": {}, "two": {}}))
+    moved = {move.vm: set(move.to_datastores) for move in result.plan.moves}
+    assert moved == {"y": {"two"}}
+    apart = Policy(storage=StorageBalance(together=False))
+    result = advise(stores(disks, {"one": {}, "two": {}}), policy=apart)
+    assert result.report.moved_gib == pytest.approx(100)
+
+
+def test_a_datastore_empties_for_maintenance_and_its_pod_is_preferred() -> None:
+    disks = {"x": [("one", 100, 0)], "y": [("one", 100, 0)]}
+    snapshot = stores(disks, {"one": {}, "two": {}, "far": {"datastore_cluster": "other"}})
+    result = advise(snapshot, options=modes.Options(datastores=("one",)))
+    assert {move.to_datastores for move in result.plan.moves} == {("two",)}
+    one = next(each for each in result.report.datastores if each.datastore == "one")
+    assert one.n_disks_after == 0
+
+
+def test_a_rule_on_disks_holds() -> None:
+    disks = {"r-1": [("one", 100, 0)], "r-2": [("one", 100, 0)]}
+    rule = KeepApart("r-*", scope="datastore", policy="hard")
+    result = advise(
+        stores(disks, {"one": {}, "two": {}, "three": {}}),
+        rules=[rule],
+        options=modes.Options(datastores=("one",)),
+    )
+    assert sorted(move.to_datastores for move in result.plan.moves) == [("three",), ("two",)]
+
+
+def test_a_datastore_that_cannot_empty_is_refused_with_the_disk() -> None:
+    disks = {"x": [("one", 900, 0)], "y": [("two", 500, 0)]}
+    snapshot = stores(disks, {"one": {}, "two": {"capacity_gib": 600}})
+    result = advise(snapshot, options=modes.Options(datastores=("one",)))
+    assert result.status == "infeasible"
+    assert [disk for disk, _ in result.report.stuck] == ["x/d0"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (modes.Options(datastores=("on",)), "unknown datastore 'on'"),
+        (modes.Options(datastores=("one", "two")), "every usable datastore"),
+    ],
+)
+def test_bad_requests(options, said) -> None:
+    with pytest.raises(InputError, match=said):
+        advise(stores({"x": [("one", 10, 0)]}, {"one": {}, "two": {}}), options=options)
+
+
+def test_a_cluster_without_disks_is_refused() -> None:
+    with pytest.raises(InputError, match="no disks"):
+        advise(cluster(["a", "b"], {"x": ("a", 10, 64)}))

@@ -1,0 +1,197 @@
+"""Contradictions among hard rules are found before solving, with a minimal core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import any_rules, snapshots
+
+from drs import io
+from drs.errors import RuleConflictError
+from drs.model import Snapshot
+from drs.problem import Problem
+from drs.rules import (
+    KeepApart,
+    KeepTogether,
+    NeverWith,
+    NotRunOn,
+    Pinned,
+    Rule,
+    RunOn,
+    Spread,
+    conflicts,
+    raise_conflicts,
+)
+
+
+def cluster(n_hosts: int = 3, n_vms: int = 6, **columns: Sequence[object]) -> Snapshot:
+    hosts = pd.DataFrame(
+        {"host": [f"esx-{h}" for h in range(n_hosts)], "cpu_mhz": 10000, "memory_mib": 32768}
+    )
+    hosts["rack"] = [f"r{h % 2}" for h in range(n_hosts)]
+    vms = pd.DataFrame(
+        {"vm": [f"vm-{v}" for v in range(n_vms)], "host": [f"esx-{v % n_hosts}" for v in range(n_vms)]}
+    )
+    vms["memory_mib"], vms["cpu_demand_mhz"] = 8192, 1000
+    for name, values in columns.items():
+        (hosts if name in ("state", "evc_max") else vms)[name] = list(values)
+    return io.from_frames({"hosts": hosts, "vms": vms})
+
+
+def hard(kind: type[Rule], *args: object, name: str, **fields: object) -> Rule:
+    return kind(*args, name=name, policy="hard", **fields)
+
+
+def cores(rules: Sequence[Rule], snapshot: Snapshot) -> list[set[str]]:
+    return [set(found.rules) for found in conflicts(Problem(snapshot, rules).rules_in_force, snapshot)]
+
+
+FOUR = ["vm-0", "vm-1", "vm-2", "vm-3"]
+CASES: dict[str, tuple[list[Rule], set[str]]] = {
+    "no host left": (
+        [hard(RunOn, "vm-0", "esx-1", name="on"), hard(NotRunOn, FOUR, "esx-1", name="off")],
+        {"on", "off"},
+    ),
+    "two places at once": (
+        [hard(RunOn, "vm-0", "esx-1", name="a"), hard(RunOn, "vm-0", "esx-2", name="b")],
+        {"a", "b"},
+    ),
+    "pinned elsewhere": (
+        [hard(RunOn, "vm-0", "esx-1", name="on"), hard(Pinned, "vm-0", name="pin")],
+        {"on", "pin"},
+    ),
+    "pinned elsewhere, and the pin only not_worse": (
+        [hard(RunOn, "vm-0", "esx-1", name="on"), Pinned("vm-0", name="pin")],
+        {"on", "pin"},
+    ),
+    "more than hosts": ([hard(KeepApart, FOUR, name="apart")], {"apart"}),
+    "more than allowed hosts": (
+        [hard(KeepApart, ["vm-0", "vm-1"], name="apart"), hard(RunOn, FOUR, "esx-2", name="on")],
+        {"apart", "on"},
+    ),
+    "three in two racks": (
+        [hard(KeepApart, ["vm-0", "vm-1", "vm-2"], scope="rack", name="racks")],
+        {"racks"},
+    ),
+    "matching, not counting": (
+        [
+            hard(KeepApart, ["vm-0", "vm-1", "vm-2"], name="apart"),
+            hard(RunOn, ["vm-0", "vm-1"], "esx-0", name="both-on-0"),
+        ],
+        {"apart", "both-on-0"},
+    ),
+    "together and apart": (
+        [hard(KeepTogether, ["vm-0", "vm-1"], name="t"), hard(KeepApart, ["vm-0", "vm-1"], name="a")],
+        {"t", "a"},
+    ),
+    "together on a host and apart by rack": (
+        [
+            hard(KeepTogether, ["vm-0", "vm-1"], name="t"),
+            hard(KeepApart, ["vm-0", "vm-1"], scope="rack", name="a"),
+        ],
+        {"t", "a"},
+    ),
+    "together through a third": (
+        [
+            hard(KeepTogether, ["vm-0", "vm-2"], name="t1"),
+            hard(KeepTogether, ["vm-2", "vm-1"], name="t2"),
+            hard(KeepTogether, ["vm-1", "vm-3"], name="t3"),
+            hard(KeepApart, ["vm-0", "vm-1"], name="a"),
+        ],
+        {"t1", "t2", "a"},
+    ),
+    "together and never with": (
+        [hard(KeepTogether, ["vm-0", "vm-1"], name="t"), hard(NeverWith, "vm-0", "vm-1", name="n")],
+        {"t", "n"},
+    ),
+    "together where nobody may be": (
+        [
+            hard(KeepTogether, ["vm-0", "vm-1"], name="t"),
+            hard(RunOn, "vm-0", "esx-0", name="on-0"),
+            hard(RunOn, "vm-1", "esx-1", name="on-1"),
+        ],
+        {"t", "on-0", "on-1"},
+    ),
+    "spread where it cannot": (
+        [
+            hard(Spread, ["vm-0", "vm-1"], scope="rack", name="s"),
+            hard(RunOn, FOUR, ["esx-0", "esx-2"], name="on"),
+        ],
+        {"s", "on"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_found_with_a_minimal_core(case: str) -> None:
+    rules, core = CASES[case]
+    innocent = hard(KeepApart, ["vm-4", "vm-5"], name="innocent")
+    assert cores([*rules, innocent], cluster()) == [core]
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_without_any_rule_of_the_core_there_is_none(case: str) -> None:
+    rules, core = CASES[case]
+    for rule in rules:
+        if rule.label in core:
+            assert core not in cores([other for other in rules if other is not rule], cluster())
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_soft_rules_contradict_nobody(case: str) -> None:
+    rules, _ = CASES[case]
+    soft = [type(rule)(**{**rule.__dict__, "policy": "soft"}) for rule in rules]
+    assert cores(soft, cluster()) == []
+
+
+def test_built_in_rules_are_facts() -> None:
+    snapshot = cluster(state=["connected", "maintenance", "connected"])
+    found = cores([hard(RunOn, "vm-0", "esx-1", name="on")], snapshot)
+    assert found == [{"on", "host-state"}]
+    vendors = cluster(evc_max=["intel-haswell", "amd-zen", "amd-zen"])
+    assert cores([hard(RunOn, "vm-0", "esx-1", name="on")], vendors) == [{"on", "evc"}]
+
+
+def test_group_larger_than_any_host() -> None:
+    snapshot = cluster(memory_mib=[20000] * 6)
+    (found,) = conflicts(Problem(snapshot, [hard(KeepTogether, FOUR, name="t")]).rules_in_force, snapshot)
+    assert set(found.rules) == {"t", "memory capacity"}
+    assert "80,000 MiB" in str(found) and "32,768" in str(found)
+
+
+def test_raised_as_an_error() -> None:
+    rules, core = CASES["together and apart"]
+    with pytest.raises(RuleConflictError, match="cannot hold together") as caught:
+        raise_conflicts(rules, cluster())
+    assert set(caught.value.rules) == core
+    raise_conflicts([], cluster())
+
+
+@given(data=st.data())
+def test_a_conflict_is_no_false_alarm(data: st.DataObject) -> None:
+    """Where a contradiction is reported, brute force finds no placement either."""
+    from itertools import product
+
+    import numpy as np
+
+    snapshot = data.draw(snapshots(max_hosts=3, max_vms=4, unplaced=False, tame=True))
+    kinds = ["keep-apart", "keep-together", "run-on", "not-run-on", "pinned", "spread", "never-with"]
+    drawn = data.draw(any_rules(snapshot, kinds, max_size=4))
+    rules = [
+        type(rule)(**{**rule.__dict__, "policy": "hard"})
+        for rule in drawn
+        if rule.items == "vms"
+    ]  # fmt: skip
+    problem = Problem(snapshot, rules)
+    if not conflicts(problem.rules_in_force, snapshot):
+        return
+    lowered = problem.lowered
+    must = [level for level in lowered.levels if level.must_vanish]
+    for bins in product(range(snapshot.n_hosts), repeat=snapshot.n_vms):
+        assign = np.array(bins, dtype=np.int32)
+        if not lowered.broken_walls(assign):
+            assert any(level.cost(assign, lowered.start) > 0 for level in must), (rules, bins)

@@ -49,7 +49,7 @@ def test_a_soft_rule_is_told_and_forbids_nothing() -> None:
 
 @pytest.mark.parametrize(("vm", "host"), [("y", None), ("x", "bb")])
 def test_unknown_names(vm, host) -> None:
-    with pytest.raises(UnknownNameError, match="did you mean|expected"):
+    with pytest.raises(UnknownNameError, match="unknown"):
         explain.why(Problem(cluster("ab", {"x": ("a", 10, 64)})), vm, host)
 
 

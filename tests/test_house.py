@@ -56,7 +56,8 @@ UNITLESS = {
     "vcpus", "gpus", "cpu_shares", "memory_shares", "cpu_cores", "ha_failover_hosts", "migration_threshold",
     "rounds", "step", "wave", "seed", "iterations", "before", "after", "bound", "weight", "max_moves",
     "host_units", "network_units_1gbe", "network_units_10gbe", "datastore_units", "per_host", "per_rack",
-    "per_cluster", "per_link", "total", "hold_n", "cpu_overcommit_ratio",
+    "per_cluster", "per_link", "total", "hold_n", "cpu_overcommit_ratio", "after_steps", "iops_capacity",
+    "priority",
 }  # fmt: skip
 """Counts, shares and scores, which have no unit."""
 

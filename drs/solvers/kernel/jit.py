@@ -11,6 +11,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
+
 def jit(function: F) -> F:
     """Compile a function; its code is cached on disk, or compiled again where no disk can be written."""
     try:
@@ -18,10 +19,10 @@ def jit(function: F) -> F:
     except RuntimeError:  # numba found no directory to write to
         return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
 
+
 def inline(function: F) -> F:
     """Compile a small function into its callers."""
     try:
         return numba.njit(cache=True, forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
     except RuntimeError:
         return numba.njit(forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
-

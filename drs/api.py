@@ -20,7 +20,7 @@ from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.rules import Rule, Violation
-from drs.solvers.base import Answer
+from drs.solvers.base import Answer, Solver
 from drs.stop import OnProgress, Stop
 from drs.terms import Lowered
 
@@ -120,11 +120,22 @@ def solve(
     ------
     InternalError : when a solver's answer and the rules' own checks disagree.
     """
-    lowered = problem.lowered
+    engine = solvers.find(solver)
     stop = (stop or Stop(time_s, iterations)).begin()
-    answer = solvers.find(solver)(lowered, np.array(lowered.start), stop, seed, on_progress)
-    answer = _worthwhile(lowered, answer)
+    answer = _worthwhile(problem.lowered, _ask(engine, problem, stop, seed, on_progress))
+    for _ in range(3):
+        # Each VM alone was promised room for its disks; those that found none together stay where they are.
+        lost = problem.left_behind(problem.placement(answer.assign)) if problem.policy.storage_moves else []
+        if not lost:
+            break
+        problem = problem.holding(lost, "no room for its disks")
+        again = Stop(min(5.0, stop.time_s or 5.0), stop.iterations)
+        answer = _worthwhile(problem.lowered, _ask(engine, problem, again, seed, on_progress))
     return _result(problem, answer, seed)
+
+
+def _ask(engine: Solver, problem: Problem, stop: Stop, seed: int, on_progress: OnProgress | None) -> Answer:
+    return engine(problem.lowered, np.array(problem.lowered.start), stop.begin(), seed, on_progress)
 
 
 def _worthwhile(lowered: Lowered, answer: Answer) -> Answer:
@@ -185,9 +196,9 @@ def _verify(result: Result) -> None:
     hard = sorted({v.rule for v in result.violations_after if policies.get(v.rule) == "hard"})
     if hard and result.status in ("optimal", "feasible"):
         raise InternalError(f"status {result.status} with broken hard rules: {', '.join(hard)}")
-    by_name = {score.name: score for score in result.goals}
-    for goal in problem.goals:
-        said = by_name[goal.type].after
+    own = result.goals[len(result.goals) - len(problem.goals) :]
+    for goal, score in zip(problem.goals, own, strict=True):
+        said = score.after
         found = goal.measure(problem.snapshot, result.placement, problem.prices)
         if not math.isclose(said, found, rel_tol=1e-6, abs_tol=1e-6):
             raise InternalError(f"goal {goal.type}: the solver says {said}, its own measure {found}")

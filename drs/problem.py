@@ -130,6 +130,14 @@ class Problem:
         """The placement with these hosts; disks follow where a VM's new host does not see them."""
         return Placement(host_idx, disks_follow(self.snapshot, host_idx))
 
+    def left_behind(self, placement: Placement) -> list[str]:
+        """VMs that a placement moves to a host that does not see one of their disks: no datastore had room."""
+        snapshot = self.snapshot
+        host = placement.host_idx[snapshot.disks.vm_idx]
+        moved = (host >= 0) & (host != snapshot.vms.host_idx[snapshot.disks.vm_idx])
+        blind = moved & ~snapshot.mounts[np.maximum(host, 0), placement.datastore_idx]
+        return [str(name) for name in np.unique(snapshot.vms.name[snapshot.disks.vm_idx[blind]])]
+
     def holding(self, vms: Sequence[str], why: str) -> Problem:
         """The same problem with these VMs kept where they are."""
         return replace(self, rules=(*self.rules, Pinned(list(vms), name=why)))
@@ -147,7 +155,9 @@ class Problem:
         levels = []
         for which in classes:
             one = Weighted(Unplaced((rank == which).astype(np.float64)), origin="not placed")
-            levels.append(Level("placed" if len(classes) == 1 else f"placed {names[which]}", (one,), unit="VMs"))
+            levels.append(
+                Level("placed" if len(classes) == 1 else f"placed {names[which]}", (one,), unit="VMs")
+            )
         return levels
 
     @cached_property
@@ -192,12 +202,14 @@ class Problem:
             levels.append(Level("repair", tuple(repair), unit="broken"))
         if soft:
             levels.append(Level("preferences", tuple(soft), unit="penalty"))
-        for goal in self.goals:
+        types = [goal.type for goal in self.goals]
+        for number, goal in enumerate(self.goals):
+            again = types[:number].count(goal.type)
             slack = goal.default_slack_ratio if goal.slack_ratio is None else goal.slack_ratio
             worth = goal.default_worth_ratio if goal.worth_ratio is None else goal.worth_ratio
             levels.append(
                 Level(
-                    goal.type,
+                    f"{goal.type} {again + 1}" if again else goal.type,
                     tuple(goal.lower(snapshot, self.prices)),
                     slack_ratio=slack,
                     worth_ratio=worth,

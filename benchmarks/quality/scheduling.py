@@ -156,7 +156,10 @@ def baseline(snapshot: Snapshot, target: Placement, during: list[During], total:
     n = len(tasks)
     shares = with_links(tasks, np.zeros(n), pricer.price(found.legs).total_s)
     order = np.arange(n)
-    results = [run_fluid(tasks, shares, flows, order), run_fluid(tasks, shares, flows, order, before=_in_turn(tasks))]
+    results = [
+        run_fluid(tasks, shares, flows, order),
+        run_fluid(tasks, shares, flows, order, before=_in_turn(tasks)),
+    ]
     return min(results, key=lambda timed: timed.makespan_s)
 
 

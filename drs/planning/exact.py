@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 WHOLE_AT_MOST = 300
 """Legs up to which CP-SAT is asked about the whole schedule even far from the bound."""
 
-MOST_IN_WINDOW = 400
+MOST_IN_WINDOW = 250
 """Legs of one window at most."""
 
 TICKS_PER_S = 100
@@ -66,16 +66,22 @@ def improve(
     makespan = float((best + shares.total_s).max())
     if n <= WHOLE_AT_MOST or makespan <= 1.25 * least_s:
         first = solve_exact(
-            tasks, shares, start_s, least_s=least_s, work=1.5 if work is None else work, time_s=wall(), seed=seed,
+            tasks,
+            shares,
+            start_s,
+            least_s=least_s,
+            work=work or (3.0 if n <= 300 else 2.0 if n <= 1000 else 1.0),
+            time_s=wall(),
+            seed=seed,
             interrupted=interrupted,
-        )  # fmt: skip
+        )
         bound = first.bound_s
         if first.start_s is not None and float((first.start_s + shares.total_s).max()) < makespan:
             best = first.start_s
         if first.optimal:
             return Solved(best, bound, True)
     best = compress(
-        tasks, shares, best, bound, seed=seed, budget=(4.0 if n <= 1000 else 3.0) if work is None else work,
+        tasks, shares, best, bound, seed=seed, budget=(2.0 if n <= 1000 else 0.4) if work is None else work,
         time_left=wall, interrupted=interrupted,
     )  # fmt: skip
     return Solved(best, bound, False)

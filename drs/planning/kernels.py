@@ -145,6 +145,16 @@ def is_safe(
 
 
 @njit(cache=True)
+def is_ample(i: int, room: Any, need: Any, take_start: Any, take_row: Any) -> bool:
+    """Whether the rows that task i takes from have room for all that still come: nobody will ever wait there."""
+    for k in range(take_start[i], take_start[i + 1]):
+        row = take_row[k]
+        if need[row] > room[row] + TINY * (1.0 + need[row]):
+            return False
+    return True
+
+
+@njit(cache=True)
 def list_schedule(
     order: Any,
     duration: Any,
@@ -180,6 +190,9 @@ def list_schedule(
     """
     n = len(duration)
     careful = len(witness) == n
+    need = np.zeros(len(free))
+    for k in range(len(take_row)):
+        need[take_row[k]] += take_amount[k]
     started = np.zeros(n, dtype=np.bool_)
     gone = np.zeros(n, dtype=np.bool_)
     work = np.zeros(len(free))
@@ -226,7 +239,7 @@ def list_schedule(
                     hours,
                 ) and (
                     not careful
-                    or take_start[i] == take_start[i + 1]
+                    or is_ample(i, room, need, take_start, take_row)
                     or is_safe(
                         i,
                         room,
@@ -247,6 +260,8 @@ def list_schedule(
                     )
                 ):
                     started[i] = True
+                    for k in range(take_start[i], take_start[i + 1]):
+                        need[take_row[k]] -= take_amount[k]
                     start[i] = time
                     end[i] = time + duration[i]
                     off[i] = time + line_s[i]

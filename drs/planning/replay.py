@@ -115,6 +115,7 @@ class _World:
         self.plan, self.snapshot, self.concurrency = plan, snapshot, concurrency
         self.network = Network.of(snapshot)
         self.differences: list[Difference] = []
+        self.by_step = {move.step: move for move in plan.moves}
         self.today = np.asarray(snapshot.vms.host_idx, dtype=np.int32)
         self.vm = {str(name): i for i, name in enumerate(snapshot.vms.name)}
         self.host = {str(name): i for i, name in enumerate(snapshot.hosts.name)}
@@ -139,9 +140,8 @@ class _World:
 
     def check_move(self, move: Move) -> None:
         """The move's own figures and its dependencies."""
-        by_step = {other.step: other for other in self.plan.moves}
         for step in move.after_steps:
-            if step not in by_step or by_step[step].end_s > move.start_s + 1e-6:
+            if step not in self.by_step or self.by_step[step].end_s > move.start_s + 1e-6:
                 self.report(
                     "order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended"
                 )

@@ -23,6 +23,9 @@ Order = NDArray[np.int64]
 GOOD_ENOUGH = 1.01
 """A schedule this close to the bound (a factor) is not searched further."""
 
+NEAR_ENOUGH = 1.08
+"""The same for more than 1,000 legs, where CP-SAT takes longest."""
+
 EXACT_AT_MOST = 2500
 """Legs that CP-SAT is asked about at once."""
 
@@ -69,11 +72,12 @@ def search(
     start, planned = _lists(tasks, whole, urgent, bound.makespan_s, seed, stop)
     found = Found(_best_fluid(tasks, whole, flows, start, bound.makespan_s), bound, "list")
     _tell(on_progress, stop, "list", found)
+    enough = GOOD_ENOUGH if n <= 1000 or method == "cpsat" else NEAR_ENOUGH
     wanted = method == "cpsat" or (method == "auto" and not ordered)
-    if wanted and n <= EXACT_AT_MOST and planned > bound.makespan_s * GOOD_ENOUGH and not stop.interrupted:
+    if wanted and n <= EXACT_AT_MOST and planned > bound.makespan_s * enough and not stop.interrupted:
         _exact(tasks, whole, flows, start, found, seed, stop)
         _tell(on_progress, stop, "cpsat", found)
-    if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.05 and not stop.interrupted:
+    if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02 and not stop.interrupted:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
             _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
     _tell(on_progress, stop, "done", found)
@@ -101,7 +105,9 @@ def _lists(
     total = shares.total_s
     load = _line_load(shares, n)
     tail = _tails(tasks, total)
-    keys = [-(tail + total), -total, -(load + tail), np.arange(n, dtype=float)]
+    keys = [-(tail + total), -(load + tail), np.arange(n, dtype=float), -total]
+    if n > 1000:
+        keys = keys[:2]
     back = None if tasks.pause_s > 0 or len(tasks.hours.row) or np.ptp(urgent) > 0 else _reversed(tasks)
     rounds = int(np.clip(4_000 // n, 0, 60))
     rng = np.random.default_rng(seed)

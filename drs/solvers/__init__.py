@@ -22,6 +22,7 @@ BUILT_IN: Mapping[str, str] = {
     "auto": "drs.solvers.auto:solve",
     "cpsat": "drs.solvers.cpsat:solve",
     "greedy": "drs.solvers.greedy:solve",
+    "lns": "drs.solvers.lns:solve",
     "localsearch": "drs.solvers.localsearch:solve",
 }
 

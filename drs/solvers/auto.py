@@ -1,13 +1,20 @@
-"""Chooses: local search for a plan, a Lagrangian bound for it, and an exact proof where the problem is small."""
+"""Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
+
+The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
+search goes on from there. On small problems the exact engine gets most of the time and ends as soon as every
+level is proven. On larger ones neighbourhoods are polished exactly (`drs.solvers.lns`) after the search.
+Lagrangian bounds (`drs.solvers.bounds`) follow each stage, and a plan that meets them ends the run.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
 from drs.solvers import levels as order
-from drs.solvers.base import Answer
+from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Allowed
@@ -17,80 +24,147 @@ log = logging.getLogger(__name__)
 
 EXACT_COLUMNS = 6_000
 """Items x allowed bins up to which an exact engine has a chance of a proof."""
-SEARCH_SHARE = 0.85
-"""Of the budget, where no proof is tried; the rest is for bounds."""
-SEARCH_SHARE_EXACT = 0.4
+GREEDY_COLUMNS = 400_000
+"""Up to so many the greedy algorithm is quick."""
+POLISH_COLUMNS = 400_000
+"""Up to so many neighbourhoods are polished exactly."""
+SEARCH_SHARE = 0.75
+"""Local search's share of the budget where no proof is tried."""
+SEARCH_SHARE_EXACT = 0.15
+SEARCH_EXACT_S = 3.0
+"""Local search's time where an exact engine follows, at most."""
 BOUND_S = 5.0
+
+
+class _Run:
+    """The best plan so far, its bounds, and what was used."""
+
+    def __init__(
+        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None
+    ) -> None:
+        self.lowered, self.stop, self.seed, self.on_progress = lowered, stop, seed, on_progress
+        self.best = np.asarray(start, dtype=np.int32)
+        self.scores = lowered.scores(self.best)
+        self.bounds = np.zeros(len(lowered.levels))
+        self.used: list[str] = []
+        self.iterations = 0
+
+    @property
+    def proven(self) -> bool:
+        return order.status(self.lowered, self.scores, self.bounds) in ("optimal", "infeasible")
+
+    @property
+    def over(self) -> bool:
+        return self.proven or self.stop.reached(self.iterations)
+
+    def child(self, time_s: float | None, share: float = 1.0) -> Stop:
+        """A budget that ends with the same interrupt: `time_s` at most, and a share of the iterations left."""
+        part = self.stop.part(1.0)
+        part.time_s = time_s
+        if self.stop.iterations is not None:
+            part.iterations = int(share * max(0, self.stop.iterations - self.iterations))
+        return part.begin()
+
+    def share(self, share: float, most_s: float = np.inf) -> Stop:
+        """A share of what is left."""
+        if self.stop.time_s is None:
+            return self.child(None if np.isinf(most_s) else most_s, share)
+        return self.child(min(most_s, self.stop.remaining_s * share), share)
+
+    def engine(self, name: str, load: Callable[[], Solver], part: Stop) -> None:
+        """Run a solver from the best plan; one that fails loses only its own part."""
+        if self.over:
+            return
+        try:
+            found = load()(self.lowered, self.best, part, self.seed, self.on_progress)
+        except Exception:
+            log.exception("%s failed; the other engines go on", name)
+            return
+        self.iterations += found.iterations
+        self.used.append(name)
+        if order.misplaced(self.lowered, found.assign) or self.lowered.broken_walls(found.assign):
+            log.error("%s crossed a wall; its plan is dropped", name)
+            return
+        same = np.allclose(found.scores, self.scores, rtol=1e-9, atol=1e-12)
+        if same or order.better(self.lowered, found.scores, self.scores):
+            # bounds stand while no ceiling got looser, else they are found again
+            if not bool((self._ceilings(found.scores) <= self._ceilings(self.scores) + 1e-9).all()):
+                self.bounds = np.zeros(len(self.bounds))
+            self.best, self.scores = found.assign, found.scores
+            self.bounds = np.minimum(np.maximum(self.bounds, found.bounds), self.scores)
+
+    def _ceilings(self, scores: Floats) -> Floats:
+        return order.ceilings(self.lowered, scores)
+
+    def bound(self, part: Stop, steps: int) -> None:
+        """Raise the bounds under the ceilings of the best plan."""
+        if self.proven or self.stop.interrupted:
+            return
+        if self.on_progress:
+            score = float(next((score for score in self.scores if score > 0), 0.0))
+            fraction = self.stop.fraction(self.iterations)
+            self.on_progress(Progress("bounds", self.stop.elapsed_s, fraction, score))
+        self.bounds = lower_bounds(
+            self.lowered, self.scores, part, max_steps=steps, known=self.bounds, assign=self.best
+        )
 
 
 def solve(
     lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
 ) -> Answer:
-    """Local search, bounds, and on small problems an exact engine that starts from both.
+    """Greedy, local search, exact proof or polish, bounds; see `drs.solvers.base.Solver`."""
+    run = _Run(lowered, start, stop, seed, on_progress)
+    columns = n_columns(lowered)
+    small = columns <= EXACT_COLUMNS
+    if columns <= GREEDY_COLUMNS:
+        run.engine("greedy", _greedy, run.share(0.15))
+    run.bound(run.share(0.05, BOUND_S), 60)
+    if small:
+        run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
+        run.bound(run.share(0.05, BOUND_S), 150)
+        if not run.over:
+            known = run.bounds
 
-    A solver that fails loses only its own part: the best plan so far is the answer.
-    """
-    start = np.asarray(start, dtype=np.int32)
-    scores = lowered.scores(start)
-    floors = np.zeros(len(lowered.levels))
-    if not lowered.levels or order.status(lowered, scores, floors) == "optimal":
-        return Answer("optimal", start, scores, np.minimum(floors, scores), "auto", stop.elapsed_s)
-    small = n_columns(lowered) <= EXACT_COLUMNS
-    best, used, iterations = start, ["start"], 0
-    try:
-        from drs.solvers.localsearch import solve as search
+            def prove(*given: object) -> Answer:
+                from drs.solvers import cpsat
 
-        found = search(lowered, start, stop.part(SEARCH_SHARE_EXACT if small else SEARCH_SHARE).begin(), seed,
-                       on_progress)  # fmt: skip
-        best, scores, iterations, used = found.assign, found.scores, found.iterations, ["localsearch"]
-    except Exception:  # a worker that dies must not take the plan with it
-        log.exception("local search failed; the other engines go on")
-    if on_progress:
-        on_progress(
-            Progress("bounds", stop.elapsed_s, stop.fraction(iterations), _open_score(lowered, scores))
-        )
-    limit_s = min(BOUND_S, stop.remaining_s * (0.2 if small else 0.8)) if stop.time_s is not None else None
-    bounds = lower_bounds(lowered, scores, _child(stop, limit_s))
-    exact = small and not stop.interrupted and order.status(lowered, scores, bounds) != "optimal"
-    if exact and not stop.reached(iterations):
-        try:
-            from drs.solvers.cpsat import solve as prove
+                return cpsat.solve(*given, first_bounds=known)  # type: ignore[arg-type]
 
-            left = None if stop.iterations is None else max(0, stop.iterations - iterations)
-            rest = _child(stop, None if stop.time_s is None else stop.remaining_s, left)
-            answer = prove(lowered, best, rest, seed, on_progress, first_bounds=bounds)
-            used.append("cpsat")
-            iterations += answer.iterations
-            # It starts from our plan and bounds, so it is never worse. A better plan only lowers the
-            # ceilings of later levels, under which our bounds hold all the more.
-            best, scores, bounds = answer.assign, answer.scores, answer.bounds
-        except Exception:
-            log.exception("the exact engine failed; the plan of the local search stands")
-    bounds = np.minimum(bounds, scores)
+            run.engine("cpsat", lambda: prove, run.share(1.0))
+    else:
+        run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE))
+        if columns <= POLISH_COLUMNS:
+            run.engine("lns", _lns, run.share(0.6))
+        run.bound(run.share(0.9, BOUND_S), 400)
+    bounds = np.minimum(run.bounds, run.scores)
     return Answer(
-        order.status(lowered, scores, bounds), best, scores, bounds, "auto", stop.elapsed_s, iterations,
-        stop.interrupted, {"engines": "+".join(used), "columns": n_columns(lowered)},
+        order.status(lowered, run.scores, bounds), run.best, run.scores, bounds, "auto", stop.elapsed_s,
+        run.iterations, stop.interrupted, {"engines": "+".join(run.used) or "start", "columns": columns},
     )  # fmt: skip
+
+
+def _greedy() -> Solver:
+    from drs.solvers.greedy import solve
+
+    return solve
+
+
+def _localsearch() -> Solver:
+    from drs.solvers.localsearch import solve
+
+    return solve
+
+
+def _lns() -> Solver:
+    from drs.solvers.lns import solve
+
+    return solve
 
 
 def n_columns(lowered: Lowered) -> int:
     """Upper estimate of the placements that an exact model would have."""
-    masks = [
-        (wall.term.class_idx, wall.term.mask) for wall in lowered.walls if isinstance(wall.term, Allowed)
-    ]
     allowed = np.full(lowered.n_items, lowered.n_bins)
-    for class_idx, mask in masks:
-        allowed = np.minimum(allowed, mask.sum(axis=1)[class_idx])
+    for wall in lowered.walls:
+        if isinstance(wall.term, Allowed):
+            allowed = np.minimum(allowed, wall.term.mask.sum(axis=1)[wall.term.class_idx])
     return int(allowed.sum())
-
-
-def _open_score(lowered: Lowered, scores: Floats) -> float:
-    """The first cost that is not 0."""
-    return float(next((score for score in scores if score > 0), 0.0))
-
-
-def _child(stop: Stop, time_s: float | None, iterations: int | None = None) -> Stop:
-    """A budget that ends with the same interrupt."""
-    part = stop.part(1.0)
-    part.time_s, part.iterations = time_s, iterations
-    return part.begin()

@@ -1,98 +1,816 @@
-"""A lower bound for every level at every size, by Lagrangian duality.
+"""A lower bound for every level at every size, by Lagrangian duality: no integer model, stop at any time.
 
-Every cost that is linear in the placement, or the maximum of such (an excess over a limit, a standard
-deviation), and every limit of that kind gets a price; the rest separates by item, and each item takes its
-cheapest allowed bin. With prices lambda >= 0 on use over a limit and vectors zeta (sum 0 over the bins
-compared) on loads::
+Every use-based term is a maximum of linear functions of the bins' use, and so is a limit's price:
 
-    L(lambda, zeta) = sum_i min_b [ c_ib + sum_r d_ir (lambda_rb + zeta_rb / cap_rb) ]
-                      - sum lambda_rb limit_rb - sum_r sqrt(H) ||zeta_r|| target_r
+- standard deviation: std(x) = max of (w . x) / sqrt(H) over norm(w) <= 1, sum(w) = 0;
+- mean absolute deviation, largest load, range: the same over a box, a simplex, two simplices;
+- load over a target: max of l (use - target) over 0 <= l <= weight; free balance alike;
+- a capacity that is a wall: l (use - limit) for any l >= 0; an earlier level's ceiling likewise.
 
-is a lower bound for any prices, since std(x) sqrt(H) ||zeta|| >= zeta . x (Cauchy and Schwarz, zeta . 1 = 0).
-Where the excess or the spread is itself the cost, its price is capped by its weight. A limit of M moves is
-kept exactly: the M best gains over staying are taken. The prices are improved by supergradient steps of
-Polyak's length (B. T. Polyak, "Minimization of unsmooth functionals", 1969), and may stop at any time.
-
-What is not priced counts as 0: at-most, at-least, together and near terms, pair prices of moves, free-room
-balance, group maxima, and mean absolute deviations. The bound of level k holds for all placements that keep
-the ceilings of the levels before it.
+Fix those weights and prices and the problem falls apart into items: each takes the allowed bin where its
+demand at these prices, plus what moving and preferences cost, is cheapest. A limit on moves is kept exactly
+by taking the best gains only. *Every* choice of weights is a valid bound; subgradient steps towards the
+incumbent's score (Held, Wolfe, Crowder: Validation of subgradient optimization, Mathematical Programming 6,
+1974; step by Polyak) improve it. Costs that come in whole steps (numbers of moves, of hosts) let the bound
+be rounded up to the next attainable one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.solvers.levels import ceilings
+from drs.solvers import levels as order
+from drs.solvers.exact_model import decimal_unit
 from drs.stop import Stop
 from drs.terms import (
     Allowed,
+    AtLeast,
+    AtMost,
     BinsUsed,
     Capacity,
     Deviation,
+    FreeBalance,
+    GroupMoves,
+    Lowered,
     MoveCost,
     MoveLimit,
+    Near,
     OverTarget,
     Penalty,
+    Term,
+    Together,
     Unplaced,
 )
-from drs.terms.base import Bools, Floats, Ints, Lowered, Term
+from drs.terms.base import Floats, Ints, Level
+from drs.terms.limits import usage
 
-ROUNDING = 1e-9
-MAX_CELLS = 60_000_000
-"""Items x bins above which a bound takes too long; 0 is then the bound."""
+Longs = NDArray[np.int64]
 
-
-@dataclass
-class _Excess:
-    """price . (use - limit) with 0 <= price <= cap, per bin."""
-
-    demand: Floats
-    limit: Floats
-    cap: Floats
+CHUNK = 4_000_000
+"""Item x bin pairs priced at once."""
 
 
-@dataclass
-class _Cone:
-    """zeta . load - target sqrt(H) ||zeta||, with ||zeta|| sqrt(H) <= cap."""
+class _Block:
+    """A term as a maximum over prices `theta`, in cost per normalised load.
 
-    demand: Floats
-    capacity: Floats
-    bins: Ints
-    target: float
-    cap: float
+    `ratio` f8[R, n_bins] turns prices into cost per unit of demand: price[r] = ratio[r] * spread(theta).
+    """
+
+    def __init__(self, resources: Sequence[int], group: int, weight: float) -> None:
+        self.resources, self.group, self.weight = list(resources), group, weight
+        self.theta = np.zeros(0)
+
+    def prices(self) -> list[Floats]:
+        raise NotImplementedError
+
+    def const(self) -> float:
+        raise NotImplementedError
+
+    def gradient(self, use: Floats) -> Floats:
+        raise NotImplementedError
+
+    def project(self, radius: float) -> None:
+        """Into `radius` times the domain."""
+        raise NotImplementedError
+
+    def gauge(self) -> float:
+        """The least multiple of the domain that holds theta."""
+        raise NotImplementedError
 
 
-@dataclass
-class _Relaxation:
-    """What is priced, and what each item pays for each bin."""
+class _Hinge(_Block):
+    """Sum of weight_b x max(0, coefs_b . use_b - edge_b), or a wall where weight is inf."""
 
-    n_items: int
-    n_bins: int
-    start: Ints
-    mask_of: Ints
-    masks: Bools
-    excesses: list[_Excess]
-    cones: list[_Cone]
-    must_move: Bools
-    """Items that a settled level forbids to stay."""
-    move_price: Floats
-    waiting_price: Floats
-    """What an item pays for being nowhere; inf where it has a bin today."""
-    linear: list[tuple[Ints, Floats]] = field(default_factory=list)
-    """(class of each item, price[class, bin])"""
-    per_use: list[tuple[Floats, Floats]] = field(default_factory=list)
-    """(demand, price per unit of it in each bin)"""
-    max_moves: float = math.inf
+    def __init__(
+        self,
+        resources: Sequence[int],
+        coefs: Floats,
+        edge: Floats,
+        weights: Floats,
+        group: int,
+        weight: float,
+        typical: float,
+    ) -> None:
+        super().__init__(resources, group, weight)
+        usable = np.isfinite(edge) & (weights > 0)
+        self.coefs = coefs
+        self.scale = np.where(usable, np.maximum(np.abs(edge), 1e-9), 1.0)
+        self.edge = np.where(usable, edge, 0.0) / self.scale
+        self.top = np.where(usable, weights * weight * self.scale, 0.0)
+        self.theta = np.zeros(len(edge))
+
+    def prices(self) -> list[Floats]:
+        return [coef * self.theta / self.scale for coef in self.coefs]
+
+    def const(self) -> float:
+        return -float(self.theta @ self.edge)
+
+    def gradient(self, use: Floats) -> Floats:
+        total = sum(coef * use[r] for coef, r in zip(self.coefs, self.resources, strict=True))
+        return np.asarray(np.where(self.top > 0, total / self.scale - self.edge, 0.0))
+
+    def project(self, radius: float) -> None:
+        self.theta = np.clip(self.theta, 0.0, self.top * radius if math.isfinite(radius) else np.inf)
+        self.theta[self.top <= 0] = 0.0
+
+    def gauge(self) -> float:
+        finite = np.isfinite(self.top) & (self.top > 0)
+        return float((self.theta[finite] / self.top[finite]).max(initial=0.0))
+
+
+class _Spread(_Block):
+    """max(0, measure - target) of a `Deviation`."""
+
+    def __init__(self, term: Deviation, resource: int, group: int, weight: float) -> None:
+        super().__init__([resource], group, weight)
+        self.term, self.n = term, len(term.bins)
+        self.inverse = 1.0 / term.capacity[term.bins]
+        self.theta = np.zeros(self.n * (2 if term.measure == "range" else 1))
+
+    def _w(self) -> Floats:
+        t = self.theta
+        match self.term.measure:
+            case "range":
+                return np.asarray(t[: self.n] - t[self.n :])
+            case "max":
+                return t
+        return np.asarray(t - t.mean())
+
+    def _norm(self) -> float:
+        """The share of the measure that theta stands for: its gauge in the domain of weight 1."""
+        t = self.theta
+        match self.term.measure:
+            case "std":
+                return float(np.linalg.norm(t - t.mean()) * math.sqrt(self.n))
+            case "mad":
+                return float(np.abs(t).max(initial=0.0) * self.n)
+            case "max":
+                return float(t.sum())
+        return max(float(t[: self.n].sum()), float(t[self.n :].sum()))
+
+    def prices(self) -> list[Floats]:
+        price = np.zeros(len(self.term.capacity))
+        price[self.term.bins] = self._w() * self.inverse
+        return [price]
+
+    def const(self) -> float:
+        return -self._norm() * self.term.target
+
+    def gradient(self, use: Floats) -> Floats:
+        x = use[self.resources[0]][self.term.bins] * self.inverse
+        match self.term.measure:
+            case "range":
+                return np.concatenate([x - x.mean(), x.mean() - x])
+            case "max":
+                full = self._norm() >= self.weight * (1 - 1e-9)
+                return np.asarray(x - (x.mean() if full else self.term.target))
+        up = x - x.mean()
+        if self.term.target > 0:
+            t = self.theta - self.theta.mean()
+            norm = float(np.linalg.norm(t))
+            if self.term.measure == "std":
+                edge = self.term.target * math.sqrt(self.n)
+                if norm > 0:
+                    up = up - edge * t / norm
+                elif float(np.linalg.norm(up)) <= edge:
+                    up = np.zeros_like(up)
+            elif self.theta.any():
+                far = np.abs(self.theta) >= np.abs(self.theta).max() * (1 - 1e-12)
+                up = up - np.where(far, np.sign(self.theta), 0.0) * self.term.target * self.n / far.sum()
+        return np.asarray(up)
+
+    def project(self, radius: float) -> None:
+        limit = radius * self.weight
+        t = self.theta
+        match self.term.measure:
+            case "std":
+                t = t - t.mean()
+                norm = float(np.linalg.norm(t)) * math.sqrt(self.n)
+                self.theta = t * (limit / norm) if norm > limit else t
+            case "mad":
+                self.theta = np.clip(t, -limit / self.n, limit / self.n)
+            case "max":
+                self.theta = simplex(t, limit, exact=False)
+            case "range":
+                a, b = simplex(t[: self.n], limit, exact=False), simplex(t[self.n :], limit, exact=False)
+                # equal sums, else the two do not cancel the mean
+                low = min(a.sum(), b.sum())
+                if low > 0:
+                    a, b = a * (low / a.sum()), b * (low / b.sum())
+                else:
+                    a, b = a * 0.0, b * 0.0
+                self.theta = np.concatenate([a, b])
+
+    def gauge(self) -> float:
+        return self._norm() / self.weight
+
+    def aim(self, use: Floats) -> None:
+        """The prices at which the measure of this use is attained."""
+        x = use[self.resources[0]][self.term.bins] * self.inverse
+        z = x - x.mean()
+        match self.term.measure:
+            case "std":
+                norm = float(np.linalg.norm(z))
+                self.theta = z / norm / math.sqrt(self.n) * self.weight if norm > 0 else z
+            case "mad":
+                self.theta = np.sign(z) / self.n * self.weight
+            case "max":
+                self.theta = np.where(x == x.max(), 1.0, 0.0)
+                self.theta *= self.weight / self.theta.sum()
+            case "range":
+                top, low = (x == x.max()).astype(float), (x == x.min()).astype(float)
+                self.theta = np.concatenate([top / top.sum(), low / low.sum()]) * self.weight
+
+
+def simplex(t: Floats, total: float, exact: bool = True) -> Floats:
+    """Nearest point with t >= 0 and sum(t) = total (at most `total` when not exact)."""
+    t = np.asarray(t, dtype=np.float64)
+    clipped = np.maximum(t, 0.0)
+    if not exact and clipped.sum() <= total:
+        return np.asarray(clipped)
+    if not math.isfinite(total):
+        return np.asarray(clipped)
+    ordered = np.sort(t)[::-1]
+    sums = np.cumsum(ordered) - total
+    k = np.arange(1, len(t) + 1)
+    positive = ordered - sums / k > 0
+    last = int(np.flatnonzero(positive)[-1]) if positive.any() else 0
+    return np.asarray(np.maximum(t - sums[last] / (last + 1), 0.0))
+
+
+@dataclass(frozen=True)
+class _Class:
+    """Items that the walls and the fixed costs treat alike."""
+
+    items: Longs
+    bins: Longs
+    fixed: Floats
+    """f8[n_groups, len(bins)]: fixed cost in each bin by group"""
+    pair: Floats
+    """f8[n_groups, len(bins)]: move cost per unit of scale"""
+
+
+class Dual:
+    """The Lagrangian of level `k` with the ceilings of earlier levels."""
+
+    def __init__(self, lowered: Lowered, k: int, limits: Floats, extra: int = -1) -> None:
+        self.lowered, self.k = lowered, k
+        self.limits = limits
+        self.groups = [*range(k + 1)]
+        if extra >= 0 and extra not in self.groups:
+            self.groups.append(extra)
+        self.multiplier = np.zeros(len(lowered.levels))
+        self.multiplier[k] = 1.0
+        self.demands: list[Floats] = []
+        self._keys: dict[bytes, int] = {}
+        self.blocks: list[_Block] = []
+        self.at_once: list[tuple[_Hinge, Floats]] = []
+        self.group_moves: list[tuple[int, float, GroupMoves, Floats]] = []
+        self.weights: list[tuple[Floats, float]] = []
+        self.fixed_terms: list[tuple[int, float, Term]] = []
+        self.strict: list[Allowed] = []
+        for wall in lowered.walls:
+            self._wall(wall.term)
+        for g in self.groups:
+            for entry in lowered.levels[g].terms:
+                if isinstance(entry.term, Allowed) and g < k and limits[g] < entry.weight * (1 - 1e-6):
+                    self.strict.append(entry.term)  # no room for a single item elsewhere
+                elif entry.weight > 0:
+                    self._cost(entry.term, g, entry.weight)
+        self.demand = np.stack(self.demands, axis=1) if self.demands else np.zeros((lowered.n_items, 0))
+        self.rising = bool((self.demand >= 0).all())
+        self.forced = np.zeros(lowered.n_items, dtype=np.bool_)
+        for strict in self.strict:
+            bad = ~strict.mask[strict.class_idx, np.maximum(lowered.start, 0)] & (lowered.start >= 0)
+            if strict.stay is not None:
+                bad &= lowered.start != strict.stay
+            self.forced |= bad
+        self.classes = self._classes()
+        self.move_fixed = self._move_fixed()
+        self.last_gain = np.zeros(0)
+        self.last_base = 0.0
+        self.apart = False
+        """Hold every term of an earlier level under its ceiling by itself: weaker, but smoother to climb."""
+
+    def _resource(self, demand: Floats) -> int:
+        key = demand.tobytes()
+        if key not in self._keys:
+            self._keys[key] = len(self.demands)
+            self.demands.append(demand)
+        return self._keys[key]
+
+    def _typical(self, r: int) -> float:
+        """Mean use of a bin, so that prices of different resources take comparable steps."""
+        return float(np.abs(self.demands[r]).sum()) / self.lowered.n_bins
+
+    def _wall(self, term: Term) -> None:
+        n = self.lowered.n_bins
+        if isinstance(term, Capacity):
+            r = self._resource(term.demand)
+            block = _Hinge([r], np.ones((1, n)), term.limit, np.full(n, np.inf), -1, 1.0, self._typical(r))
+            self.blocks.append(block)
+            if term.when == "at_once":
+                self.at_once.append((block, term.demand))
+        elif isinstance(term, MoveLimit):
+            self.weights.append((term.weight, term.limit))
+
+    def _cost(self, term: Term, g: int, weight: float) -> None:
+        match term:
+            case Capacity():
+                r = self._resource(term.demand)
+                n = len(term.limit)
+                block = _Hinge([r], np.ones((1, n)), term.limit, np.ones(n), g, weight, self._typical(r))
+                self.blocks.append(block)
+                if term.when == "at_once":
+                    self.at_once.append((block, term.demand))
+            case OverTarget():
+                r = self._resource(term.demand)
+                n = len(term.target)
+                self.blocks.append(
+                    _Hinge([r], np.ones((1, n)), term.target, term.weight, g, weight, self._typical(r))
+                )
+            case FreeBalance():
+                a, b = self._resource(term.demand_a), self._resource(term.demand_b)
+                n = len(term.limit_a)
+                edge = term.limit_b - term.ratio * term.limit_a
+                coefs = np.stack([np.full(n, -term.ratio), np.ones(n)])
+                self.blocks.append(_Hinge([a, b], coefs, edge, term.weight, g, weight, self._typical(b)))
+            case Deviation():
+                if len(term.bins):
+                    self.blocks.append(_Spread(term, self._resource(term.demand), g, weight))
+            case BinsUsed():
+                self._bins_used(term, g, weight)
+            case Allowed() | Penalty() | MoveCost() | Unplaced():
+                self.fixed_terms.append((g, weight, term))
+
+    def _bins_used(self, term: BinsUsed, g: int, weight: float) -> None:
+        """A bin costs at least its price times the share of any wall's limit that its items take."""
+        member = np.zeros(self.lowered.n_items)
+        member[term.items] = 1.0
+        limits = [w.term for w in self.lowered.walls if isinstance(w.term, Capacity)]
+        for other in limits[:1]:
+            r = self._resource(other.demand * member)
+            n = len(term.price)
+            usable = np.isfinite(other.limit) & (other.limit > 0)
+            per = np.where(usable, term.price / np.where(usable, other.limit, 1.0), 0.0)
+            self.blocks.append(_Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight, self._typical(r)))
+
+    def _classes(self) -> list[_Class]:
+        low = self.lowered
+        n, n_levels = low.n_items, len(low.levels)
+        key = np.zeros(n, dtype=np.int64)
+
+        def refine(values: NDArray[np.generic]) -> None:
+            nonlocal key
+            _, inverse = np.unique(values, return_inverse=True)
+            _, key = np.unique(key * (int(inverse.max(initial=0)) + 1) + inverse, return_inverse=True)
+
+        walls = [w.term for w in low.walls if isinstance(w.term, Allowed)] + self.strict
+        for term in walls:
+            refine(term.class_idx)
+        for _, _, other in self.fixed_terms:
+            if isinstance(other, (Allowed, Penalty)):
+                refine(other.class_idx)
+            elif isinstance(other, MoveCost) and other.pair is not None and other.bin_class is not None:
+                home = np.where(low.start >= 0, other.bin_class[np.maximum(low.start, 0)], -1)
+                refine(home)
+        found = []
+        sorted_items = np.argsort(key, kind="stable")
+        edges = np.flatnonzero(np.diff(key[sorted_items])) + 1
+        for items in np.split(sorted_items, edges) if n else []:
+            first = items[0]
+            mask = np.ones(low.n_bins, dtype=np.bool_)
+            for term in walls:
+                mask &= term.mask[term.class_idx[first]]
+            bins = np.flatnonzero(mask)
+            fixed, pair = np.zeros((n_levels, len(bins))), np.zeros((n_levels, len(bins)))
+            for g, weight, other in self.fixed_terms:
+                if isinstance(other, Allowed):
+                    fixed[g] += weight * ~other.mask[other.class_idx[first], bins]
+                elif isinstance(other, Penalty):
+                    fixed[g] += weight * other.penalty[other.class_idx[first], bins]
+                elif isinstance(other, MoveCost) and other.pair is not None and low.start[first] >= 0:
+                    assert other.bin_class is not None
+                    row = other.pair[other.bin_class[low.start[first]], other.bin_class[bins]]
+                    pair[g] += weight * row
+            found.append(_Class(items.astype(np.int64), bins.astype(np.int64), fixed, pair))
+        self.scale = np.ones(n)
+        for _, _, other in self.fixed_terms:
+            if isinstance(other, MoveCost) and other.pair is not None and other.scale is not None:
+                self.scale = other.scale  # of the last one: several scales fall back to the least
+        scales = [
+            np.ones(n) if other.scale is None else other.scale
+            for _, _, other in self.fixed_terms
+            if isinstance(other, MoveCost) and other.pair is not None
+        ]
+        if scales:
+            self.scale = np.min(scales, axis=0)
+        return found
+
+    def _move_fixed(self) -> Floats:
+        """f8[n_levels, n_items]: cost of moving at all, by level."""
+        out = np.zeros((len(self.lowered.levels), self.lowered.n_items))
+        for g, weight, term in self.fixed_terms:
+            if isinstance(term, MoveCost):
+                out[g] += weight * term.per_item
+        return out
+
+    def _stay_fixed(self, g: int) -> Floats:
+        """Fixed cost of every item where it is today, f8[n_items]."""
+        low = self.lowered
+        out = np.zeros(low.n_items)
+        at = np.maximum(low.start, 0)
+        for group, weight, term in self.fixed_terms:
+            if group != g:
+                continue
+            if isinstance(term, Penalty):
+                out += weight * term.penalty[term.class_idx, at]
+            elif isinstance(term, Allowed):
+                bad = ~term.mask[term.class_idx, at]
+                if term.stay is not None:
+                    bad &= low.start != term.stay
+                out += weight * bad
+        out[low.start < 0] = 0.0
+        return out
+
+    def start_at(self, assign: Ints) -> None:
+        """Begin with the prices that an assignment suggests."""
+        use = self._use(assign)
+        for block in self.blocks:
+            if isinstance(block, _Spread) and block.group == self.k:
+                block.aim(use)
+
+    def _use(self, assign: Ints) -> Floats:
+        n = self.lowered.n_bins
+        return np.array([usage(assign, d, n) for d in self.demands]).reshape(len(self.demands), n)
+
+    def multipliers(self) -> Floats:
+        """The multiplier of each level's cost: 1 for the objective, what its blocks need for the others."""
+        mu = self.multiplier.copy()
+        if self.apart:
+            return mu
+        for block in self.blocks:
+            if block.group >= 0 and block.group != self.k:
+                mu[block.group] = max(mu[block.group], block.gauge())
+        return mu
+
+    def evaluate(self) -> tuple[float, Ints, Floats]:
+        """The bound at the present prices, the assignment that attains it, and the level multipliers."""
+        low = self.lowered
+        n, start = low.n_items, low.start
+        mu = self.multipliers()
+        price = np.zeros((len(self.demands), low.n_bins))
+        const = 0.0
+        move = mu @ self.move_fixed
+        for block in self.blocks:
+            for r, row in zip(block.resources, block.prices(), strict=True):
+                price[r] += row
+            const += block.const()
+        for block, demand in self.at_once:
+            p = block.theta / block.scale
+            move += np.where(start >= 0, p[np.maximum(start, 0)] * demand, 0.0)
+        for g in self.groups:
+            if g != self.k and mu[g] > 0:
+                const -= mu[g] * self.limits[g]
+        if self.apart:
+            for block in self.blocks:
+                if block.group >= 0 and block.group != self.k:
+                    const -= block.gauge() * self.limits[block.group]
+        at = np.maximum(start, 0)
+        stay = np.einsum("ir,ri->i", self.demand, price[:, at]) if len(self.demands) else np.zeros(n)
+        for g in self.groups:
+            if mu[g] > 0:
+                stay += mu[g] * self._stay_fixed(g)
+        best = np.full(n, np.inf)
+        where = np.full(n, -1, dtype=np.int32)
+        for cls in self.classes:
+            if not len(cls.bins):
+                continue
+            fixed, pair = mu @ cls.fixed, mu @ cls.pair
+            p, bins = price[:, cls.bins], cls.bins
+            if self.rising and not pair.any():
+                keep = cheapest(p, fixed)
+                p, bins, fixed = p[:, keep], bins[keep], fixed[keep]
+                pair = pair[keep]
+            rows = max(1, CHUNK // len(bins))
+            for lo in range(0, len(cls.items), rows):
+                part = cls.items[lo : lo + rows]
+                cost = self.demand[part] @ p
+                cost += fixed
+                if pair.any():
+                    cost += self.scale[part][:, None] * pair
+                choice = cost.argmin(axis=1)
+                best[part] = cost[np.arange(len(part)), choice]
+                where[part] = bins[choice]
+        assign = start.copy()
+        new = start < 0
+        total = const
+        if new.any():
+            nowhere = np.zeros(n)
+            for g, weight, term in self.fixed_terms:
+                if isinstance(term, Unplaced):
+                    nowhere += mu[g] * weight * term.weight
+            placed = new & (best < nowhere)
+            assign[placed] = where[placed]
+            total += float(np.minimum(best, nowhere)[new].sum())
+        forced = self.forced & np.isfinite(best)
+        total += float(stay[~new & ~forced].sum() + (best + move)[forced].sum())
+        assign[forced] = where[forced]
+        gain = np.where(new | forced, 0.0, stay - best - move)
+        gain = np.where(where == start, 0.0, np.maximum(gain, 0.0))
+        gain[~np.isfinite(gain)] = 0.0
+        self.last_gain, self.last_base = gain, total
+        taken, value = self._take(gain, forced)
+        assign[taken] = where[taken]
+        return total - value, assign, mu
+
+    def _take(self, gain: Floats, forced: NDArray[np.bool_]) -> tuple[Longs, float]:
+        """The moves worth most under the limit on moves (its tightest), and an upper bound on their worth."""
+        moves = np.flatnonzero(gain > 0)
+        value = float(gain[moves].sum())
+        best = moves
+        for weight, limit in self.weights:
+            room = max(0.0, limit - float(weight[forced].sum()))
+            chosen, worth = knapsack(gain[moves], weight[moves], room)
+            if worth < value:
+                value, best = worth, moves[chosen]
+        return best, value
+
+    def improve(self, target: float, stop: Stop, iterations: int, done: float = math.inf) -> float:
+        """Subgradient steps towards `target` (a known cost); the best bound found.
+
+        Ends early at `done`.
+        """
+        best, best_state = -math.inf, self._state()
+        factor, since = 1.0, 0
+        momentum: list[Floats] = []
+        tick = 0
+        while tick < iterations and not stop.reached(0):
+            tick += 1
+            value, assign, mu = self.evaluate()
+            if value > best + 1e-9 * max(1.0, abs(best) if math.isfinite(best) else 1.0):
+                if value > best + 1e-3 * abs(target - best):
+                    since = 0
+                best, best_state = value, self._state()
+            else:
+                since += 1
+            if best >= done:
+                break
+            if since >= 8:
+                factor, since = factor * 0.6, 0
+                self._restore(best_state)
+                momentum = []
+                if factor < 1e-3:
+                    break
+                value, assign, mu = self.evaluate()
+            use = self._use(assign)
+            gradients = [block.gradient(use) for block in self.blocks]
+            self._at_once_gradient(gradients, assign)
+            level_gradient = self._level_gradient(assign, mu, gradients)
+            if momentum:
+                gradients = [g + 0.6 * m for g, m in zip(gradients, momentum, strict=True)]
+            momentum = gradients
+            norm = sum(float(g @ g) for g in gradients) + float(level_gradient @ level_gradient)
+            if norm <= 1e-30:
+                break
+            step = factor * max(target - value, 1e-9 * max(1.0, abs(target))) / norm
+            for block, g in zip(self.blocks, gradients, strict=True):
+                block.theta = block.theta + step * g
+                block.project(1.0 if block.group == self.k else math.inf)
+            self.multiplier = np.maximum(0.0, self.multiplier + step * level_gradient)
+            self.multiplier[self.k] = 1.0
+        self._restore(best_state)
+        return best
+
+    def _at_once_gradient(self, gradients: list[Floats], assign: Ints) -> None:
+        start = self.lowered.start
+        left = np.where((assign != start) & (start >= 0), start, -1).astype(np.int32)
+        for block, demand in self.at_once:
+            extra = usage(left, demand, self.lowered.n_bins) / block.scale
+            gradients[self.blocks.index(block)] = gradients[self.blocks.index(block)] + extra
+
+    def _level_gradient(self, assign: Ints, mu: Floats, gradients: list[Floats]) -> Floats:
+        """Slack of the ceilings of earlier levels, charged to whatever sets the multiplier."""
+        out = np.zeros(len(mu))
+        for g in self.groups:
+            if g == self.k:
+                continue
+            slack = self._fixed_cost(g, assign) - self.limits[g]
+            scale = max(abs(self.limits[g]), 1e-3)
+            gauges = {j: block.gauge() for j, block in enumerate(self.blocks) if block.group == g}
+            if self.apart:
+                for j, gauge in gauges.items():
+                    theta = self.blocks[j].theta
+                    if gauge > 0:
+                        gradients[j] = gradients[j] - self.limits[g] * theta * (gauge / float(theta @ theta))
+                    elif float(self.limits[g]) > 0:
+                        gradients[j] = self._beyond(self.blocks[j], gradients[j], float(self.limits[g]))
+            owners = [j for j, gauge in gauges.items() if mu[g] > 0 and gauge >= 0.8 * mu[g]]
+            if self.apart or not owners:
+                if any(group == g for group, _, _ in self.fixed_terms):
+                    out[g] = slack / scale if slack > 0 or mu[g] > 0 else 0.0
+                continue
+            for j in owners:  # gauges that are nearly the largest share it, or they would take turns
+                theta = self.blocks[j].theta
+                gradients[j] = gradients[j] + slack / len(owners) * theta * (mu[g] / float(theta @ theta))
+        return out
+
+    def _beyond(self, block: _Block, gradient: Floats, limit: float) -> Floats:
+        """The gradient at prices 0, where a ceiling holds back all that costs less than it."""
+        if isinstance(block, _Hinge):
+            worth = float((np.maximum(gradient, 0.0) * block.top)[np.isfinite(block.top)].sum())
+        elif isinstance(block, _Spread) and block.term.measure == "std":
+            worth = block.weight * float(np.linalg.norm(gradient)) / math.sqrt(block.n)
+        else:
+            return gradient
+        return gradient if worth > limit else np.zeros_like(gradient)
+
+    def _fixed_cost(self, g: int, assign: Ints) -> float:
+        total = 0.0
+        for group, weight, term in self.fixed_terms:
+            if group == g:
+                total += weight * term.cost(assign, self.lowered.start)
+        return total
+
+    def _state(self) -> tuple[list[Floats], Floats]:
+        return [block.theta.copy() for block in self.blocks], self.multiplier.copy()
+
+    def _restore(self, state: tuple[list[Floats], Floats]) -> None:
+        for block, theta in zip(self.blocks, state[0], strict=True):
+            block.theta = theta.copy()
+        self.multiplier = state[1].copy()
+
+
+def cheapest(price: Floats, fixed: Floats) -> Longs:
+    """Bins that can be the cheapest of some item with demand >= 0, where that is quickly said.
+
+    With two prices that differ a bin is out when another has both no dearer.
+    """
+    rows = [row for row in (*price, fixed) if np.ptp(row) > 0]
+    n = price.shape[1]
+    if len(rows) > 2:
+        return np.arange(n)
+    if not rows:
+        return np.zeros(1, dtype=np.int64)
+    if len(rows) == 1:
+        return np.array([int(rows[0].argmin())])
+    ranked = np.lexsort((rows[1], rows[0]))
+    second = rows[1][ranked]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
+    return np.asarray(ranked[second < before], dtype=np.int64)
+
+
+def knapsack(gain: Floats, weight: Floats, limit: float) -> tuple[Longs, float]:
+    """Items of the most gain within a limit on weight, and an upper bound on the gain of any such choice."""
+    if not len(gain):
+        return np.empty(0, dtype=np.int64), 0.0
+    free = weight <= 0
+    if free.any():
+        inner, worth = knapsack(gain[~free], weight[~free], limit)
+        return np.concatenate([np.flatnonzero(free), np.flatnonzero(~free)[inner]]), worth + float(
+            gain[free].sum()
+        )
+    ranked = np.argsort(-gain / weight, kind="stable")
+    sums = np.cumsum(weight[ranked])
+    room = limit + 1e-9 * max(1.0, abs(limit))
+    n = int(np.searchsorted(sums, room, side="right"))
+    worth = float(gain[ranked[:n]].sum())
+    if n < len(ranked) and np.ptp(weight) > 0:
+        rest = room - (sums[n - 1] if n else 0.0)
+        worth += float(gain[ranked[n]] * max(0.0, rest) / weight[ranked[n]])
+    return ranked[:n].astype(np.int64), worth
+
+
+def analytic(lowered: Lowered, level: Level) -> float:
+    """What needs no prices: pigeonholes per term, summed."""
+    total = 0.0
+    may_leave = lowered.start < 0
+    for entry in level.terms:
+        term = entry.term
+        value = 0.0
+        if isinstance(term, AtMost) and bool((term.domain >= 0).all()):
+            here = np.unique(term.domain)
+            sure = int((~may_leave[term.items]).sum())
+            value = max(0.0, sure - float(term.limit[here].sum()))
+        elif isinstance(term, AtLeast):
+            reachable = len(np.unique(term.domain[term.domain >= 0]))
+            value = max(0.0, term.at_least - min(reachable, len(term.items)))
+        elif isinstance(term, BinsUsed):
+            value = _fewest_bins(lowered, term)
+        total += entry.weight * value
+    return total
+
+
+def _fewest_bins(lowered: Lowered, term: BinsUsed) -> float:
+    """Cheapest bins whose limits together hold the items that must be somewhere, per resource."""
+    items = term.items[lowered.start[term.items] >= 0]
+    best = 0.0
+    usable = term.price > 0
+    if len(items) and bool(usable.all()):
+        best = float(term.price.min())
+    for wall in lowered.walls:
+        if not isinstance(wall.term, Capacity) or not np.isfinite(wall.term.limit).all():
+            continue
+        need = float(wall.term.demand[items].sum())
+        limit, price = np.maximum(wall.term.limit, 0.0), term.price
+        ratio = np.where(limit > 0, price / np.where(limit > 0, limit, 1.0), np.inf)
+        cost = 0.0
+        for b in np.argsort(ratio, kind="stable"):
+            if need <= 0 or limit[b] <= 0:
+                break
+            part = min(1.0, need / limit[b])
+            cost += part * float(price[b])
+            need -= part * float(limit[b])
+        best = max(best, cost)
+    return best
+
+
+def lattice(lowered: Lowered, level: Level) -> float:
+    """The step in which a level's cost comes, 0 where it is continuous."""
+    parts: list[Floats] = []
+    for entry in level.terms:
+        term, w = entry.term, entry.weight
+        match term:
+            case AtMost():
+                values = np.append(term.limit, 1.0)
+            case Allowed() | AtLeast() | GroupMoves():
+                values = np.ones(1)
+            case Together() | Near():
+                values = np.array([1.0, term.allowance])
+            case Unplaced():
+                values = term.weight
+            case BinsUsed():
+                values = term.price
+            case Penalty():
+                values = term.penalty.ravel()
+            case MoveLimit():
+                values = np.append(term.weight, term.limit)
+            case Capacity():
+                values = np.append(term.demand, term.limit[np.isfinite(term.limit)])
+            case MoveCost():
+                if term.scale is not None and term.pair is not None:
+                    if decimal_unit(term.scale) != decimal_unit(np.append(term.scale, 1.0)):
+                        return 0.0
+                    if not bool((term.scale == np.rint(term.scale)).all()):
+                        return 0.0
+                values = term.per_item if term.pair is None else np.append(term.per_item, term.pair.ravel())
+            case _:
+                return 0.0
+        parts.append(w * np.asarray(values, dtype=np.float64))
+    return decimal_unit(np.concatenate(parts)) if parts else 0.0
+
+
+def round_up(bound: float, unit: float) -> float:
+    """The least attainable cost that is no less than a bound."""
+    if unit <= 0 or bound <= 0:
+        return max(0.0, bound)
+    slack = 1e-6 * max(1.0, min(1.0, bound / unit))
+    return max(bound, math.ceil(bound / unit - slack) * unit) if bound / unit < 2.0**40 else bound
+
+
+def level_bound(
+    lowered: Lowered,
+    k: int,
+    limits: Floats,
+    score: float,
+    assign: Ints,
+    stop: Stop,
+    iterations: int = 300,
+    done: float = math.inf,
+) -> float:
+    """A lower bound of level k's cost while the levels before it keep their ceilings `limits`."""
+    floor = analytic(lowered, lowered.levels[k])
+    unit = lattice(lowered, lowered.levels[k])
+    if score <= floor:
+        return round_up(floor, unit)
+    dual = Dual(lowered, k, limits)
+    dual.start_at(assign)
+    value = -math.inf
+    if any(block.group >= 0 and block.group != k for block in dual.blocks):
+        dual.apart = True
+        value = dual.improve(score, stop.part(0.5), iterations // 2, min(done, score))
+        dual.apart = False  # the same prices bound more together
+    value = max(value, dual.improve(score, stop, iterations, min(done, score)))
+    value -= 1e-9 * max(1.0, abs(value))
+    best = max(floor, value, 0.0)
+    return min(round_up(best, unit), max(score, best))
 
 
 def lower_bounds(
-    lowered: Lowered, scores: Floats, stop: Stop, *, max_steps: int = 300, known: Floats | None = None
+    lowered: Lowered,
+    scores: Floats,
+    stop: Stop,
+    *,
+    max_steps: int = 300,
+    known: Floats | None = None,
+    assign: Ints | None = None,
 ) -> Floats:
-    """A lower bound of every level, f8[n_levels].
+    """A lower bound of every level, f8[n_levels], each for all plans that keep the ceilings before it.
 
     Parameters
     ----------
@@ -100,263 +818,26 @@ def lower_bounds(
         length of the steps.
     stop : time to spend over all levels; with an iteration budget alone every level takes `max_steps`.
     known : f8[n_levels], bounds that are known already.
+    assign : the best solution itself, whose load suggests the first prices.
     """
     n_levels = len(lowered.levels)
     best = np.zeros(n_levels) if known is None else np.maximum(known, 0.0)
     if lowered.n_items == 0 or lowered.n_bins == 0:
         return np.minimum(best, scores)
-    limits = ceilings(lowered, scores)
-    cells = lowered.n_items * lowered.n_bins
-    open_levels = [k for k in range(n_levels) if scores[k] > best[k] + ROUNDING * max(1.0, scores[k])]
-    for count, k in enumerate(open_levels):
-        if cells > MAX_CELLS or stop.remaining_s <= 0:
+    today = lowered.scores(lowered.start)
+    limits = order.ceilings(lowered, scores)
+    still = [
+        k
+        for k, level in enumerate(lowered.levels)
+        if not order.settled(level, float(scores[k]), float(best[k]), float(today[k]))
+    ]
+    hint = lowered.start if assign is None else assign
+    for count, k in enumerate(still):
+        if stop.remaining_s <= 0:
             break
-        relaxation = _relax(lowered, k, limits)
-        part = stop.part(1.0 / (len(open_levels) - count)).begin()
-        best[k] = max(best[k], _ascend(relaxation, float(scores[k]), part, max_steps))
+        part = stop.part(1.0)
+        part.time_s = None if stop.time_s is None else stop.remaining_s / (len(still) - count)
+        part.iterations = None
+        value = level_bound(lowered, k, limits, float(scores[k]), hint, part.begin(), max_steps)
+        best[k] = max(best[k], value)
     return np.minimum(best, scores)
-
-
-def _relax(lowered: Lowered, k: int, limits: Floats) -> _Relaxation:
-    """Walls, the earlier levels under their ceilings, and the costs of level `k`."""
-    start = lowered.start
-    classes: list[Ints] = []
-    rows: list[Bools] = []
-    free_to_stay = np.ones(lowered.n_items, dtype=np.bool_)
-
-    def allow(term: Allowed, strict: bool) -> None:
-        classes.append(term.class_idx)
-        rows.append(term.mask)
-        if strict:
-            placed = start >= 0
-            here = placed & ~term.mask[term.class_idx, np.maximum(start, 0)]
-            if term.stay is not None:
-                here &= start != term.stay
-            free_to_stay[here] = False
-
-    excesses: list[_Excess] = []
-    cones: list[_Cone] = []
-    max_moves = math.inf
-    for wall in lowered.walls:
-        term: Term = wall.term
-        match term:
-            case Allowed():
-                allow(term, strict=False)
-            case Capacity():
-                # At once, what left counts too: leaving it out only lowers the bound.
-                _add_excess(excesses, term.demand, term.limit, np.inf)
-            case MoveLimit() if len(term.weight) and term.weight.min() > 0:
-                max_moves = min(max_moves, math.floor(term.limit / term.weight.min() + ROUNDING))
-    for j in range(k):
-        for entry in lowered.levels[j].terms:
-            slack = float(limits[j]) / entry.weight if entry.weight > 0 else math.inf
-            term = entry.term
-            match term:
-                case Allowed() if slack < 1.0 - 1e-6:
-                    allow(term, strict=True)
-                case Capacity():
-                    _add_excess(excesses, term.demand, term.limit + slack, np.inf)
-                case OverTarget():
-                    room = np.where(term.weight > 0, slack / np.maximum(term.weight, 1e-300), np.inf)
-                    _add_excess(excesses, term.demand, term.target + room, np.inf)
-                case Deviation():
-                    _add_cone(cones, term, slack, math.inf)
-    masks, mask_of = _combine(classes, rows, lowered)
-    at = _Relaxation(
-        lowered.n_items, lowered.n_bins, start, mask_of, masks, excesses, cones, ~free_to_stay,
-        np.zeros(lowered.n_items), np.where(start < 0, 0.0, np.inf), max_moves=max_moves,
-    )  # fmt: skip
-    for entry in lowered.levels[k].terms:
-        term, weight = entry.term, entry.weight
-        match term:
-            case MoveCost():
-                at.move_price += weight * term.per_item
-            case Allowed():
-                away = ~term.mask * weight
-                at.linear.append((term.class_idx, away.astype(np.float64)))
-            case Penalty():
-                at.linear.append((term.class_idx, weight * term.penalty))
-            case Capacity():
-                _add_excess(at.excesses, term.demand, term.limit, weight)
-            case OverTarget():
-                _add_excess(at.excesses, term.demand, term.target, weight * term.weight)
-            case Deviation():
-                _add_cone(at.cones, term, 0.0, weight)
-            case Unplaced():
-                at.waiting_price += weight * term.weight
-            case BinsUsed():
-                _add_bins_used(at, lowered, term, weight)
-    return at
-
-
-def _add_excess(into: list[_Excess], demand: Floats, limit: Floats, cap: float | Floats) -> None:
-    cap = np.broadcast_to(np.asarray(cap, dtype=np.float64), limit.shape)
-    cap = np.where(np.isfinite(limit), cap, 0.0)
-    into.append(_Excess(demand, np.where(np.isfinite(limit), limit, 0.0), cap))
-
-
-def _add_cone(into: list[_Cone], term: Deviation, slack: float, cap: float) -> None:
-    """std directly; range >= 2 std. A maximum is at least every load, which is an excess of its own."""
-    if term.measure == "std" and math.isfinite(slack):
-        into.append(_Cone(term.demand, term.capacity, term.bins, term.target + slack, cap))
-    elif term.measure == "range" and math.isfinite(slack):
-        into.append(_Cone(term.demand, term.capacity, term.bins, (term.target + slack) / 2, 2 * cap))
-
-
-def _add_bins_used(at: _Relaxation, lowered: Lowered, term: BinsUsed, weight: float) -> None:
-    """A bin that is used to the share u of any capacity costs at least u of its price."""
-    counted = np.zeros(lowered.n_items)
-    counted[term.items] = 1.0
-    best: tuple[float, Floats, Floats] | None = None
-    for wall in lowered.walls:
-        if isinstance(wall.term, Capacity):
-            demand, limit = wall.term.demand * counted, wall.term.limit
-            per_unit = np.where(limit > 0, weight * term.price / np.maximum(limit, 1e-300), 0.0)
-            worth = float(demand.sum() * (per_unit[per_unit > 0].min() if (per_unit > 0).any() else 0.0))
-            if best is None or worth > best[0]:
-                best = (worth, demand, per_unit)
-    if best is not None:
-        at.per_use.append((best[1], best[2]))
-
-
-def _combine(classes: list[Ints], rows: list[Bools], lowered: Lowered) -> tuple[Bools, Ints]:
-    """All masks as one: (mask[n_kinds, n_bins], kind of each item)."""
-    if not classes:
-        return np.ones((1, lowered.n_bins), dtype=np.bool_), np.zeros(lowered.n_items, dtype=np.int32)
-    kinds, kind = np.unique(np.stack(classes, axis=1), axis=0, return_inverse=True)
-    mask = np.ones((len(kinds), lowered.n_bins), dtype=np.bool_)
-    for column, row in enumerate(rows):
-        mask &= row[kinds[:, column]]
-    return mask, np.asarray(kind.ravel(), dtype=np.int32)
-
-
-def _ascend(at: _Relaxation, score: float, stop: Stop, max_steps: int) -> float:
-    """The best value of the dual over supergradient steps."""
-    demands = [part.demand for part in at.excesses] + [cone.demand for cone in at.cones]
-    demands += [demand for demand, _ in at.per_use]
-    scale = [_unit(part) for part in at.excesses]
-    prices = [np.zeros(at.n_bins) for _ in at.excesses]
-    zetas = [np.zeros(len(cone.bins)) for cone in at.cones]
-    groups = [np.flatnonzero(at.mask_of == kind) for kind in range(len(at.masks))]
-    need = np.stack(demands, axis=1) if demands else np.zeros((at.n_items, 0))
-    best, theta, idle = -math.inf, 1.0, 0
-    for step in range(max_steps):
-        if step and stop.reached(0):
-            break
-        bin_price = _bin_prices(at, prices, zetas)
-        value, chosen = _cheapest(at, groups, need, bin_price)
-        for part, price in zip(at.excesses, prices, strict=True):
-            value -= float(price @ part.limit)
-        for cone, zeta in zip(at.cones, zetas, strict=True):
-            value -= cone.target * math.sqrt(len(cone.bins)) * float(np.linalg.norm(zeta))
-        if value > (best + 1e-7 * max(1.0, abs(best)) if step else -math.inf):
-            best, idle = value, 0
-        else:
-            idle += 1
-            if idle >= 10:
-                theta, idle = theta / 2, 0
-                if theta < 1e-4:
-                    break
-        if not demands or best >= score * (1 - 1e-9):
-            break
-        slopes, up, size = [], [], 0.0
-        placed = chosen >= 0
-        for part, unit in zip(at.excesses, scale, strict=True):
-            use = np.bincount(chosen[placed], weights=part.demand[placed], minlength=at.n_bins)
-            slope = (use - part.limit) / unit
-            slope[part.cap <= 0] = 0.0
-            slopes.append(slope)
-        for slope, price in zip(slopes, prices, strict=True):
-            slope[(price <= 0) & (slope < 0)] = 0.0
-            size += float(slope @ slope)
-        for cone, zeta in zip(at.cones, zetas, strict=True):
-            use = np.bincount(chosen[placed], weights=cone.demand[placed], minlength=at.n_bins)
-            load = use[cone.bins] / cone.capacity[cone.bins]
-            slope = load - load.mean()
-            norm = float(np.linalg.norm(zeta))
-            root = math.sqrt(len(cone.bins))
-            if norm > 0:
-                slope = slope - cone.target * root * zeta / norm
-            elif np.linalg.norm(slope) <= cone.target * root:
-                slope = np.zeros_like(slope)
-            up.append(slope)
-            size += float(slope @ slope)
-        if size <= 1e-18:
-            break
-        goal = max(score - value, 1e-3 * max(score, 1e-12))
-        length = theta * goal / size
-        for i, (part, slope) in enumerate(zip(at.excesses, slopes, strict=True)):
-            prices[i] = np.clip(prices[i] + length * slope / scale[i], 0.0, part.cap)
-        for i, (cone, slope) in enumerate(zip(at.cones, up, strict=True)):
-            zeta = zetas[i] + length * slope
-            zeta -= zeta.mean()
-            norm = float(np.linalg.norm(zeta)) * math.sqrt(len(cone.bins))
-            zetas[i] = zeta * (cone.cap / norm) if norm > cone.cap else zeta
-    return best - ROUNDING * max(1.0, abs(best)) if math.isfinite(best) else 0.0
-
-
-def _unit(part: _Excess) -> float:
-    """A typical size of the use, so that prices of different resources take comparable steps."""
-    known = part.limit[part.limit > 0]
-    return float(known.mean()) if len(known) else 1.0
-
-
-def _bin_prices(at: _Relaxation, prices: list[Floats], zetas: list[Floats]) -> NDArray[np.float64]:
-    """Price of a unit of each demand in each bin, f8[n_demands, n_bins]."""
-    rows = [*prices]
-    for cone, zeta in zip(at.cones, zetas, strict=True):
-        row = np.zeros(at.n_bins)
-        row[cone.bins] = zeta / cone.capacity[cone.bins]
-        rows.append(row)
-    rows.extend(price for _, price in at.per_use)
-    return np.stack(rows) if rows else np.zeros((0, at.n_bins))
-
-
-def _cheapest(
-    at: _Relaxation,
-    groups: list[NDArray[np.intp]],
-    need: Floats,
-    bin_price: Floats,
-) -> tuple[float, Ints]:
-    """Every item in its cheapest bin, at most `max_moves` of them away from today's: (cost, bins)."""
-    stay = np.full(at.n_items, np.inf)
-    go = np.full(at.n_items, np.inf)
-    where = np.full(at.n_items, -1, dtype=np.int32)
-    for kind, items in enumerate(groups):
-        bins = np.flatnonzero(at.masks[kind])
-        if not len(items):
-            continue
-        home = at.start[items]
-        here = home >= 0
-        own = np.einsum("ij,ji->i", need[items], bin_price[:, np.maximum(home, 0)])
-        for class_idx, table in at.linear:
-            own = own + table[class_idx[items], np.maximum(home, 0)]
-        stay[items] = np.where(here, own, at.waiting_price[items])
-        if len(bins):
-            cost = need[items] @ bin_price[:, bins]
-            for class_idx, table in at.linear:
-                cost = cost + table[class_idx[items]][:, bins]
-            first = cost.argmin(axis=1)
-            where[items] = bins[first]
-            go[items] = cost[np.arange(len(items)), first] + np.where(here, at.move_price[items], 0.0)
-    stay[at.must_move] = np.inf
-    chosen = at.start.copy()
-    forced = np.isinf(stay)
-    gain = np.zeros(at.n_items)
-    free = ~forced & np.isfinite(go)
-    gain[free] = stay[free] - go[free]
-    moving = gain > 0
-    counts = at.start >= 0  # placing what was nowhere is no move
-    if math.isfinite(at.max_moves):
-        room = int(max(0, at.max_moves - int((forced & counts).sum())))
-        movers = np.flatnonzero(moving & counts)
-        if len(movers) > room:
-            keep = movers[np.argpartition(-gain[movers], room)[:room]] if room else movers[:0]
-            moving[movers] = False
-            moving[keep] = True
-    chosen[moving | forced] = where[moving | forced]
-    cost = np.where(moving | forced, go, stay)
-    if np.isinf(cost).any():
-        # An item that may be nowhere at all: this bound says nothing about it.
-        cost = np.where(np.isinf(cost), 0.0, cost)
-    return float(cost.sum()), chosen

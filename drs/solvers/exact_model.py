@@ -45,6 +45,7 @@ from drs.terms import (
     Unplaced,
 )
 from drs.terms.base import Bools, Floats, Ints, Level
+from drs.terms.limits import usage
 
 Columns = NDArray[np.int64]
 Define = Callable[[Floats], float]
@@ -193,17 +194,23 @@ def dyadic(value: float) -> float:
     return float(2.0 ** math.floor(math.log2(value)))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Cone:
     """The pieces of one standard deviation that tangents need."""
 
     term: Deviation
+    live: Columns
+    """Positions in `term.bins` of the bins whose use may change."""
     uses: Columns
-    sigma: int
+    capacity: Floats
     mean: int
+    """Column of the mean, or -2 where it is `mean_value` whatever happens."""
     mean_value: float
-    parts: Columns
-    done: set[tuple[int, int]]
+    rest: float
+    """Root of the squared deviations of all other bins."""
+    done: dict[int, set[int]]
+    sigma: int = -1
+    parts: Columns = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 class TooLargeError(Exception):
@@ -395,56 +402,67 @@ class ExactModel:
                 0.0, highest + step, step, lambda v: round_up(total.value(v), step)
             )
 
+        # bins whose use is known count as one part, at the root of their squares
+        known = np.array([self.linear.lower[u] == self.linear.upper[u] for u in uses])
+        live = np.flatnonzero(~known) if mean == -2 else np.arange(n)
+        rest = 0.0
+        if len(live) < n:
+            still = np.array([self.linear.lower[u] for u in uses[known]]) / capacity[known]
+            rest = float(np.linalg.norm(still - mean_value))
+        uses, capacity = uses[live], capacity[live]
+        m = len(live) + (rest > 0)
+        cone = _Cone(term, live, uses, capacity, mean, mean_value, rest, {b: set() for b in range(m)})
+
         def deviations(v: Floats) -> Floats:
-            return np.asarray(v[uses] / capacity - (v[mean] if mean >= 0 else mean_value))
+            z = v[uses] / capacity - (v[mean] if mean >= 0 else mean_value)
+            return np.append(z, rest) if rest > 0 else np.asarray(z)
 
         def sigma_value(v: Floats) -> float:
-            return (math.ceil(math.sqrt(float((deviations(v) ** 2).mean())) / step) + 3) * step
+            return (math.ceil(math.sqrt(float((deviations(v) ** 2).sum() / n)) / step) + 3) * step
 
-        sigma = self.linear.real_column(0.0, highest + 8 * step, step, sigma_value)
-        parts: list[int] = []
-        cone = _Cone(term, uses, sigma, mean, mean_value, np.empty(n, dtype=np.int64), set())
+        cone.sigma = self.linear.real_column(0.0, highest + 8 * step, step, sigma_value)
 
         def part_value(b: int) -> Define:
             def value(v: Floats) -> float:
-                z = deviations(v)[b]
-                best = 0.0
-                for bin_, p in cone.done:
-                    if bin_ == b:
-                        a = p / GRID
-                        best = max(best, 2 * a * z - a * a * v[sigma])
+                z, sigma = float(deviations(v)[b]), float(v[cone.sigma])
+                a = np.fromiter(cone.done[b], dtype=np.float64) / GRID
+                best = float((2 * a * z - a * a * sigma).max(initial=0.0))
                 return math.ceil(best / step) * step
 
             return value
 
-        for b in range(n):
-            parts.append(self.linear.real_column(0.0, n * highest + 8 * n * step, step, part_value(b)))
-        cone.parts[:] = parts
+        cone.parts = np.array(
+            [self.linear.real_column(0.0, n * highest + 8 * n * step, step, part_value(b)) for b in range(m)],
+            dtype=np.int64,
+        )
         self.linear.row(
-            Linear(cone.parts, np.ones(n)) + Linear.of([sigma], [-float(n)]), -math.inf, n * 8 * step
+            Linear(cone.parts, np.ones(m)) + Linear.of([cone.sigma], [-float(n)]), -math.inf, n * 8 * step
         )
         self._cones.append(cone)
         for a in TANGENTS:
-            for b in range(n):
+            for b in range(m):
                 self._tangent(cone, b, round(GRID * a))
-                self._tangent(cone, b, -round(GRID * a))
-        slip = 16 * step + (error / float(capacity.min()) if error else 0.0)
-        return Linear.of([sigma], [1.0], error=slip)
+                if b < len(live):
+                    self._tangent(cone, b, -round(GRID * a))
+        slip = 16 * step + (error / float(term.capacity[term.bins].min()) if error else 0.0)
+        return Linear.of([cone.sigma], [1.0], error=slip)
 
     def _tangent(self, cone: _Cone, b: int, p: int) -> bool:
-        if p == 0 or (b, p) in cone.done:
+        if p == 0 or p in cone.done[b]:
             return False
-        cone.done.add((b, p))
+        cone.done[b].add(p)
         a = p / GRID
-        capacity = float(cone.term.capacity[cone.term.bins[b]])
-        cols = [int(cone.parts[b]), int(cone.uses[b]), cone.sigma]
-        coefs = [1.0, -2 * a / capacity, a * a]
-        low = 0.0
-        if cone.mean >= 0:
-            cols.append(cone.mean)
-            coefs.append(2 * a)
+        cols, coefs, low = [int(cone.parts[b]), cone.sigma], [1.0, a * a], 0.0
+        if b == len(cone.live):
+            low = 2 * a * cone.rest
         else:
-            low = -2 * a * cone.mean_value
+            cols.append(int(cone.uses[b]))
+            coefs.append(-2 * a / float(cone.capacity[b]))
+            if cone.mean >= 0:
+                cols.append(cone.mean)
+                coefs.append(2 * a)
+            else:
+                low = -2 * a * cone.mean_value
         slop = self.linear.step[cone.sigma]
         self.linear.row(Linear.of(cols, coefs), low - slop, math.inf)
         return True
@@ -457,8 +475,11 @@ class ExactModel:
             deviation = float(x.std())
             if deviation <= 0:
                 continue
-            for b, z in enumerate((x - x.mean()) / deviation):
-                p = round(GRID * float(z))
+            z = (x - x.mean())[cone.live]
+            if cone.rest > 0:
+                z = np.append(z, cone.rest)
+            for b, ratio in enumerate(z / deviation):
+                p = round(GRID * float(ratio))
                 new += sum(self._tangent(cone, b, q) for q in (p - 1024, p - 256, p, p + 256, p + 1024))
         return new
 
@@ -554,16 +575,14 @@ def _(term: Allowed, model: ExactModel) -> None:
 @add_wall.register
 def _(term: Capacity, model: ExactModel) -> None:
     cols, error, unit = model.use(term.demand, len(term.limit), _when(term))
-    for col, limit in zip(cols, term.limit, strict=True):
+    today = np.rint(term.demand / unit) * unit
+    used = usage(model.lowered.start, today, len(term.limit))
+    for b, (col, limit) in enumerate(zip(cols, term.limit, strict=True)):
         if not math.isfinite(limit):
             continue
         slip = error + 1e-9 * max(1.0, abs(limit))
         high = math.floor((limit + slip) / unit) * unit
-        model.linear.upper[col] = min(model.linear.upper[col], max(high, _today(model, col)))
-
-
-def _today(model: ExactModel, col: int) -> float:
-    return float(model.values(model.lowered.start)[col])
+        model.linear.upper[col] = min(model.linear.upper[col], max(high, float(used[b])))
 
 
 @add_wall.register

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from drs.solvers import cpsat
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
+from drs.solvers.exact_model import level_has
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
 from drs.terms.base import Floats, Ints, Lowered
@@ -167,9 +168,11 @@ def _improve(
         part.time_s = min(part.time_s, STEP_S)
     if part.iterations is not None:
         part.iterations = min(max(1, part.iterations - iterations), STEP_ITERATIONS)
+    spread = any(level_has(level, Deviation) for level in lowered.levels)
     answer = cpsat.solve(
-        problem, small.assign, part, seed, limits=ceilings, n_levels=min(2, len(turn) - k), worker=worker
-    )
+        problem, small.assign, part, seed, engine="highs" if spread else "", limits=ceilings,
+        n_levels=min(2, len(turn) - k), worker=worker,
+    )  # fmt: skip
     proven = bool(answer.scores[0] <= answer.bounds[0] + order.close(float(answer.scores[0])))
     full = small.expand(answer.assign)
     if order.misplaced(lowered, full) or lowered.broken_walls(full):

@@ -137,9 +137,7 @@ def test_keep_apart_holds_in_flight():
 
 def test_at_least_holds_in_flight():
     snapshot = cluster([GIB8] * 4, [0, 1], [1024, 1024])
-    spread = During(
-        AtLeast(np.array([0, 1], np.int32), np.array([0, 1, 0, 1], np.int32), 2, 2), "two racks"
-    )
+    spread = During(AtLeast(np.array([0, 1], np.int32), np.array([0, 1, 0, 1], np.int32), 2, 2), "two racks")
     plan = make_plan(snapshot, hosts(snapshot, [2, 3]), [spread])
     assert len(plan.moves) == 2 and replay(plan, [spread]).differences == ()
     crossing = make_plan(snapshot, hosts(snapshot, [1, 0]), [spread])
@@ -185,9 +183,7 @@ def test_kinds_and_their_cost_units():
 
 
 def test_datastore_space_counts_on_both_sides():
-    snapshot = cluster(
-        [GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 10.0]
-    )
+    snapshot = cluster([GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 10.0])
     from drs.model import Placement
 
     plan = make_plan(snapshot, Placement(snapshot.vms.host_idx, np.array([1, 0], np.int32)))
@@ -261,7 +257,10 @@ def test_a_window_never_leaves_a_vm_parked():
 def test_forbidden_hours_and_deadlines():
     snapshot = cluster([64 * GIB8] * 3, [0, 0, 1], [4096] * 3)
     plan = make_plan(
-        snapshot, hosts(snapshot, [2, 2, 2]), memory(snapshot), forbidden={0: [(0.0, 100.0)], 1: [(3.0, 50.0)]}
+        snapshot,
+        hosts(snapshot, [2, 2, 2]),
+        memory(snapshot),
+        forbidden={0: [(0.0, 100.0)], 1: [(3.0, 50.0)]},
     )
     start = {move.vm: move.start_s for move in plan.moves}
     end = {move.vm: move.end_s for move in plan.moves}
@@ -309,7 +308,9 @@ def test_prefix_states_and_their_warning():
 def test_price_moves_says_why_not():
     links = [("esx-00", "a", 10_000.0, 0.1), ("esx-01", "b", 10_000.0, 0.1), ("esx-02", "b", 100.0, 0.1),
              ("a", "b", 10_000.0, 90.0), ("esx-03", "c", 10_000.0, 0.1)]  # fmt: skip
-    snapshot = cluster([GIB8] * 4, [0, 1, 0], [1024] * 3, links=links, disks=[(0, 0, 5.0)], stores=[50.0, 50.0])
+    snapshot = cluster(
+        [GIB8] * 4, [0, 1, 0], [1024] * 3, links=links, disks=[(0, 0, 5.0)], stores=[50.0, 50.0]
+    )
     far, slow, none, store, same = price_moves(
         snapshot, [0, 1, 0, 0, 2], [1, 2, 3, -1, -1], [None, None, None, 1, 1]
     )

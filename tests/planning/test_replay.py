@@ -52,7 +52,9 @@ def test_no_plan_differs_from_its_replay(case):
     assert replay(plan, during, concurrency=concurrency).differences == ()
     assert plan.makespan_s >= plan.makespan_bound_s - 1e-6
     asked = {str(snapshot.vms.name[i]) for i in np.flatnonzero(target.host_idx != snapshot.vms.host_idx)}
-    assert asked == {m.vm for m in plan.moves if m.vm in asked and not m.parking} | {s.vm for s in plan.stranded}
+    assert asked == {m.vm for m in plan.moves if m.vm in asked and not m.parking} | {
+        s.vm for s in plan.stranded
+    }
     reached = plan.placement.host_idx
     for i in range(snapshot.n_vms):
         name = str(snapshot.vms.name[i])
@@ -75,9 +77,7 @@ def plain():
 
 
 def changed(plan, step, **values):
-    moves = tuple(
-        dataclasses.replace(move, **values) if move.step == step else move for move in plan.moves
-    )
+    moves = tuple(dataclasses.replace(move, **values) if move.step == step else move for move in plan.moves)
     return dataclasses.replace(plan, moves=moves)
 
 

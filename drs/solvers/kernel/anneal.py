@@ -95,6 +95,7 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
     made = 0
     n_items = h.n_items
     n_bins = h.n_bins
+    window = max(2, n_items // 20)
     for k in range(n):
         temperature = hot + (cold - hot) * (k / n)
         r = uniform(h)
@@ -128,8 +129,12 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
         elif r < share[1]:
             h.tally[SWAP * 3] += 1
             j = np.int64(-1)
+            alike = below(h, 2) == 0  # trade with one of about the same size
             for _ in range(tries):
                 other = below(h, n_items)
+                if alike:
+                    at = h.rank[i] - window + below(h, 2 * window + 1)
+                    other = np.int64(h.by_size[min(max(at, 0), n_items - 1)])
                 b = np.int64(h.assign[other])
                 if b >= 0 and b != a and swap_fits(h, i, other):
                     j = other

@@ -79,6 +79,10 @@ class State(NamedTuple):
     """i8[8, 3]: per kind of move how many were tried, priced and made"""
     size: Floats
     """f8[n_items]: how much of the room an item needs, over all columns"""
+    by_size: Ints
+    """i4[n_items]: items by size"""
+    rank: Ints
+    """i4[n_items]: place of each item in `by_size`"""
     hot: Ints
     """i4[n_items]: items that cost something where they are, dearest first"""
     n_hot: Ints
@@ -100,6 +104,10 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
     placed = assign[assign >= 0]
     fullest = int(np.bincount(placed, minlength=1).max(initial=0))
     most = 2 * max(fullest, 2 * (n // max(m, 1) + 1)) + 32 + 2 * SPARE
+    size = (p.need / np.maximum(p.need.sum(axis=0), 1e-300)).sum(axis=1)
+    by_size = np.argsort(size, kind="stable").astype(np.int32)
+    rank = np.empty(n, dtype=np.int32)
+    rank[by_size] = np.arange(n, dtype=np.int32)
     return State(
         assign=np.array(assign, dtype=np.int32),
         members=np.zeros((m, min(most, n + 2 * SPARE)), dtype=np.int32),
@@ -130,7 +138,9 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
         is_dirty=np.zeros(n, dtype=np.uint8),
         n_dirty=np.zeros(1, dtype=np.int32),
         tally=np.zeros((8, 3), dtype=np.int64),
-        size=(p.need / np.maximum(p.need.sum(axis=0), 1e-300)).sum(axis=1),
+        size=size,
+        by_size=by_size,
+        rank=rank,
         hot=np.zeros(n, dtype=np.int32),
         n_hot=np.zeros(1, dtype=np.int32),
         soft=np.zeros(1),

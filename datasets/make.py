@@ -91,10 +91,18 @@ def _vectors(table: object) -> list[tuple[str, np.ndarray]]:
 
 def small() -> Snapshot:
     """Ten hosts of two generations in one cluster, 120 VMs, and one of everything that can be wrong."""
-    story = Story(make_cluster(
-        10, 120, 191, evc=("intel-broadwell", "intel-icelake"), fill_ratio=0.5, memory_fill_ratio=0.6,
-        skew=0.35, taken_at=TAKEN_AT,
-    ))
+    story = Story(
+        make_cluster(
+            10,
+            120,
+            191,
+            evc=("intel-broadwell", "intel-icelake"),
+            fill_ratio=0.5,
+            memory_fill_ratio=0.6,
+            skew=0.35,
+            taken_at=TAKEN_AT,
+        )
+    )
     # Odd hosts are Broadwell, even ones Ice Lake.
     # A licence binds these to three hosts; the third has strayed.
     for i, old in enumerate(("db-erp-01", "db-mail-01", "db-mail-02"), 1):
@@ -147,11 +155,26 @@ def small() -> Snapshot:
 
 def medium() -> Snapshot:
     """Sixty-four hosts on two sites, a metro cluster across them, a week of load."""
-    story = Story(make_cluster(
-        64, 1250, 11, n_clusters=4, n_sites=2, n_vcenters=2, evc=("intel-skylake", "intel-icelake"),
-        fill_ratio=0.58, memory_fill_ratio=0.55, skew=0.45, history_days=7, topology="leaf-spine",
-        vmotion_mbps=25_000, wan_mbps=10_000, wan_latency_ms=2.5, taken_at=TAKEN_AT,
-    ))
+    story = Story(
+        make_cluster(
+            64,
+            1250,
+            11,
+            n_clusters=4,
+            n_sites=2,
+            n_vcenters=2,
+            evc=("intel-skylake", "intel-icelake"),
+            fill_ratio=0.58,
+            memory_fill_ratio=0.55,
+            skew=0.45,
+            history_days=7,
+            topology="leaf-spine",
+            vmotion_mbps=25_000,
+            wan_mbps=10_000,
+            wan_latency_ms=2.5,
+            taken_at=TAKEN_AT,
+        )
+    )
     base = story.base
     # The second and the third cluster are one, stretched over both sites on mirrored storage, in one vCenter.
     metro = np.isin(base.hosts.cluster_idx, (1, 2))
@@ -173,7 +196,9 @@ def medium() -> Snapshot:
     shared = np.where(base.links.a == "spine-a", 2_500.0, base.links.shared_mbps)
     links = dataclasses.replace(base.links, shared_mbps=shared)
     return story.snapshot(
-        name="medium", clusters=clusters, links=links,
+        name="medium",
+        clusters=clusters,
+        links=links,
         description="Two sites 2.5 ms apart, a cluster on each, one across both, 1,250 VMs, a week of load",
     )
 

@@ -345,7 +345,10 @@ def _with_plan(
     """Adds the plan; moves that no safe order reaches are given up and the rest is solved again."""
     problem = result.problem
     priorities = modes.priorities(mode, problem, options)
-    made, reasons = _plan(result, priorities=priorities, seed=seed, on_progress=on_progress)
+    # Scheduling comes after the search and gets a share of its own; under an iteration budget a fixed amount
+    # of work, so that the clock is never read.
+    budget = None if stop.time_s is None else Stop(min(5.0, max(1.0, 0.1 * stop.time_s)))
+    made, reasons = _plan(result, priorities=priorities, seed=seed, stop=budget, on_progress=on_progress)
     warnings = list(result.warnings)
     stranded: list[planning.Stranded] = []
     for _ in range(3):
@@ -357,7 +360,7 @@ def _with_plan(
         problem = problem.holding([move.vm for move in stranded], "no safe order")
         again = Stop(min(5.0, stop.time_s or 5.0), stop.iterations)
         result = solve(problem, solver=solver, seed=seed, stop=again, on_progress=on_progress)
-        made, reasons = _plan(result, priorities=priorities, seed=seed)
+        made, reasons = _plan(result, priorities=priorities, seed=seed, stop=budget)
     made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
     for move in made.stranded:
         warnings.append(f"{move.vm} stays on {move.from_host}: {move.reason}")

@@ -48,7 +48,9 @@ def main() -> None:
     print("n_moves,n_hosts,order_cpu_s,list_cpu_s,fluid_cpu_s,plan_cpu_s,replay_cpu_s")
     for n_moves, n_hosts in ((20, 10), (100, 20), (500, 100), (2000, 200), (2000, 1000)):
         snapshot, target = full(n_moves, n_hosts, fill)
-        during = [During(Capacity("memory", snapshot.demand("memory"), snapshot.capacity("memory")), "memory")]
+        during = [
+            During(Capacity("memory", snapshot.demand("memory"), snapshot.capacity("memory")), "memory")
+        ]
         pricer = Pricer(snapshot)
         legs = legs_between(snapshot, target)
         rooms = Rooms.of(snapshot, during, [leg.vm for leg in legs])

@@ -71,7 +71,12 @@ def _read_baselines() -> dict[str, Baseline]:
         before = found[row["follows"]].features if row["follows"] else frozenset()
         features = (before | set(row["adds"].split())) - set(row["drops"].split())
         found[row["key"]] = Baseline(
-            row["key"], row["vendor"], row["label"], tuple(row["track"].split()), int(row["tier"]), features,
+            row["key"],
+            row["vendor"],
+            row["label"],
+            tuple(row["track"].split()),
+            int(row["tier"]),
+            features,
             row["source"],
         )
     return found
@@ -268,19 +273,25 @@ def faults(snapshot: Snapshot) -> list[Fault]:
         for position, key in enumerate(values.tolist()):
             if key not in strange:
                 continue
-            found.append(Fault(
-                f"{file}, row {position + 1}, field {column}",
-                f"unknown EVC baseline {key!r} of {table.name[position]}",
-                "a key such as intel-broadwell or amd-zen2", did_you_mean(key, BASELINES),
-            ))
+            found.append(
+                Fault(
+                    f"{file}, row {position + 1}, field {column}",
+                    f"unknown EVC baseline {key!r} of {table.name[position]}",
+                    "a key such as intel-broadwell or amd-zen2",
+                    did_you_mean(key, BASELINES),
+                )
+            )
     for i in range(len(hosts)):
         highest, vendor = str(hosts.evc_max[i]), str(hosts.cpu_vendor[i])
         row = f"hosts.csv, row {i + 1}"
         if highest and not _vendors_agree(vendor, vendor_of(highest)):
-            found.append(Fault(
-                f"{row}, field evc_max", f"{highest} on {hosts.name[i]}, a host with an {_label(vendor)} CPU",
-                f"a baseline of {_label(vendor)}",
-            ))
+            found.append(
+                Fault(
+                    f"{row}, field evc_max",
+                    f"{highest} on {hosts.name[i]}, a host with an {_label(vendor)} CPU",
+                    f"a baseline of {_label(vendor)}",
+                )
+            )
         cluster = int(hosts.cluster_idx[i])
         inside = 0 <= cluster < len(clusters)
         mode = str(clusters.evc_mode[cluster]) if inside else ""
@@ -288,18 +299,22 @@ def faults(snapshot: Snapshot) -> list[Fault]:
         if mode not in BASELINES or (highest and highest not in BASELINES):
             continue
         if highest and not compatible(mode, highest):
-            found.append(Fault(
-                f"{row}, field evc_max",
-                f"{hosts.name[i]} supports at most {highest}, {runs}",
-                f"a host that supports {mode}",
-                f"the highest baseline of both is {highest_common([mode, highest]) or 'none'}",
-            ))
+            found.append(
+                Fault(
+                    f"{row}, field evc_max",
+                    f"{hosts.name[i]} supports at most {highest}, {runs}",
+                    f"a host that supports {mode}",
+                    f"the highest baseline of both is {highest_common([mode, highest]) or 'none'}",
+                )
+            )
         elif not highest and not _vendors_agree(vendor, vendor_of(mode)):
-            found.append(Fault(
-                f"{row}, field cpu_vendor",
-                f"{hosts.name[i]} has an {_label(vendor)} CPU, {runs}",
-                f"an {_label(vendor_of(mode))} CPU",
-            ))
+            found.append(
+                Fault(
+                    f"{row}, field cpu_vendor",
+                    f"{hosts.name[i]} has an {_label(vendor)} CPU, {runs}",
+                    f"an {_label(vendor_of(mode))} CPU",
+                )
+            )
     return found
 
 

@@ -209,13 +209,25 @@ class Network:
         for name in self._switches:
             graph.add_node(name, kind="switch")
         for k, (a, b) in enumerate(self._ends):
-            graph.add_edge(a, b, link=k, bandwidth_mbps=float(self.capacity_mbps[2 * k]),
-                           latency_ms=self._latency[k], loss_ratio=self._loss[k])
+            graph.add_edge(
+                a,
+                b,
+                link=k,
+                bandwidth_mbps=float(self.capacity_mbps[2 * k]),
+                latency_ms=self._latency[k],
+                loss_ratio=self._loss[k],
+            )
         for i, ways in enumerate(self._uplinks):
             for way in ways:
                 if way.link < 0:
-                    graph.add_edge(self.hosts[i], self._switches[way.switch], link=-1,
-                                   bandwidth_mbps=float(self._nic[i]), latency_ms=0.0, loss_ratio=0.0)
+                    graph.add_edge(
+                        self.hosts[i],
+                        self._switches[way.switch],
+                        link=-1,
+                        bandwidth_mbps=float(self._nic[i]),
+                        latency_ms=0.0,
+                        loss_ratio=0.0,
+                    )
         return graph
 
     def path(self, a: int | str, b: int | str) -> Path:
@@ -241,8 +253,12 @@ class Network:
         loaded = self._links_of(route, src, dst)
         narrowest = min(loaded, key=lambda link: float(self.capacity_mbps[link]))
         return Path(
-            tuple(nodes), tuple(link // 2 for link in links), float(self.capacity_mbps[narrowest]),
-            route.rtt_ms, route.loss_ratio, self.link_name(narrowest),
+            tuple(nodes),
+            tuple(link // 2 for link in links),
+            float(self.capacity_mbps[narrowest]),
+            route.rtt_ms,
+            route.loss_ratio,
+            self.link_name(narrowest),
         )
 
     def paths(self, src_idx: ArrayLike, dst_idx: ArrayLike) -> PathArrays:
@@ -347,7 +363,8 @@ class Network:
                 if core is None:
                     continue
                 rank = (
-                    core[0], round(core[1] + up.latency_ms + down.latency_ms, 9),
+                    core[0],
+                    round(core[1] + up.latency_ms + down.latency_ms, 9),
                     max(core[2], -up.bandwidth_mbps, -down.bandwidth_mbps),
                 )
                 if best is None or (rank, out, into) < best:

@@ -7,7 +7,8 @@ one from its start, which makes each row of room a cumulative constraint with in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -129,7 +130,17 @@ def compress(
         at = max(at + 0.1 * length, float(best[chosen[len(chosen) // 2]])) if len(chosen) else at + length
         if len(chosen) < 2:
             continue
-        gained, used = _window(tasks, shares, best, chosen, order, at_most=budget / 5, time_s=left, seed=seed)
+        gained, used = _window(
+            tasks,
+            shares,
+            best,
+            chosen,
+            order,
+            at_most=budget / 5,
+            time_s=left,
+            seed=seed,
+            interrupted=interrupted,
+        )
         spent += max(used, 0.01)
         if gained is None:
             fruitless += 1
@@ -154,6 +165,7 @@ def _window(
     at_most: float,
     time_s: float | None,
     seed: int,
+    interrupted: Callable[[], bool],
 ) -> tuple[Floats | None, float]:
     """The schedule with one window set anew and all later legs moved forward; None where nothing is gained."""
     total, line = shares.total_s, shares.line_s
@@ -206,7 +218,15 @@ def _window(
     hint = np.concatenate([np.zeros(n_running), start_s[chosen] - first])
     tail = float(due.max()) - due
     solved = solve_exact(
-        part, sub, hint, work=at_most, time_s=time_s, seed=seed, tail_s=tail, n_fixed=n_running
+        part,
+        sub,
+        hint,
+        work=at_most,
+        time_s=time_s,
+        seed=seed,
+        tail_s=tail,
+        n_fixed=n_running,
+        interrupted=interrupted,
     )
     if solved.start_s is None:
         return None, solved.work
@@ -255,7 +275,7 @@ def solve_exact(
     time_s: float | None = None,
     seed: int = 0,
     workers: int = 1,
-    interrupted: Any = None,
+    interrupted: Callable[[], bool] | None = None,
 ) -> Solved:
     """Starts of the legs, from a schedule that is feasible.
 
@@ -316,18 +336,7 @@ def solve_exact(
     solver.parameters.max_deterministic_time = work
     if time_s is not None:
         solver.parameters.max_time_in_seconds = max(0.01, time_s)
-    callback = None
-    if interrupted is not None:
-
-        class Watch(cp_model.CpSolverSolutionCallback):  # type: ignore[misc, unused-ignore]
-            """Ends the search at its next solution after an interrupt."""
-
-            def on_solution_callback(self) -> None:
-                if interrupted():
-                    self.stop_search()
-
-        callback = Watch()
-    status = solver.solve(model, callback) if callback is not None else solver.solve(model)
+    status = _solve(solver, model, interrupted)
     bound = max(least_s, solver.best_objective_bound / TICKS_PER_S)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Solved(None, least_s, False)
@@ -335,6 +344,27 @@ def solve_exact(
     return Solved(
         found, bound, status == cp_model.OPTIMAL, work=float(solver.response_proto.deterministic_time)
     )
+
+
+def _solve(solver: Any, model: Any, interrupted: Callable[[], bool] | None) -> Any:
+    """Solve, and stop within a tenth of a second of an interrupt."""
+    if interrupted is None:
+        return solver.solve(model)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            if interrupted():
+                solver.stop_search()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        return solver.solve(model)
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _on_ticks(

@@ -79,6 +79,8 @@ def search(
         _tell(on_progress, stop, "cpsat", found)
     if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02 and not stop.interrupted:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
+            if stop.remaining_s <= 0:
+                break
             _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
     _tell(on_progress, stop, "done", found)
     return found
@@ -113,12 +115,14 @@ def _lists(
     rng = np.random.default_rng(seed)
     best: tuple[float, Floats] | None = None
     for k in range(len(keys) + rounds):
+        if best is not None and stop.reached(k):
+            break
         if k < len(keys):
             key = keys[k]
         elif best is None:
             break
         else:
-            if best[0] <= bound_s * GOOD_ENOUGH or stop.reached(k):
+            if best[0] <= bound_s * GOOD_ENOUGH:
                 break
             # Near the best so far: starts shaken by up to some part of the makespan.
             key = best[1] + rng.normal(0.0, rng.choice([0.02, 0.05, 0.15]) * best[0], n)
@@ -279,7 +283,8 @@ def _other_share(
     if not np.isfinite(price.total_s).all():
         return
     shares = with_links(tasks, np.full(n, share), price.total_s)
-    start, _ = _lists(tasks, shares, urgent, found.bound.makespan_s, seed, Stop(iterations=8))
+    short = Stop(None if stop.time_s is None else stop.remaining_s, iterations=8)
+    start, _ = _lists(tasks, shares, urgent, found.bound.makespan_s, seed, short)
     timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
     if timed.makespan_s < found.timed.makespan_s * 0.99:
         found.timed, found.method = timed, f"list, {name}"

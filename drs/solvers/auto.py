@@ -125,10 +125,12 @@ def solve(
         if not run.over:
             known = run.bounds
 
-            def prove(*given: object) -> Answer:
+            def prove(
+                lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
+            ) -> Answer:
                 from drs.solvers import cpsat
 
-                return cpsat.solve(*given, first_bounds=known)  # type: ignore[arg-type]
+                return cpsat.solve(lowered, start, stop, seed, on_progress, first_bounds=known)
 
             run.engine("cpsat", lambda: prove, run.share(1.0))
     else:

@@ -20,6 +20,7 @@ Every solution kept is checked by the terms' own law.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -42,11 +43,9 @@ if TYPE_CHECKING:
 
 REPAIR_SHARE, BEST_SHARE, WALK_SHARE = 0.12, 0.38, 0.35
 """Of the budget: for the cheap end where something is broken, for the dear end, for what is between."""
-SWEEPS = 2
-"""How often the walk passes every limit."""
-HOT, COOLING = 2.0, 1e-3
-"""Temperature of a short annealing, over the median rise of energy by a sampled move: first, and last over
-first."""
+HOT, COOLING = (2.0, 0.3), 1e-3
+"""Temperature of a short annealing, over the median rise of energy by a sampled move: first, for each sweep
+over the limits, and last over first."""
 STEEP = 5.0
 """Price beyond the limit over the frontier's slope."""
 CHUNK, CHUNK_S = 1000, 0.02
@@ -127,7 +126,9 @@ class _Walker:
         self.ceiling = np.append(limits + [0.5 * close(float(c)) for c in limits], [np.inf, np.inf])
         self.rate = 1e5
 
-    def improve(self, start: Ints, limit: float, slope: float, steps: int, time_s: float) -> Ints:
+    def improve(
+        self, start: Ints, limit: float, slope: float, heat: float, steps: int, time_s: float
+    ) -> Ints:
         """The best solution near `start` whose price is at most `limit`."""
         search, n = self.search, len(self.ceiling)
         weight, steep, ceiling = np.zeros(n), np.zeros(n), self.ceiling.copy()
@@ -136,7 +137,7 @@ class _Walker:
         search.load(start)
         search.aim(weight, ceiling, steep)
         rises = search.rises(200)
-        hot = HOT * float(np.median(rises)) if len(rises) else 0.0
+        hot = heat * float(np.median(rises)) if len(rises) else 0.0
         steep[-1] = STEEP * slope
         steep[: n - 2] = 1e3 * max(hot, 1e-12)
         search.steepen(steep)
@@ -191,7 +192,9 @@ def walk(
     if (today[:-2] > 0).any() and not stop.interrupted:
         spent = REPAIR_SHARE
         repair = replace(lowered, levels=(*head, price))
-        answer = localsearch.solve(repair, start, _share(stop, spent, 0.0), seed, on_progress, workers=workers)
+        answer = localsearch.solve(
+            repair, start, _share(stop, spent, 0.0), seed, on_progress, workers=workers
+        )
         first, iterations = answer.assign, answer.iterations
     scores = lowered.scores(first)
     limits = ceilings(lowered, scores)[:-2]
@@ -245,12 +248,12 @@ def _between(
         for k in range(workers)
     ]
     say("balance against moves", 0.6, archive.points[-1].value)
-    for assign in _undone(walkers[0].search, dear, archive.limits, 4 * n_limits, stop):
+    for assign in _undone(walkers[0].search, dear, archive.limits, 4 * n_limits, 0.0):
         archive.add(assign)
     low, high = archive.points[0].price, archive.points[-1].price
     if high <= low or stop.interrupted:
         return 0
-    n_tasks = SWEEPS * n_limits
+    n_tasks = len(HOT) * n_limits
     steps = 0 if stop.iterations is None else stop.iterations // n_tasks
     time_s = stop.remaining_s * workers / n_tasks if stop.time_s is not None else math.inf
     if not timed and steps < CHUNK // 10:
@@ -258,20 +261,26 @@ def _between(
     if stop.time_s is None and stop.iterations is None:
         time_s = 1.0
     with ThreadPoolExecutor(workers) as pool:
-        for sweep in range(SWEEPS):
+        for sweep, heat in enumerate(HOT):
             grid = _grid(archive, n_limits)
             grid = grid if sweep % 2 else grid[::-1]
             for at in range(0, n_limits, workers):
                 if stop.interrupted or (stop.time_s is not None and stop.remaining_s <= 0):
                     return steps * (sweep * n_limits + at)
                 tasks = [
-                    pool.submit(w.improve, archive.within(limit).assign, limit, archive.slope(limit), steps, time_s)
+                    pool.submit(w.improve, archive.within(limit).assign, limit, archive.slope(limit), heat,
+                                steps, time_s)
                     for w, limit in zip(walkers, grid[at : at + workers], strict=False)
-                ]
+                ]  # fmt: skip
                 for task in tasks:
                     archive.add(task.result())
                 gone = (sweep * n_limits + at) / n_tasks
                 say("balance against moves", 0.6 + 0.35 * gone, archive.points[-1].value)
+            for lower, upper in itertools.pairwise(archive.points):
+                if stop.interrupted or (stop.time_s is not None and stop.remaining_s <= 0):
+                    break
+                for assign in _undone(walkers[0].search, upper.assign, archive.limits, n_limits, lower.price):
+                    archive.add(assign)
     return steps * n_tasks
 
 
@@ -306,8 +315,11 @@ def spread(points: list[Tradeoff] | tuple[Tradeoff, ...], n: int) -> list[int]:
     return chosen
 
 
-def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, stop: Stop) -> list[Ints]:
-    """Solutions on the way back from `dear`: always the move undone that loses the least value for its price."""
+def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, until: float) -> list[Ints]:
+    """Solutions on the way back from `dear`: always the move undone that loses the least value for its price.
+
+    Kept are at most about `n_kept`, at even steps of the price down to `until`.
+    """
     n = len(limits) + 2
     home = search.fused.start
     search.load(dear)
@@ -335,7 +347,7 @@ def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, stop: Stop)
     heap = ranked()
     since, refresh = 0, max(8, len(heap) // 16)
     mark = first_price
-    while heap and not stop.interrupted:
+    while heap and float(search.cost[n - 1]) > until:
         _, item = heapq.heappop(heap)
         now = loss(item)
         if not math.isfinite(now):
@@ -350,7 +362,7 @@ def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, stop: Stop)
         if since >= refresh or not heap:
             search.refresh()
             heap, since = ranked(), 0
-        if mark - float(search.cost[n - 1]) >= first_price / n_kept or not heap:
+        if mark - float(search.cost[n - 1]) >= (first_price - until) / n_kept or not heap:
             mark = float(search.cost[n - 1])
             kept.append(np.array(search.assign))
     return kept

@@ -27,7 +27,9 @@ def cluster(
     """Hosts as (vendor, evc_max), VMs as (host, evc_mode)."""
     base = make_cluster(len(offers), len(vms), 7, n_clusters=len(modes), powered_off_ratio=0.0)
     hosts = dataclasses.replace(
-        base.hosts, cpu_vendor=np.array([o[0] for o in offers]), evc_max=np.array([o[1] for o in offers]),
+        base.hosts,
+        cpu_vendor=np.array([o[0] for o in offers]),
+        evc_max=np.array([o[1] for o in offers]),
         cluster_idx=np.array(cluster_idx or [0] * len(offers), dtype=np.int32),
     )
     table = dataclasses.replace(
@@ -46,12 +48,33 @@ def test_doctests() -> None:
 
 def test_every_key_of_vmware_is_there() -> None:
     assert [key.removeprefix("intel-") for key in INTEL] == [
-        "merom", "penryn", "nehalem", "westmere", "sandybridge", "ivybridge", "haswell", "broadwell",
-        "skylake", "cascadelake", "icelake", "sapphirerapids", "graniterapids",
+        "merom",
+        "penryn",
+        "nehalem",
+        "westmere",
+        "sandybridge",
+        "ivybridge",
+        "haswell",
+        "broadwell",
+        "skylake",
+        "cascadelake",
+        "icelake",
+        "sapphirerapids",
+        "graniterapids",
     ]
     assert [key.removeprefix("amd-") for key in AMD] == [
-        "rev-e", "rev-f", "greyhound-no3dnow", "greyhound", "bulldozer", "piledriver", "steamroller",
-        "zen", "zen2", "zen3", "zen4", "zen5",
+        "rev-e",
+        "rev-f",
+        "greyhound-no3dnow",
+        "greyhound",
+        "bulldozer",
+        "piledriver",
+        "steamroller",
+        "zen",
+        "zen2",
+        "zen3",
+        "zen4",
+        "zen5",
     ]
     for key, baseline in BASELINES.items():
         assert baseline.key == key and baseline.label and baseline.source and baseline.features
@@ -113,7 +136,11 @@ def test_what_a_vm_carries() -> None:
     assert carried == ["intel-icelake", "intel-haswell", "intel-broadwell", "", ""]
     class_idx, mask = cpu.evc_classes(snapshot)
     assert mask[class_idx].tolist() == [
-        [True, False], [True, True], [True, True], [True, True], [True, True],
+        [True, False],
+        [True, True],
+        [True, True],
+        [True, True],
+        [True, True],
     ]
     assert cpu.class_keys(snapshot).tolist() == ["", "intel-broadwell", "intel-haswell", "intel-icelake"]
     assert cpu.allowed_hosts(snapshot, 0).tolist() == [True, False]
@@ -121,8 +148,10 @@ def test_what_a_vm_carries() -> None:
 
 def test_the_mode_of_the_cluster_is_the_offer() -> None:
     snapshot = cluster(
-        [("intel", "intel-icelake"), ("intel", "intel-icelake")], [(0, ""), (1, "")],
-        modes=("intel-haswell", ""), cluster_idx=[0, 1],
+        [("intel", "intel-icelake"), ("intel", "intel-icelake")],
+        [(0, ""), (1, "")],
+        modes=("intel-haswell", ""),
+        cluster_idx=[0, 1],
     )
     assert cpu.offer_keys(snapshot).tolist() == ["intel-haswell", "intel-icelake"]
     class_idx, mask = cpu.evc_classes(snapshot)
@@ -210,14 +239,16 @@ def test_blockers() -> None:
 def test_faults() -> None:
     snapshot = cluster(
         [("intel", "intel-icelakee"), ("amd", "intel-icelake"), ("intel", "intel-haswell"), ("amd", "")],
-        [(0, "intel-hasswell"), (1, "custom-x")], modes=("intel-skylake",),
+        [(0, "intel-hasswell"), (1, "custom-x")],
+        modes=("intel-skylake",),
     )
     found = {fault.where: fault for fault in cpu.faults(snapshot)}
     assert set(found) == {
         "hosts.csv, row 1, field evc_max",
         "hosts.csv, row 2, field evc_max",
         "hosts.csv, row 3, field evc_max",
-        "hosts.csv, row 4, field cpu_vendor", "vms.csv, row 1, field evc_mode",
+        "hosts.csv, row 4, field cpu_vendor",
+        "vms.csv, row 1, field evc_mode",
     }
     assert "intel-icelake?" in found["hosts.csv, row 1, field evc_max"].hint
     assert "intel-haswell" in found["hosts.csv, row 3, field evc_max"].hint

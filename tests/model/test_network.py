@@ -22,7 +22,8 @@ Row = tuple[str, str, float, float, float, float]
 def table(rows: list[Row]) -> LinkTable:
     columns = list(zip(*rows, strict=True)) if rows else [[], [], [], [], [], []]
     return LinkTable(
-        np.array(columns[0], dtype=np.str_), np.array(columns[1], dtype=np.str_),
+        np.array(columns[0], dtype=np.str_),
+        np.array(columns[1], dtype=np.str_),
         *(np.array(column, dtype=np.float64) for column in columns[2:]),
     )
 
@@ -31,7 +32,8 @@ def cluster(n_hosts: int, rows: list[Row], nic: float | list[float] = 10_000.0, 
     """Hosts h0, h1, ...; links as (a, b, bandwidth, latency, loss, shared)."""
     base = make_cluster(n_hosts, 4, 1, n_sites=n_sites)
     hosts = dataclasses.replace(
-        base.hosts, name=np.array([f"h{i}" for i in range(n_hosts)]),
+        base.hosts,
+        name=np.array([f"h{i}" for i in range(n_hosts)]),
         vmotion_mbps=np.broadcast_to(np.asarray(nic, dtype=np.float64), (n_hosts,)).copy(),
     )
     return dataclasses.replace(base, hosts=hosts, links=table(rows))
@@ -66,8 +68,15 @@ def test_paths_equal_brute_force(seed: int) -> None:
     for one, other in itertools.combinations(switches, 2):
         if rng.random() < 0.5:
             ends = (one, other) if rng.random() < 0.5 else (other, one)
-            rows.append((*ends, float(rng.choice([0, 1e3, 5e3, 4e4])), float(rng.choice([0.1, 0.2, 5.0])),
-                         float(rng.choice([0, 1e-4])), float(rng.choice([0.0, 500.0]))))
+            rows.append(
+                (
+                    *ends,
+                    float(rng.choice([0, 1e3, 5e3, 4e4])),
+                    float(rng.choice([0.1, 0.2, 5.0])),
+                    float(rng.choice([0, 1e-4])),
+                    float(rng.choice([0.0, 500.0])),
+                )
+            )
     if rng.random() < 0.5:
         rows.append(("h0", "h1", 2e3, 0.5, 0.0, 0.0))
         rows.append(("dc-a", "s0", 1e4, 0.1, 0.0, 0.0))
@@ -79,7 +88,7 @@ def test_paths_equal_brute_force(seed: int) -> None:
     speeds = {f"h{i}": float(x) for i, x in enumerate(nic)}
     for i, (a, b) in enumerate(pairs.tolist()):
         path = network.path(a, b)
-        links = incidence.link_idx[incidence.start[i]:incidence.start[i + 1]]
+        links = incidence.link_idx[incidence.start[i] : incidence.start[i + 1]]
         if a == b:
             assert path == Path((f"h{a}",), (), np.inf, 0.0, 0.0, "")
             assert arrays.bandwidth_mbps[i] == np.inf and arrays.rtt_ms[i] == 0 and len(links) == 0
@@ -92,7 +101,8 @@ def test_paths_equal_brute_force(seed: int) -> None:
         got = (arrays.bandwidth_mbps[i], arrays.rtt_ms[i])
         assert got == pytest.approx(expected[:2]) and path.reachable and path.reason == ""
         assert (path.bandwidth_mbps, path.rtt_ms, path.loss_ratio) == pytest.approx(
-            (got[0], got[1], arrays.loss_ratio[i]))
+            (got[0], got[1], arrays.loss_ratio[i])
+        )
         assert network.capacity_mbps[links].min() == pytest.approx(expected[0])
         # The walk is a walk: each link starts where the one before ended.
         assert path.nodes[0] == f"h{a}" and path.nodes[-1] == f"h{b}"
@@ -105,8 +115,11 @@ def test_paths_equal_brute_force(seed: int) -> None:
 
 
 def _steps(path: Path, network: Network) -> list[tuple[str, str]]:
-    return [step for step in itertools.pairwise(path.nodes)
-            if any(d["link"] >= 0 for d in network.graph.get_edge_data(*step).values())]
+    return [
+        step
+        for step in itertools.pairwise(path.nodes)
+        if any(d["link"] >= 0 for d in network.graph.get_edge_data(*step).values())
+    ]
 
 
 def test_no_links_one_switch_a_site() -> None:
@@ -147,16 +160,24 @@ def test_reasons() -> None:
 
 
 def test_hosts_do_not_forward() -> None:
-    rows: list[Row] = [("h0", "s0", 1e4, 0, 0, 0), ("h1", "s0", 1e4, 0, 0, 0), ("h1", "s1", 1e4, 0, 0, 0),
-                       ("h2", "s1", 1e4, 0, 0, 0)]
+    rows: list[Row] = [
+        ("h0", "s0", 1e4, 0, 0, 0),
+        ("h1", "s0", 1e4, 0, 0, 0),
+        ("h1", "s1", 1e4, 0, 0, 0),
+        ("h2", "s1", 1e4, 0, 0, 0),
+    ]
     network = Network.of(cluster(3, rows))
     assert network.path(0, 1).reachable and network.path(1, 2).reachable and not network.path(0, 2).reachable
 
 
 def test_ties_latency_then_width_then_order() -> None:
     rows: list[Row] = [
-        ("h0", "s0", 1e5, 0, 0, 0), ("h1", "s1", 1e5, 0, 0, 0), ("s0", "s1", 1e5, 3.0, 0, 0),
-        ("s0", "s1", 2e3, 1.0, 0, 0), ("s1", "s0", 5e3, 1.0, 0, 0), ("s0", "s1", 5e3, 1.0, 0, 0),
+        ("h0", "s0", 1e5, 0, 0, 0),
+        ("h1", "s1", 1e5, 0, 0, 0),
+        ("s0", "s1", 1e5, 3.0, 0, 0),
+        ("s0", "s1", 2e3, 1.0, 0, 0),
+        ("s1", "s0", 5e3, 1.0, 0, 0),
+        ("s0", "s1", 5e3, 1.0, 0, 0),
     ]
     network = Network.of(cluster(2, rows))
     assert network.path(0, 1).links == (0, 4, 1) and network.path(0, 1).bandwidth_mbps == 5e3
@@ -167,7 +188,7 @@ def test_full_duplex_and_nics_as_links() -> None:
     network = Network.of(snapshot)
     assert len(network.capacity_mbps) == 2 * 3 + 2 * 3
     start, links = network.link_incidence([0, 1, 0, 0], [1, 0, 2, 0])
-    rows = [set(links[start[i]:start[i + 1]].tolist()) for i in range(4)]
+    rows = [set(links[start[i] : start[i + 1]].tolist()) for i in range(4)]
     assert rows[0] & rows[1] == set(), "there and back share nothing"
     assert {network.link_name(link) for link in rows[0] & rows[2]} == {"h0 to s", "NICs of h0, sending"}
     assert rows[3] == set()
@@ -195,7 +216,10 @@ def test_a_host_named_like_a_site() -> None:
     snapshot = cluster(2, [])
     hosts = dataclasses.replace(snapshot.hosts, name=np.array(["dc-a", "h1"]))
     assert Network.of(dataclasses.replace(snapshot, hosts=hosts)).path(0, 1).nodes == (
-        "dc-a", "switch of dc-a", "h1")
+        "dc-a",
+        "switch of dc-a",
+        "h1",
+    )
 
 
 def test_fast_for_many_moves() -> None:
@@ -208,7 +232,7 @@ def test_fast_for_many_moves() -> None:
     assert time.perf_counter() - began < 2.0
     assert (arrays.bandwidth_mbps > 0).all()
     for i in range(0, 2_000, 97):
-        links = incidence.link_idx[incidence.start[i]:incidence.start[i + 1]]
+        links = incidence.link_idx[incidence.start[i] : incidence.start[i + 1]]
         assert src[i] == dst[i] or network.capacity_mbps[links].min() == arrays.bandwidth_mbps[i]
 
 

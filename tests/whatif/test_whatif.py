@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pandas as pd
@@ -133,7 +132,7 @@ def test_an_interrupt_keeps_the_rows_that_are_done(small: Snapshot, monkeypatch:
 
     def interrupted(*task: object) -> dict[str, object]:
         if task[1].name == "second":  # type: ignore[attr-defined]
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
         return {"scenario": task[1].name, "error": ""}  # type: ignore[attr-defined]
 
     monkeypatch.setattr(runner, "answer", interrupted)

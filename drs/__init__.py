@@ -36,7 +36,7 @@ _HOME = {
     "advise": "drs.api",
 }
 _ROOMS = {
-    "datasets", "errors", "explain", "goals", "io", "modes", "model", "planning", "plotting", "policy",
+    "datasets", "errors", "explain", "goals", "io", "modes", "model", "pareto", "planning", "plotting", "policy",
     "precopy", "rules", "solvers", "stop", "terms", "testing", "units", "whatif",
 }  # fmt: skip
 

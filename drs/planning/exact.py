@@ -114,7 +114,7 @@ def compress(
     rng = np.random.default_rng(seed)
     # Shorter windows than this have no legs that begin and end within.
     length = max(3.0 * float(total.max()), span / 8)
-    spent, fruitless, at = 0.0, 0, 0.0
+    spent, gains, at = 0.0, 0, 0.0
     while spent < budget and span > least_s * 1.01 and not interrupted():
         left = time_left()
         if left is not None and left < 0.2:
@@ -123,9 +123,10 @@ def compress(
         if at >= span:
             if length > span:
                 break
-            if fruitless:
+            # A sweep that gained something is made again with windows as long, else with longer ones.
+            if not gains:
                 length *= 1.5
-            fruitless, at = 0, float(rng.random()) * length / 2
+            gains, at = 0, float(rng.random()) * length / 2
         chosen = order[(best[order] >= at) & (best[order] < at + length)][:MOST_IN_WINDOW]
         at = max(at + 0.1 * length, float(best[chosen[len(chosen) // 2]])) if len(chosen) else at + length
         if len(chosen) < 2:
@@ -143,15 +144,13 @@ def compress(
         )
         spent += max(used, 0.01)
         if gained is None:
-            fruitless += 1
             continue
         again = run_list(tasks, shares, np.lexsort((np.arange(n), gained)), careful=True)
         if np.isnan(again).any() or (again + total).max() > (gained + total).max():
             again = gained
         if float((again + total).max()) < span - 1e-6:
-            best, span, fruitless = again, float((again + total).max()), 0
-        else:
-            fruitless += 1
+            best, span = again, float((again + total).max())
+            gains += 1
     return best
 
 

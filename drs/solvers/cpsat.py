@@ -22,7 +22,7 @@ from ortools.sat.python import cp_model
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
-from drs.solvers.exact_model import ExactModel, Linear, LinearModel, TooLargeError, common_unit, level_has
+from drs.solvers.exact_model import ExactModel, Linear, LinearModel, TooLargeError, common_unit
 from drs.solvers.proof import Engine, Proof
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Deviation
@@ -214,8 +214,13 @@ class _Collector(cp_model.CpSolverSolutionCallback):
 
 def choose_engine(model: ExactModel, k: int, stop: Stop) -> str:
     """Which engine proves level k faster, by its shape (measured: benchmarks/quality/bounds.py)."""
-    spread = any(level_has(level, Deviation) for level in model.lowered.levels[: k + 1])
-    return "highs" if spread else "cpsat"
+    measures = {
+        entry.term.measure
+        for level in model.lowered.levels[: k + 1]
+        for entry in level.terms
+        if isinstance(entry.term, Deviation)
+    }
+    return "highs" if measures - {"max"} else "cpsat"
 
 
 def solve(

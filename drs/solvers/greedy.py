@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
+from drs.solvers.bounds import lower_bounds
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import (
     Allowed,
@@ -45,6 +46,8 @@ MIN_GOODNESS_RATIO = 0.002
 """A balancing move that lowers its level by less than this share of the level is not taken."""
 MAX_PAIRS = 3_000_000
 """So many item x bin pairs are looked at in one step; beyond, items of the most loaded bins come first."""
+BOUND_STEPS = 30
+"""Steps of the bound at the end."""
 TRIES = 200
 """Candidates whose estimate the law denies before a step gives up."""
 
@@ -404,7 +407,8 @@ def solve(
         if not level.must_vanish and level.worth_ratio > 0 and gained < level.worth_ratio * today[k]:
             state, scores = _State(lowered, before), before_scores
         limits[k] = order.ceiling(level, float(scores[k]), float(today[k]))
-    bounds = np.zeros(len(lowered.levels))
+    # a few steps of the Lagrangian: an answer without a bound says nothing of what it leaves
+    bounds = lower_bounds(lowered, scores, stop.part(0.3), max_steps=BOUND_STEPS, assign=state.assign)
     return Answer(
         status=order.status(lowered, scores, bounds),
         assign=state.assign,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from drs.solvers import cpsat
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
+from drs.solvers.bounds import lower_bounds
 from drs.solvers.exact_model import level_has
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
@@ -127,7 +128,7 @@ def solve(
         worker.close()
     if order.better(lowered, lowered.scores(before), scores):
         best, scores = before, lowered.scores(before)
-    bounds = np.zeros(n_levels)
+    bounds = lower_bounds(lowered, scores, stop.part(0.5), max_steps=60, assign=best)
     return Answer(
         status=order.status(lowered, scores, bounds),
         assign=best,

@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drs.solvers import localsearch
+from drs.solvers import auto, localsearch
 from drs.solvers.bounds import lower_bounds
-from drs.solvers.levels import ceilings, close, misplaced
+from drs.solvers.levels import ceilings, close, lex_less, misplaced
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms.base import Floats, Ints, Lowered, Wall
 from drs.terms.fused import fuse
@@ -69,10 +69,12 @@ class Walk:
     """What was found, by ascending price and descending value.
 
     scores : f8[n_levels] of the cheap end; those before the last two are the ceilings of all solutions.
+    floor : no solution at any price has a lower value.
     """
 
     points: tuple[Tradeoff, ...]
     scores: Floats
+    floor: float
     iterations: int
 
 
@@ -196,21 +198,21 @@ def walk(
             repair, start, _share(stop, spent, 0.0), seed, on_progress, workers=workers
         )
         first, iterations = answer.assign, answer.iterations
-    scores = lowered.scores(first)
+    scores, floor = lowered.scores(first), 0.0
     limits = ceilings(lowered, scores)[:-2]
     archive = _Archive(lowered, limits)
     archive.add(first)
     if len(archive.points) and not stop.interrupted and lowered.n_items and lowered.n_bins:
         best = replace(lowered, levels=lowered.levels[:-1])
-        answer = localsearch.solve(
-            best, first, _share(stop, BEST_SHARE, spent), seed, on_progress, workers=workers
-        )
+        answer = auto.solve(best, first, _share(stop, BEST_SHARE, spent), seed, on_progress)
         iterations += answer.iterations
         archive.add(answer.assign)
+        if not lex_less(answer.scores[:-1], scores[:-2]):  # else it holds under lower ceilings than ours
+            floor = float(answer.bounds[-1])
         spent += BEST_SHARE
         iterations += _between(lowered, archive, answer.assign, _share(stop, WALK_SHARE, spent), seed, said,
                                n_limits, workers)  # fmt: skip
-    return Walk(tuple(archive.points), scores, iterations)
+    return Walk(tuple(archive.points), scores, floor, iterations)
 
 
 def _share(stop: Stop, share: float, spent: float) -> Stop:
@@ -241,6 +243,8 @@ def _between(
     """Fill the archive between its ends; returns the steps taken."""
     from drs.solvers.kernel.search import Search
 
+    if len(archive.points) < 2 or stop.interrupted:
+        return 0
     fused = fuse(lowered)
     timed = stop.time_s is not None or stop.iterations is None
     walkers = [
@@ -248,11 +252,8 @@ def _between(
         for k in range(workers)
     ]
     say("balance against moves", 0.6, archive.points[-1].value)
-    for assign in _undone(walkers[0].search, dear, archive.limits, 4 * n_limits, 0.0):
+    for assign in _undone(walkers[0].search, dear, archive.limits, 4 * n_limits, 0.0, stop):
         archive.add(assign)
-    low, high = archive.points[0].price, archive.points[-1].price
-    if high <= low or stop.interrupted:
-        return 0
     n_tasks = len(HOT) * n_limits
     steps = 0 if stop.iterations is None else stop.iterations // n_tasks
     time_s = stop.remaining_s * workers / n_tasks if stop.time_s is not None else math.inf
@@ -265,7 +266,7 @@ def _between(
             grid = _grid(archive, n_limits)
             grid = grid if sweep % 2 else grid[::-1]
             for at in range(0, n_limits, workers):
-                if stop.interrupted or (stop.time_s is not None and stop.remaining_s <= 0):
+                if stop.remaining_s <= 0:
                     return steps * (sweep * n_limits + at)
                 tasks = [
                     pool.submit(w.improve, archive.within(limit).assign, limit, archive.slope(limit), heat,
@@ -276,10 +277,13 @@ def _between(
                     archive.add(task.result())
                 gone = (sweep * n_limits + at) / n_tasks
                 say("balance against moves", 0.6 + 0.35 * gone, archive.points[-1].value)
-            for lower, upper in itertools.pairwise(archive.points):
-                if stop.interrupted or (stop.time_s is not None and stop.remaining_s <= 0):
+            marks = [archive.points[i] for i in spread(archive.points, n_limits)]
+            for lower, upper in itertools.pairwise(marks):
+                if stop.remaining_s <= 0:
                     break
-                for assign in _undone(walkers[0].search, upper.assign, archive.limits, n_limits, lower.price):
+                for assign in _undone(
+                    walkers[0].search, upper.assign, archive.limits, n_limits, lower.price, stop
+                ):
                     archive.add(assign)
     return steps * n_tasks
 
@@ -315,7 +319,7 @@ def spread(points: list[Tradeoff] | tuple[Tradeoff, ...], n: int) -> list[int]:
     return chosen
 
 
-def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, until: float) -> list[Ints]:
+def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, until: float, stop: Stop) -> list[Ints]:
     """Solutions on the way back from `dear`: always the move undone that loses the least value for its price.
 
     Kept are at most about `n_kept`, at even steps of the price down to `until`.
@@ -347,7 +351,7 @@ def _undone(search: Search, dear: Ints, limits: Floats, n_kept: int, until: floa
     heap = ranked()
     since, refresh = 0, max(8, len(heap) // 16)
     mark = first_price
-    while heap and float(search.cost[n - 1]) > until:
+    while heap and float(search.cost[n - 1]) > until and stop.remaining_s > 0:
         _, item = heapq.heappop(heap)
         now = loss(item)
         if not math.isfinite(now):
@@ -379,18 +383,19 @@ def bounded(
     """
     k = len(lowered.levels) - 2
     problem = replace(lowered, levels=lowered.levels[:-1])
-    bounds = np.zeros(len(points))
+    bounds = np.full(len(points), found.floor)
     for count, i in enumerate(range(len(points) - 1, -1, -1)):
         if stop.remaining_s <= 0:
             break
         point = points[i]
         limit = MoveLimit(weight, point.price * (1 + SAME))
         scores = np.append(found.scores[:k], point.value)
-        known = np.append(found.scores[:k], 0.0)  # the bounds of what is settled are not asked for
+        known = np.append(found.scores[:k], found.floor)  # the bounds of what is settled are not asked for
         part = stop.part(1.0 / (len(points) - count)).begin()
-        bounds[i] = lower_bounds(
-            replace(problem, walls=(*lowered.walls, Wall(limit, "limit of the price"))),
-            scores, part, max_steps=BOUND_STEPS, known=known, assign=point.assign,
-        )[k]  # fmt: skip
+        within = replace(problem, walls=(*lowered.walls, Wall(limit, "limit of the price")))
+        found_bounds = lower_bounds(
+            within, scores, part, max_steps=BOUND_STEPS, known=known, assign=point.assign
+        )
+        bounds[i] = max(found.floor, float(found_bounds[k]))
     bounds = np.maximum.accumulate(bounds[::-1])[::-1]  # a bound for a price holds for every lower one
     return [replace(p, bound=float(min(b, p.value))) for p, b in zip(points, bounds, strict=True)]

@@ -27,6 +27,7 @@ def pages() -> dict[str, Any]:
             PAGES / "overview.py", title="Overview", icon=":material/dashboard:", default=True
         ),
         "advise": st.Page(PAGES / "advise.py", title="Advise", icon=":material/tips_and_updates:"),
+        "frontier": st.Page(PAGES / "frontier.py", title="Frontier", icon=":material/show_chart:"),
         "schedule": st.Page(
             PAGES / "schedule.py", title="Schedule and network", icon=":material/calendar_view_day:"
         ),

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from drs.ui.state import KEY, AppState
 
-PAGES = ("overview", "advise", "schedule", "calculator")
+PAGES = ("overview", "advise", "frontier", "schedule", "calculator")
 
 
 def app_state(app: AppTest) -> AppState:

@@ -9,14 +9,8 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +25,6 @@ FLAGS = [
 ]  # fmt: skip
 MOST_BYTES = 300_000
 WIDTH = 1280
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of a running app."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(drs.ui.APP_FILE), "--server.headless=true"]
-    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(150):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
-                    break
-            except OSError:
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def save(png: bytes, name: str) -> None:
@@ -138,7 +110,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,
-        served() as address,
+        drs.ui.serving() as address,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         report = Path(folder) / "report.html"

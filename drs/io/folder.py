@@ -23,7 +23,6 @@ from drs.model.snapshot import Snapshot
 
 FORMATS = ("csv", "parquet")
 META = ("name", "taken_at", "description", "source")
-OTHER_FILES = ("snapshot.toml", "rules.toml", "policy.toml")
 
 
 def is_snapshot(path: str | Path) -> bool:

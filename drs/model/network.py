@@ -116,7 +116,6 @@ class Network:
 
     def __init__(self, snapshot: Snapshot) -> None:
         hosts, links = snapshot.hosts, snapshot.links
-        self._snapshot = snapshot
         self.n_hosts = len(hosts)
         self.n_links = len(links)
         self.hosts: tuple[str, ...] = tuple(hosts.name.tolist())

@@ -23,7 +23,6 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-HOST_STATES = ("connected", "maintenance", "quarantine", "disconnected", "standby")
 AUTOMATION = ("manual", "partial", "full")
 
 

@@ -22,9 +22,6 @@ from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Nea
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-EPSILON = 1e-9
-"""Relative slack for sums of floats."""
-
 Amounts = tuple[tuple[int, float], ...]
 """Rows of room and how much of each."""
 

@@ -65,7 +65,6 @@ class Tasks:
     take: Rows
     give: Rows
     slots: Floats
-    slot_label: tuple[str, ...]
     run: Rows
     before: Rows
     hours: Rows
@@ -112,7 +111,7 @@ def build_tasks(
     def kept(entries: Sequence[Amounts]) -> Rows:
         return rows_of([[(new[row], amount) for row, amount in entry if row in new] for entry in entries])
 
-    slots, label, run = _slots(snapshot, network, legs, priced, concurrency)
+    slots, run = _slots(snapshot, network, legs, priced, concurrency)
     src = np.array([leg.src for leg in legs], dtype=np.int32)
     dst = np.array([leg.dst for leg in legs], dtype=np.int32)
     ptr, loaded = network.link_incidence(src, dst)
@@ -130,7 +129,6 @@ def build_tasks(
         take=kept(take),
         give=kept(give),
         slots=slots,
-        slot_label=label,
         run=run,
         before=rows_of([[(j, 1.0) for j in entry] for entry in before]),
         hours=_hours([when.get(leg.vm, ()) for leg in legs]),
@@ -200,7 +198,7 @@ def slot_limit(snapshot: Snapshot, concurrency: Concurrency, limit: str, place: 
 
 def _slots(
     snapshot: Snapshot, network: Network, legs: Sequence[Leg], priced: Priced, concurrency: Concurrency
-) -> tuple[Floats, tuple[str, ...], Rows]:
+) -> tuple[Floats, Rows]:
     racks: dict[str, int] = {}
     for host, rack in enumerate(snapshot.hosts.rack.tolist()):
         racks.setdefault(rack, host)
@@ -217,6 +215,5 @@ def _slots(
     new = {key: k for k, key in enumerate(binding)}
     return (
         np.array([limits[key] for key in binding], dtype=np.float64),
-        tuple(f"{limit} {place}" for limit, place in binding),
         rows_of([[(new[key], float(a)) for key, a in use.items() if key in new] for use in uses]),
     )

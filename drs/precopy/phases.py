@@ -1,9 +1,8 @@
-"""Names of the phases of a migration, of its verdicts, and of the ways to slow a guest down."""
+"""Numbers of the phases of a migration and of its verdicts, and names of the ways to slow a guest down."""
 
 from __future__ import annotations
 
 SETUP, DISK, COPY, STOP, RESUME, POST_COPY, SETTLE, DONE = range(8)
-PHASES = ("setup", "disk", "copy", "stop", "resume", "post-copy", "settle", "done")
 
 RUNNING, CONVERGED, FORCED, STUCK, CANCELLED = range(5)
 """Verdicts of the rounds. FORCED: switched over by a limit or by slowing the guest, not by its goal."""

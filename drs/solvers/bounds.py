@@ -94,7 +94,6 @@ class _Hinge(_Block):
         weights: Floats,
         group: int,
         weight: float,
-        typical: float,
     ) -> None:
         super().__init__(resources, group, weight)
         usable = np.isfinite(edge) & (weights > 0)
@@ -270,7 +269,6 @@ class Dual:
         self._keys: dict[bytes, int] = {}
         self.blocks: list[_Block] = []
         self.at_once: list[tuple[_Hinge, Floats]] = []
-        self.group_moves: list[tuple[int, float, GroupMoves, Floats]] = []
         self.weights: list[tuple[Floats, float]] = []
         self.fixed_terms: list[tuple[int, float, Term]] = []
         self.strict: list[Allowed] = []
@@ -292,8 +290,6 @@ class Dual:
             self.forced |= bad
         self.classes = self._classes()
         self.move_fixed = self._move_fixed()
-        self.last_gain = np.zeros(0)
-        self.last_base = 0.0
         self.apart = False
         """Hold every term of an earlier level under its ceiling by itself: weaker, but smoother to climb."""
 
@@ -304,15 +300,11 @@ class Dual:
             self.demands.append(demand)
         return self._keys[key]
 
-    def _typical(self, r: int) -> float:
-        """Mean use of a bin, so that prices of different resources take comparable steps."""
-        return float(np.abs(self.demands[r]).sum()) / self.lowered.n_bins
-
     def _wall(self, term: Term) -> None:
         n = self.lowered.n_bins
         if isinstance(term, Capacity):
             r = self._resource(term.demand)
-            block = _Hinge([r], np.ones((1, n)), term.limit, np.full(n, np.inf), -1, 1.0, self._typical(r))
+            block = _Hinge([r], np.ones((1, n)), term.limit, np.full(n, np.inf), -1, 1.0)
             self.blocks.append(block)
             if term.when == "at_once":
                 self.at_once.append((block, term.demand))
@@ -324,22 +316,20 @@ class Dual:
             case Capacity():
                 r = self._resource(term.demand)
                 n = len(term.limit)
-                block = _Hinge([r], np.ones((1, n)), term.limit, np.ones(n), g, weight, self._typical(r))
+                block = _Hinge([r], np.ones((1, n)), term.limit, np.ones(n), g, weight)
                 self.blocks.append(block)
                 if term.when == "at_once":
                     self.at_once.append((block, term.demand))
             case OverTarget():
                 r = self._resource(term.demand)
                 n = len(term.target)
-                self.blocks.append(
-                    _Hinge([r], np.ones((1, n)), term.target, term.weight, g, weight, self._typical(r))
-                )
+                self.blocks.append(_Hinge([r], np.ones((1, n)), term.target, term.weight, g, weight))
             case FreeBalance():
                 a, b = self._resource(term.demand_a), self._resource(term.demand_b)
                 n = len(term.limit_a)
                 edge = term.limit_b - term.ratio * term.limit_a
                 coefs = np.stack([np.full(n, -term.ratio), np.ones(n)])
-                self.blocks.append(_Hinge([a, b], coefs, edge, term.weight, g, weight, self._typical(b)))
+                self.blocks.append(_Hinge([a, b], coefs, edge, term.weight, g, weight))
             case Deviation():
                 if len(term.bins):
                     self.blocks.append(_Spread(term, self._resource(term.demand), g, weight))
@@ -358,7 +348,7 @@ class Dual:
             n = len(term.price)
             usable = np.isfinite(other.limit) & (other.limit > 0)
             per = np.where(usable, term.price / np.where(usable, other.limit, 1.0), 0.0)
-            self.blocks.append(_Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight, self._typical(r)))
+            self.blocks.append(_Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight))
 
     def _classes(self) -> list[_Class]:
         low = self.lowered
@@ -524,7 +514,6 @@ class Dual:
         gain = np.where(new | forced, 0.0, stay - best - move)
         gain = np.where(where == start, 0.0, np.maximum(gain, 0.0))
         gain[~np.isfinite(gain)] = 0.0
-        self.last_gain, self.last_base = gain, total
         taken, value = self._take(gain, forced)
         assign[taken] = where[taken]
         return total - value, assign, mu

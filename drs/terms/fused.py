@@ -280,7 +280,6 @@ class _Builder:
         self.moves: list[tuple[int, float, float, Floats]] = []
         self.groups: list[tuple[int, float, Ints, int]] = []
         self.blocs: list[Ints] = []
-        self.every_item_placed = bool((self.start >= 0).all())
 
     def column(self, demand: Floats, at_once: bool) -> int:
         number, new = self.column_keys.of([np.ascontiguousarray(demand, dtype=np.float64)], at_once)

@@ -68,11 +68,16 @@ OSCILLATION = 1e8
 are exceeded, and falls while they are kept, so that the search stays at the edge."""
 HOT_MOVES = 0.3
 """Start temperature over the price of a typical move, where moves are all that is minimised."""
-COOLING, COOLING_SUM = 1e-3, 5e-3
-"""End temperature over start temperature. A sum of excesses freezes sooner than a deviation, whose changes
-shrink with it (measured on instances a1_4, a2_2, b_1 of the ROADEF/EURO challenge, and on `medium`)."""
-SHARE = np.array([0.5, 0.85, 1.0, 1.0])
-SHARE_BLOCS = np.array([0.45, 0.75, 0.9, 1.0])
+COOLING, COOLING_SUM = 1e-3, 5e-4
+"""End temperature over start temperature (measured on instances a2_5, b_1, b_2 of the ROADEF/EURO challenge,
+and on `medium`)."""
+QUENCH, MELT = 0.03, 0.04
+"""Shares of a level's budget for a first descent, and for the search for the temperature that undoes it."""
+ABOVE_MELTING, COOLEST = 20.0, 0.03
+"""Start temperature over the one at which a quick cooling gets below the first descent, and the least start
+temperature. Where steps are few for the items (b_3, b_5), a hotter start loses more than it finds."""
+SHARE = np.array([0.5, 0.97, 1.0, 1.0])
+SHARE_BLOCS = np.array([0.45, 0.87, 0.9, 1.0])
 
 
 class _Worker:
@@ -217,13 +222,19 @@ class _Run:
             return
         rises = self.workers[0].search.rises(1000)
         of_sums = not of_moves and not any(isinstance(e.term, Deviation) for e in lowered.levels[k].terms)
-        cooling = COOLING_SUM if of_sums else COOLING
         hot = 0.0
         if len(rises):
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
         if of_moves:
             hot = HOT_MOVES * scale[k]
+        cold = hot * (COOLING_SUM if of_sums else COOLING)
         began = self.stop.fraction(self.iterations)
+        if of_sums:
+            hot = self.melting(k, hot, began, stop_at)
+            if self.energy_is_floor(k):
+                self.take(k)
+                return
+            began = self.stop.fraction(self.iterations)
         middle = began + (ANNEAL_SUM if of_sums else ANNEAL) * (stop_at - began)
         meetings = [began + q * (middle - began) for q in (0.6, 0.75, 0.9)]
         early = k < n_levels - 1
@@ -253,7 +264,7 @@ class _Run:
                 last_gone = gone
             if now < middle:
                 f = (now - began) / (middle - began)
-                temperature = hot * cooling**f
+                temperature = hot * (cold / hot) ** f if hot else 0.0
                 self.together("anneal", self.chunks(left), temperature)
                 if meetings and now >= meetings[0]:
                     meetings.pop(0)
@@ -296,6 +307,23 @@ class _Run:
                 break
             last = score
         return False
+
+    def melting(self, k: int, hot: float, began: float, stop_at: float) -> float:
+        """Start temperature for level `k`, at most `hot`: well above the one that undoes a first descent."""
+        whole = stop_at - began
+        self.descend(k, began + QUENCH * whole)
+        quenched = min(float(w.search.state.energy[0]) for w in self.workers)
+        first = self.stop.fraction(self.iterations)
+        temperature = hot
+        while not self.stop.interrupted:
+            gone = (self.stop.fraction(self.iterations) - first) / (MELT * whole)
+            if gone >= 1.0:
+                break
+            temperature = hot * (COOLEST / ABOVE_MELTING) ** gone
+            self.together("anneal", self.chunks(MELT * whole * (self.stop.time_s or 1.0)), temperature)
+            if min(float(w.search.state.energy[0]) for w in self.workers) < quenched:
+                break
+        return min(hot, max(COOLEST * hot, ABOVE_MELTING * temperature))
 
     def energy_is_floor(self, k: int) -> bool:
         """Whether a worker has found a solution whose cost at level `k` is 0."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from drs.precopy import DirtyModel, estimate, fit, profile, share_link
+from drs.precopy import DirtyModel, Profile, estimate, fit, share_link
+from drs.precopy import profile as find_profile
 from drs.precopy.baselines import btrplace, geometric, memory_over_bandwidth
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
 
@@ -55,8 +56,13 @@ def classes(row: Any) -> DirtyModel:
     return DirtyModel.classes(pages / 256, rates, bool(row.seq))
 
 
-def price_qemu(rows: pd.DataFrame, *, dirty: str, link: str) -> dict[str, pd.DataFrame]:
-    """What each model says of each row: time, bytes, black-out, verdict (and the interval)."""
+def price_qemu(
+    rows: pd.DataFrame, *, dirty: str, link: str, sender_mbps: float = np.inf, profile: str | Profile = "qemu"
+) -> dict[str, pd.DataFrame]:
+    """What each model says of each row: time, bytes, black-out, verdict (and the interval).
+
+    `sender_mbps` is what the sender's CPU gives beside the guest; every model gets it.
+    """
     said: dict[str, list[dict[str, Any]]] = {}
     for row in rows.itertuples():
         curve = classes(row)
@@ -64,13 +70,17 @@ def price_qemu(rows: pd.DataFrame, *, dirty: str, link: str) -> dict[str, pd.Dat
         zero = row.zero_pages / (row.mem_mb * 256 + BOOT_PAGES)
         nominal = row.tbf_link_Bps / BYTES_PER_S_PER_MBPS or LOOPBACK_MBPS
         limit = row.max_bandwidth_Bps / BYTES_PER_S_PER_MBPS or None
+        if limit:  # over loopback, and free of the guest while it is stopped
+            limit = min(limit, sender_mbps)
+        else:
+            nominal = min(nominal, sender_mbps)
         own = row.transferred / (row.total_ms / 1e3) / BYTES_PER_S_PER_MBPS
         ask: dict[str, Any] = {
             "memory_mib": row.mem_mb,
             "zero_ratio": zero,
             "downtime_limit_ms": row.downtime_limit_ms,
             "timeout_s": TIMEOUT_S,
-            "profile": "qemu",
+            "profile": profile,
             "bandwidth_mbps": nominal,
             "rate_limit_mbps": limit,
         }
@@ -130,10 +140,14 @@ def judge_qemu(rows: pd.DataFrame, said: dict[str, pd.DataFrame]) -> list[list[s
         table = table.loc[rows.index]
         ended = rows.status == "completed"
         dark = rows.downtime_ms[ended]
-        covered = "–"
+        covered = ["–", "–"]
         if "low" in table:
-            inside = (dark >= table.low[ended]) & (dark <= table.high[ended])
-            covered = f"{100 * inside.mean():.0f} %"
+            total = rows.total_ms / 1e3
+            inside = (
+                (total >= table.total_low) & (total <= table.total_high),
+                (dark >= table.low[ended]) & (dark <= table.high[ended]),
+            )
+            covered = [f"{100 * part.mean():.0f} %" for part in inside]
         lines.append(
             [
                 name,
@@ -141,7 +155,7 @@ def judge_qemu(rows: pd.DataFrame, said: dict[str, pd.DataFrame]) -> list[list[s
                 percent(table.transferred_mib / (rows.transferred / BYTES_PER_MIB) - 1),
                 percent(table.downtime_ms[ended] / dark - 1),
                 f"{(table.converged & ~ended).sum()} + {(~table.converged & ended).sum()} of {len(rows)}",
-                covered,
+                *covered,
             ]
         )
     return lines
@@ -153,30 +167,58 @@ HEAD = [
     "bytes",
     "black-out",
     "verdicts wrong (called convergent + called endless)",
+    "time in interval",
     "black-out in interval",
 ]
+
+
+def fit_sender(rows: pd.DataFrame) -> Profile:
+    """The profile `qemu` with the sender's CPU (`stream_mbps`) fitted to the time of some runs."""
+    nominal = (rows.tbf_link_Bps / BYTES_PER_S_PER_MBPS).replace(0.0, LOOPBACK_MBPS)
+    limit = (rows.max_bandwidth_Bps / BYTES_PER_S_PER_MBPS).replace(0.0, np.inf)
+    table = {
+        "memory_mib": rows.mem_mb.to_numpy(),
+        "zero_ratio": (rows.zero_pages / (rows.mem_mb * 256 + BOOT_PAGES)).to_numpy(),
+        "bandwidth_mbps": nominal.to_numpy(),
+        "rate_limit_mbps": limit.to_numpy(),
+        "dirty_rate_mibps": np.array([float(classes(row).dirtied_mib(1.0)) for row in rows.itertuples()]),
+        "working_set_mib": (rows.ws_pages / 256).to_numpy(),
+        "downtime_limit_ms": rows.downtime_limit_ms.to_numpy(),
+        "total_s": (rows.total_ms / 1e3).to_numpy(),
+    }
+    return fit(table, profile="qemu", free=["stream_mbps"], folds=4, name="starved").profile
 
 
 def section_qemu() -> list[str]:
     rows = qemu_rows()
     judged, fitted = rows[~rows.used_to_fit], rows[rows.used_to_fit]
-    n_link, n_noise = (judged.family == "link").sum(), (judged.family == "noise").sum()
+    noise = judged[judged.family == "noise"]
+    host, left_out = fit_sender(noise[::2]), noise[1::2]
+    n_link = (judged.family == "link").sum()
     text = section(
         "QEMU 7.2, guests whose writes are known",
         f"""
         Fitted on {len(fitted)} rows (every second `link` row and `{LOOKED_AT}`): the constants
-        `link_ratio`, `quantum_ms`, `resume_ms`, `luck_ratio` of the profile `qemu`. Judged on the
-        other {len(judged)} rows: {n_link} `link` (one guest on a busy host) and {n_noise} `noise`
-        (repeats of four migrations on a starved host, of which the nominal link is a poor
-        description).
+        `link_ratio`, `quantum_ms`, `resume_ms`, `luck_ratio`, `total_error_ratio`,
+        `downtime_error_ratio` of the profile `qemu`. Judged on the other {len(judged)} rows:
+        {n_link} `link` (one guest on a busy host) and {len(noise)} `noise` (repeats of four
+        migrations on a starved host).
+
+        The link is a poor description of the starved host: its emulated guests leave the sender too
+        little CPU to fill it. As shipped, the profile knows nothing of that, and errs more in time
+        than the geometric model, whose bytes are too many by as much as its rate is too high. One
+        number of the host mends it: `stream_mbps`, fitted to every second `noise` row, is
+        {host.stream_mbps:.0f} Mbit/s, and the rows between are judged with it; the simple models
+        get it too. Which remedy to use was decided with all `noise` rows on the table.
 
         The judged rows were not blind. All rows were on the table while the model was built: the
         132 pages beside the guest's memory, the 4392 scattered zero pages and their place in the
         scan were read from all of them, the stop speed over loopback ({LOOPBACK_MBPS:.0f} Mbit/s)
         from six judged `noise` rows, and a share of the one-second rate for a hot set was tried on
         all rows and not kept. `luck_ratio` lies between that one row and the plateaus of all
-        cancelled runs. The other constants named above were chosen on the fitted rows alone. Rows
-        of other families are the better test.
+        cancelled runs. The coverage of the judged rows was seen when the interval got its fixed
+        part (0.4 `quantum_ms`). The other constants named above were chosen on the fitted rows
+        alone. Rows of other families are the better test.
         """,
     )
     for link, title in (("nominal", "nominal link"), ("own", "each run's own throughput")):
@@ -187,14 +229,30 @@ def section_qemu() -> list[str]:
             said = price_qemu(rows, dirty=dirty, link=link)
             for family in ("link", "noise"):
                 part = judged[judged.family == family]
-                text += [f"### `{family}`, {title}, {what}, {len(part)} rows", ""]
+                shipped = ", as shipped" if (link, family) == ("nominal", "noise") else ""
+                text += [f"### `{family}`, {title}{shipped}, {what}, {len(part)} rows", ""]
                 text += markdown(HEAD, judge_qemu(part, said))
+            if link == "nominal":
+                spread = host.with_(stream_mbps=np.inf)
+                known = price_qemu(
+                    left_out, dirty=dirty, link=link, sender_mbps=host.stream_mbps, profile=spread
+                )
+                text += [
+                    f"### `noise`, {title} and the host's fitted sender, {what}, {len(left_out)} rows",
+                    "",
+                ]
+                text += markdown(HEAD, judge_qemu(left_out, known))
             if dirty == "classes":
                 text += [f"### all judged rows, {title}, {what}, {len(judged)} rows", ""]
                 text += markdown(HEAD, judge_qemu(judged, said))
                 text += [f"### rows used to fit, {title}, {what}, {len(fitted)} rows", ""]
                 text += markdown(HEAD, judge_qemu(fitted, said))
     return text
+
+
+def in_first_pair(run: pd.Series) -> pd.Series:
+    """Every second pair of runs: there and back belong together, since the directions differ."""
+    return (run - 1) % 4 < 2
 
 
 def section_openstack() -> list[str]:
@@ -207,19 +265,25 @@ def section_openstack() -> list[str]:
     text = section(
         "OpenStack on 10 GbE (osic/benchmarking_live-migration)",
         """
-        `setup_s` and `link_ratio` fitted on every second plain memory-only run, then `encrypt_mbps`
-        on every second tunnelled one; judged on the other memory-only runs and on all runs that
-        moved memory and disk (half-full disks), which were never used to fit. Runs with disks took
-        the same time with tunnelling on and off. That was seen on the judged rows themselves, after
-        pricing them as tunnelled had failed; both readings are shown, and the second is no
-        forecast. The guests' dirty rate is not in the table and is taken to be 0, which makes the
+        `setup_s` and `link_ratio` fitted on half of the plain memory-only runs, then `encrypt_mbps`
+        on half of the tunnelled ones; judged on the other halves and on all runs that moved memory
+        and disk (half-full disks), which were never used to fit. The halves are every second pair
+        of iterations, there and back, because the two directions and the six machines differ; an
+        earlier split by every second row mixed that up, and gave intervals that held too few rows.
+
+        Runs with disks took the same time with tunnelling on and off. Nova says why: tunnelling
+        "is not compatible with block migration" and carries the "migration stream (but not disk
+        stream)" (`live_migration_tunnelled`, nova.conf), so they are priced as plain. The first
+        reading here priced them as tunnelled and was 130 % too high; the rule was looked up after
+        that. The guests' dirty rate is not in the table and is taken to be 0, which makes the
         geometric model the same as bytes over link.
         """,
     )
     lines = []
     for tunnel in ("off", "on"):
         of_kind = rows.tunneling == tunnel
-        train = rows[of_kind & shared].iloc[::2]
+        alone = rows[of_kind & shared]
+        train, rest = alone[in_first_pair(alone.iteration)], alone[~in_first_pair(alone.iteration)]
         ask: dict[str, Any] = {
             "memory_mib": train.memory_mib.to_numpy(),
             "bandwidth_mbps": 10_000.0,
@@ -227,27 +291,27 @@ def section_openstack() -> list[str]:
             "total_s": train.duration_s.to_numpy(),
         }
         if tunnel == "off":
-            found = fit(ask, profile="qemu", free=["link_ratio", "setup_s"], folds=4, name="plain")
+            plain = fit(ask, profile="qemu", free=["link_ratio", "setup_s"], folds=4, name="plain").profile
+            which = plain
         else:
-            found = fit(ask, profile=found.profile, free=["encrypt_mbps"], folds=4, name="tunnelled")
-        both = rows[of_kind & ~shared]
-        cases = [("vmotion", tunnel == "on", rows[of_kind & shared].iloc[1::2])]
-        cases += [
-            ("cross_vcenter", encrypted, both) for encrypted in ([True, False] if tunnel == "on" else [False])
+            which = fit(ask, profile=plain, free=["encrypt_mbps"], folds=4, name="tunnelled").profile
+        cases = [
+            ("vmotion", which, rest),
+            ("cross_vcenter", plain, rows[of_kind & ~shared]),
         ]
-        for kind, encrypted, part in cases:
+        for kind, used, part in cases:
             disk = part.disk_used_gib.to_numpy() if kind == "cross_vcenter" else 0.0
             said = estimate(
                 memory_mib=part.memory_mib.to_numpy(),
                 bandwidth_mbps=10_000.0,
                 disk_gib=disk,
                 kind=kind,
-                encrypted=encrypted,
-                profile=found.profile,
+                encrypted=used.name == "tunnelled",
+                profile=used,
             )
             mib = part.memory_mib.to_numpy() + 1024.0 * disk
             naive = memory_over_bandwidth(mib, 10_000.0).total_s
-            tuned = memory_over_bandwidth(mib, 10_000.0 * found.profile.link_ratio).total_s
+            tuned = memory_over_bandwidth(mib, 10_000.0 * used.link_ratio).total_s
             truth = part.duration_s.to_numpy()
             medians = (
                 pd.DataFrame({"flavor": part.flavor, "t": truth, "p": said.total_s})
@@ -257,9 +321,7 @@ def section_openstack() -> list[str]:
             inside = (truth >= said.total_low_s) & (truth <= said.total_high_s)
             lines.append(
                 [
-                    {(True, True): "tunnelled", (True, False): "tunnelled, priced as plain (hindsight)"}.get(
-                        (tunnel == "on", encrypted), "plain"
-                    ),
+                    "plain" if tunnel == "off" else f"labelled tunnelled, priced as {used.name}",
                     "memory" if kind == "vmotion" else "memory and disk",
                     f"{len(train)} / {len(part)}",
                     percent(said.total_s / truth - 1),
@@ -290,49 +352,61 @@ def section_openstack() -> list[str]:
 def section_parallel() -> list[str]:
     whole = pd.read_csv(PAGE / "osic_parallel_host_evacuation.csv")
     each = pd.read_csv(PAGE / "osic_parallel_per_vm.csv")
-    alone = float(each[(each.parallel == 1) & (each.run % 2 == 1)].duration_s.median())
+    to_fit = {k: whole[(whole.parallel == k) & in_first_pair(whole.run)] for k in (1, 2)}
+    alone, queued = (float(rows.evacuation_s.mean()) / 12 for rows in to_fit.values())
     text = section(
         "Evacuation of 12 VMs, 1 to 4 at a time",
-        """
-        Every second run with one VM at a time sets the time of one. **The model of this package,
-        max-min fair shares of the link (`share_link`, with the fixed work that the other OpenStack
-        table gave), fails here**, and "one after the other" is better. Seen afterwards, and no
-        forecast: k requests took about k times as long as one, as if they waited for each other, so
-        the link is not what they share. That the whole took longer with more at a time is in no
-        model here.
+        f"""
+        k requests are sent, and the next k when all are done. OpenStack Nova runs one migration of
+        a host at a time unless told otherwise (`max_concurrent_live_migrations`, 1), the others
+        wait: `share_link(..., at_once=1)`. Every second pair of runs (there and back) with one request
+        at a time sets the time of one, {alone:.1f} s; every second pair with two sets it for a host
+        with others in its queue, {queued:.1f} s. The other pairs, and all runs with three and four,
+        are judged. A batch is judged in the order in which it ended, since the table does not hold
+        the order of the requests. The queue
+        was found in the table, by those times, before Nova's default was looked up; what makes the
+        work of a queue slower is not known.
         """,
     )
-    fixed_s = 6.75
-    plain = profile("qemu").with_(link_ratio=1.0, setup_s=fixed_s, resume_ms=0.0, extra_memory_mib=0.0)
-    memory = (alone - fixed_s) * 1000 * BYTES_PER_S_PER_MBPS / BYTES_PER_MIB * 4096 / 4104
     lines = []
     for k in (1, 2, 3, 4):
         chosen, spans = each[each.parallel == k], whole[whole.parallel == k]
-        if k == 1:
-            chosen, spans = chosen[chosen.run % 2 == 0], spans[spans.run % 2 == 0]
-        batch = share_link(
-            1000.0, np.zeros(k), memory_mib=np.full(k, memory), bandwidth_mbps=1000.0, profile=plain
-        )
-        shared = float(np.max(batch.elapsed_s))
+        if k in to_fit:
+            chosen, spans = chosen[~in_first_pair(chosen.run)], spans[~in_first_pair(spans.run)]
+        truth = np.sort(chosen.sort_values(["run", "vm"]).duration_s.to_numpy().reshape(-1, k), axis=1)
+        service = alone if k == 1 else queued
+        at_once, fair, unhindered = (batch(k, service, 1), batch(k, alone, None), np.full(k, alone))
+        one_by_one = alone * np.arange(1, k + 1)
         lines.append(
             [
                 str(k),
-                percent(shared / chosen.duration_s - 1),
-                percent(k * alone / chosen.duration_s - 1),
-                percent(12 / k * shared / spans.evacuation_s - 1),
-                percent(12 * alone / spans.evacuation_s - 1),
-                percent(12 / k * alone / spans.evacuation_s - 1),
+                *(percent((said / truth - 1).ravel()) for said in (at_once, fair, one_by_one)),
+                *(
+                    percent(12 / k * said.max() / spans.evacuation_s - 1)
+                    for said in (at_once, fair, one_by_one, unhindered)
+                ),
             ]
         )
     head = [
         "at a time",
         "one VM, this model",
-        "one VM, k times one (hindsight)",
+        "one VM, shared link",
+        "one VM, one after the other",
         "whole, this model",
+        "whole, shared link",
         "whole, one after the other",
         "whole, each undisturbed",
     ]
     return text + markdown(head, lines)
+
+
+def batch(k: int, service_s: float, at_once: int | None) -> Any:
+    """Seconds until each of k requests is done, each of which takes `service_s` alone."""
+    fixed_s = 6.75
+    which = find_profile("qemu").with_(link_ratio=1.0, setup_s=fixed_s, resume_ms=0.0, extra_memory_mib=0.0)
+    mib = (service_s - fixed_s) * 1000 * BYTES_PER_S_PER_MBPS / BYTES_PER_MIB * 4096 / 4104
+    ask: dict[str, Any] = {"memory_mib": np.full(k, mib), "bandwidth_mbps": 1000.0, "profile": which}
+    return share_link(1000.0, np.zeros(k), at_once=at_once, **ask).elapsed_s
 
 
 def section_working_sets() -> list[str]:
@@ -341,9 +415,13 @@ def section_working_sets() -> list[str]:
         """
         Each pass gives one sample of the dirty curve: how long it took and what was left after it.
         Judged in two ways: the second half of the passes from the first, and each pass from the
-        third on from all before it. The halves were judged first; the other way was added after the
-        model lost to the constant rate (the median one so far) on `ex_5_kernel`, whose program
-        changes its phase.
+        third on from all before it, older passes counting less (`half_life=6`, relative errors;
+        both chosen on these tables, so this is no forecast of other programs). The halves were
+        judged first; the other way was added after the model lost to the constant rate (the median
+        one so far) on `ex_5_kernel`, whose program changes its phase: its second half was busier,
+        which nothing in the first half tells, and the constant rate, too high for the first half
+        at these pass lengths, happens to suit it. The mean of `ex_2_mariadb` is one pass, the
+        last: 26 MiB after 2.2 s, where any curve through the passes before says 150 to 250.
         """,
     )
     lines = []
@@ -355,7 +433,7 @@ def section_working_sets() -> list[str]:
         for known in ([half] * (len(window) - half), list(range(2, len(window)))):
             at = np.arange(len(window) - len(known), len(window))
             said = [
-                float(DirtyModel.samples(window[:n], left[:n]).dirtied_mib(window[i]))
+                float(DirtyModel.samples(window[:n], left[:n], half_life=6).dirtied_mib(window[i]))
                 for n, i in zip(known, at, strict=True)
             ]
             constant = [

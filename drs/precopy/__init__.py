@@ -13,6 +13,7 @@ from drs.precopy.defaults import defaults
 from drs.precopy.dirty import DirtyModel
 from drs.precopy.kinds import KINDS, Kind
 from drs.precopy.path import effective_mbps
+from drs.precopy.phases import Verdict
 from drs.precopy.pricing import Estimate, estimate
 from drs.precopy.profiles import Profile, profile, profiles
 from drs.precopy.sharing import share_link
@@ -28,6 +29,7 @@ __all__ = [
     "Profile",
     "Round",
     "Transfer",
+    "Verdict",
     "defaults",
     "effective_mbps",
     "estimate",

@@ -115,7 +115,7 @@ def read(ask: Ask) -> Checked:
     get("resend_ratio", 1.0, **share_of_one)
     get("downtime_limit_ms", which.switch_ms, **positive, high=3.6e6, hint="microseconds?")
     get("timeout_s", which.timeout_s, **positive, infinite=True)
-    get("post_copy_after", np.inf, low=1.0, infinite=True)
+    get("post_copy_after", np.inf, low=0.0, infinite=True)
     get("disk_gib", 0.0, low=0.0, high=2.0**24, hint="MiB or bytes instead of GiB?")
     get("disk_used_gib", np.inf, low=0.0, infinite=True)
     get("disk_write_mibps", 0.0, low=0.0)

@@ -85,12 +85,19 @@ class DirtyModel:
         return cls._plain(size, rate, turns)
 
     @classmethod
-    def samples(cls, window_s: ArrayLike, dirtied_mib: ArrayLike) -> DirtyModel:
+    def samples(cls, window_s: ArrayLike, dirtied_mib: ArrayLike, *, half_life: float = np.inf) -> DirtyModel:
         """Fit classes to samples of D(t): how much was dirtied in windows of different length.
 
         Rates lie on a logarithmic grid in ``[0.02 / t_max, 1.5 / t_min]``, sizes come from non-negative least
-        squares with weights ``1 / sqrt(d)``. Windows below 0.8 s are ignored where longer ones exist: a
-        short pass holds left-over pages rather than dirtying.
+        squares of relative errors. Windows below 0.8 s are ignored where longer ones exist: a short pass
+        holds left-over pages rather than dirtying.
+
+        Parameters
+        ----------
+        window_s, dirtied_mib : float array, shape (n,)
+        half_life : float
+            For samples in the order of time: how many samples later one counts for half, because a program
+            changes what it does. Default: all count alike.
 
         Raises
         ------
@@ -102,13 +109,15 @@ class DirtyModel:
         check = Checker()
         t = np.atleast_1d(check.number("window_s", window_s, low=0.0, above=True))
         d = np.atleast_1d(check.number("dirtied_mib", dirtied_mib, low=0.0))
+        check.number("half_life", half_life, low=0.0, above=True, infinite=True)
         if not check.faults and (t.ndim != 1 or t.shape != d.shape):
             check.fault("samples", f"shapes {t.shape} and {d.shape}", "one value for each window")
         check.done()
         if (t >= 0.8).any():
             t, d = t[t >= 0.8], d[t >= 0.8]
         rates = np.geomspace(0.02 / t.max(), 1.5 / t.min(), 24)
-        weight = 1.0 / np.sqrt(np.maximum(d, 1e-3))
+        age = np.arange(len(t))[::-1]
+        weight = 0.5 ** (0.5 * age / half_life) / np.maximum(d, 0.01 * d.max(initial=1e-3))
         sizes, _ = nnls(-np.expm1(-np.outer(t, rates)) * weight[:, None], d * weight)
         used = sizes > 0
         if not used.any():

@@ -7,21 +7,34 @@ from math import exp, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 Z = 1.2816
 """Standard deviations on each side of an 80 % interval."""
 
 
-def scales(bandwidth_sigma: float, dirty_sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factors on bandwidth and dirty rate of three runs: the median, an easy one, a hard one.
+def scales(
+    bandwidth_sigma: float, dirty_sigma: float, *, bursts: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """Factors on bandwidth and dirty rate, and shifts of the cycle of bursts: the median run, then the others.
 
     Two independent inputs (log-normal, with these spreads) move at once, so each moves by Z / sqrt(2) of its
-    own spread.
+    own spread: an easy run and a hard one. Where a guest writes in bursts nobody knows in which part of its
+    cycle the migration will start, so both are repeated from other quarters of the cycle.
     """
     b, d = exp(Z / sqrt(2.0) * bandwidth_sigma), exp(Z / sqrt(2.0) * dirty_sigma)
-    return np.array([1.0, b, 1.0 / b]), np.array([1.0, 1.0 / d, d])
+    runs = [(1.0, 1.0, 0.0)]
+    for shift in (0.0, 0.25, 0.5, 0.75) if bursts else (0.0,):
+        runs += [(b, 1.0 / d, shift), (1.0 / b, d, shift)]
+    bandwidth, dirty, shifts = np.array(runs).T.copy()
+    return bandwidth, dirty, shifts
 
 
-def bands(runs: NDArray[np.float64], sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The least and the most of the runs (shape (3, n)), widened by the model's own log-normal spread."""
+def bands(runs: Floats, sigma: float, spread: float = 0.0) -> tuple[Floats, Floats]:
+    """The least and the most of the runs (shape (r, n)), widened by the model's own spread.
+
+    `sigma` is log-normal, `spread` the half width of what is uncertain whatever the size, in the unit of
+    `runs`.
+    """
     widen = exp(Z * sigma)
-    return runs.min(axis=0) / widen, runs.max(axis=0) * widen
+    return np.maximum(runs.min(axis=0) / widen - spread, 0.0), runs.max(axis=0) * widen + spread

@@ -68,7 +68,7 @@ JOB = np.dtype(
         ("quiet_s", "f8"),
         ("quiet_ratio", "f8"),
         ("phase_offset_s", "f8"),
-        ("post_copy_after", "f8"),  # rounds; inf: never
+        ("post_copy_after", "f8"),  # rounds; 0: at once, inf: never
     ],
     align=True,
 )
@@ -156,11 +156,8 @@ def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic
         hit = (pages[k] - kept) * (min(1.0, x) if cyclic[k] else -math.expm1(-x))
         dirty[k] = kept + hit
         fresh += hit
-    before = state.round_pages
-    if rule.throttle_kind == SDPS and state.pending + fresh > 0.95 * before and state.round > 1:
-        state.throttle = max(state.throttle, rule.throttle_initial)
-    if rule.throttle_kind == SDPS and state.throttle > 0.0:
-        allowed = max(0.0, rule.throttle_trigger * before - state.pending)
+    if rule.throttle_kind == SDPS and state.round > 1:
+        allowed = max(0.0, rule.throttle_trigger * state.round_pages - state.pending)
         if fresh > allowed:
             cut = allowed / fresh
             for k in range(dirty.shape[0]):
@@ -171,6 +168,22 @@ def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic
     state.pending += fresh
     state.round_pages = state.pending
     return fresh
+
+
+@njit(cache=True)
+def _needs_slowing(job: Any, bandwidth: float, pages: Any, rates: Any, cyclic: Any) -> bool:
+    """Whether the guest at full speed would dirty its goal again in the time that sending the goal takes.
+
+    What a round leaves only falls with the round's length, but by less and less, so that plateau is above the
+    goal exactly then.
+    """
+    goal = job.switch_s * bandwidth / PAGE
+    seconds = goal * job.resend_bytes / bandwidth
+    hit = 0.0
+    for k in range(pages.shape[0]):
+        x = rates[k] * seconds
+        hit += pages[k] * (min(1.0, x) if cyclic[k] else -math.expm1(-x))
+    return bool(hit > goal)
 
 
 @njit(cache=True)
@@ -234,12 +247,12 @@ def _advance_one(
                     return
             elif state.phase == RESUME and state.pending > 0.0:
                 state.phase = POST_COPY
-                state.rest = state.pending * job.resend_bytes
+                state.rest = state.pending * (job.resend_bytes if state.round > 1 else job.page_bytes)
                 if pause:
                     return
             elif state.phase == RESUME:
                 state.phase = SETTLE
-                state.rest = job.settle_s
+                state.rest = job.settle_s + state.scan_s
             else:
                 state.phase = DONE
 
@@ -278,6 +291,10 @@ def _advance_one(
                     state.round_pages = job.pages
                     state.scan_s = job.scan_s
                     state.sent += job.zero_bytes
+                    if job.post_copy_after < 1.0:
+                        state.verdict = CONVERGED
+                        state.phase = STOP
+                        state.rest = job.device_bytes
                 else:
                     state.phase = STOP
                     state.verdict = CONVERGED
@@ -290,7 +307,7 @@ def _advance_one(
             else:
                 state.pending = 0.0
                 state.phase = SETTLE
-                state.rest = job.settle_s
+                state.rest = job.settle_s + state.scan_s  # zero pages that no round has scanned
                 if pause:
                     return
 
@@ -353,9 +370,13 @@ def _advance_one(
             state.guest_s = 0.0
             finished = state.round
             if state.pending * PAGE <= job.switch_s * bandwidth or state.pending < rule.stop_pages:
-                slowed = rule.throttle_kind == SDPS and state.throttle > 0.0
+                forced = (
+                    rule.throttle_kind == SDPS
+                    and state.throttle > 0.0
+                    and _needs_slowing(job, bandwidth, pages, rates, cyclic)
+                )
                 state.round += 1
-                _enter_stop(job, state, FORCED if slowed else CONVERGED)
+                _enter_stop(job, state, FORCED if forced else CONVERGED)
             elif finished >= job.post_copy_after:
                 state.round += 1
                 state.phase = STOP
@@ -464,14 +485,16 @@ def price(
     rule: Rule,
     bandwidth_scales: Any,
     dirty_scales: Any,
+    cycle_shifts: Any,
     out: Any,
 ) -> None:
-    """Carry every migration from its start to its end, once for each pair of scales.
+    """Carry every migration from its start to its end, once for each triple of scales and shift.
 
     Parameters
     ----------
     jobs, pages, rates, cyclic, bandwidth, rule : as in `advance`
-    bandwidth_scales, dirty_scales : float arrays, shape (r,)
+    bandwidth_scales, dirty_scales, cycle_shifts : float arrays, shape (r,)
+        Factors, and how much later in its cycle of bursts a guest is met (ratio of the cycle).
     out : float array, shape (r, 9, n); filled with `OUTCOME`
     """
     one = pages.shape[0] == 1
@@ -481,16 +504,20 @@ def price(
     scaled = np.empty(pages.shape[1])
     log = np.zeros((0, 6))
     state = states[0]
+    mine = np.zeros(1, dtype=JOB)
+    job = mine[0]
     for i in range(jobs.shape[0]):
         k = 0 if one else i
+        mine[0] = jobs[i]
         for r in range(bandwidth_scales.shape[0]):
             states[0] = blank[0]
-            state.rest = jobs[i].setup_s
+            state.rest = job.setup_s
+            job.phase_offset_s = jobs[i].phase_offset_s + cycle_shifts[r] * (job.busy_s + job.quiet_s)
             for c in range(dirty.shape[0]):
                 dirty[c] = pages[k, c]
                 scaled[c] = rates[k, c] * dirty_scales[r]
             _advance_one(
-                jobs[i],
+                job,
                 state,
                 dirty,
                 pages[k],
@@ -509,7 +536,7 @@ def price(
             out[r, 4, i] = state.round
             out[r, 5, i] = state.throttle
             out[r, 6, i] = state.verdict
-            out[r, 7, i] = state.round_pages * jobs[i].resend_bytes
+            out[r, 7, i] = state.round_pages * job.resend_bytes
             out[r, 8, i] = state.slowed_s
 
 

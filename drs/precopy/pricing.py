@@ -20,6 +20,7 @@ from drs.precopy.phases import (
     REFUSED_RTT,
     RUNNING,
     STUCK,
+    Verdict,
 )
 from drs.precopy.profiles import Profile
 from drs.precopy.transfer import lower
@@ -28,13 +29,16 @@ from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
 BLOCK = 1 << 15
 """Migrations priced at a time."""
 
+LOOK_SHARE = 0.4
+"""Half of an 80 % interval of a uniform number: when within its quantum the hypervisor looks is not known."""
+
 Number = float | NDArray[np.float64]
 """A Python float for scalar arguments, else a float array of their common shape."""
 Count = int | NDArray[np.int64]
 Truth = bool | NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Estimate:
     """What migrations cost. Every field has the common shape of the arguments; scalars are Python's own.
 
@@ -64,8 +68,8 @@ class Estimate:
         pre-copy and shortly after (KVM measurements).
     bandwidth_mbps : float
         Effective payload rate of the path.
-    verdict : int
-        Code of the outcome; `advice` puts it in words.
+    verdict : Verdict
+        The outcome, an array of its codes for arrays; `advice` puts it in words.
 
     Numbers are NaN where a precondition fails: `advice` has the reason.
     """
@@ -85,7 +89,7 @@ class Estimate:
     slowdown_ratio: Number
     lost_s: Number
     bandwidth_mbps: Number
-    verdict: Count
+    verdict: Verdict | NDArray[np.int64]
     profile: Profile
 
     @property
@@ -113,6 +117,38 @@ class Estimate:
                 self.profile,
             )
         return str(texts[()]) if verdict.ndim == 0 else texts
+
+    def __repr__(self) -> str:
+        if np.ndim(self.verdict):
+            return self._summary()
+        name = Verdict(int(self.verdict)).name.lower().replace("_", " ")
+        words = [f"Estimate, {self.profile.name}: {name}"]
+        if self.possible:
+            path = f"path {self.bandwidth_mbps:.0f} Mbit/s"
+            if np.isinf(self.total_s):
+                words += ["never ends", f"switching over now: {self.downtime_ms:.3g} ms", path]
+            else:
+                dark = f"{self.downtime_low_ms:.3g} to {self.downtime_high_ms:.3g}"
+                words += [
+                    f"total {self.total_s:.4g} s ({self.total_low_s:.4g} to {self.total_high_s:.4g})",
+                    f"downtime {self.downtime_ms:.3g} ms ({dark})",
+                    f"sent {self.transferred_mib:.0f} MiB",
+                    f"rounds {self.rounds}",
+                    path,
+                ]
+        return ", ".join(words) + (f"; {self.advice}" if self.advice else "")
+
+    def _summary(self) -> str:
+        """What an array of prices looks like: how many of each outcome, and the middle of the numbers."""
+        counts = np.bincount(np.ravel(self.verdict), minlength=len(Verdict))
+        parts = [f"{n} {v.name.lower().replace('_', ' ')}" for v, n in zip(Verdict, counts, strict=True) if n]
+        total, dark = np.asarray(self.total_s), np.asarray(self.downtime_ms)
+        known = np.isfinite(total)
+        if known.any():
+            middle, most = np.median(total[known]), total[known].max()
+            parts.append(f"total {middle:.4g} s (median), {most:.4g} s (most)")
+            parts.append(f"downtime {np.median(dark[known]):.3g} ms (median)")
+        return f"Estimate, {self.profile.name}, shape {np.shape(self.verdict)}: " + ", ".join(parts)
 
 
 def _advice(verdict: int, bandwidth: float, downtime: float, slowdown: float, profile: Profile) -> str:
@@ -198,7 +234,7 @@ def estimate(
         Whether the guest may be slowed down (auto-converge; ESXi: stun during page send); default: as the
         profile does.
     post_copy_after : float or array, optional
-        Rounds after which post-copy takes over (profiles that have it).
+        Rounds after which post-copy takes over, 0: at once (profiles that have it).
     disk_gib, disk_used_gib, disk_write_mibps, datastore_mibps : float or array
         Disks to move, how much of them is used (all), what the guest writes to them, and what the slower
         datastore can take (no limit).
@@ -236,7 +272,9 @@ def price(checked: Checked) -> Estimate:
 
     def join(name: str) -> Any:
         values = np.concatenate([block[name] for block in blocks])
-        return values[0].item() if checked.shape == () else values.reshape(checked.shape)
+        if checked.shape == ():
+            return Verdict(values[0]) if name == "verdict" else values[0].item()
+        return values.reshape(checked.shape)
 
     return Estimate(**{name: join(name) for name in blocks[0]}, profile=checked.profile)
 
@@ -249,7 +287,9 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
     start = lower(checked)
     profile, jobs = start.profile, start._jobs
     rate = start.bandwidth_mbps * BYTES_PER_S_PER_MBPS
-    bandwidth_scales, dirty_scales = scales(profile.bandwidth_error_ratio, profile.dirty_error_ratio)
+    bandwidth_scales, dirty_scales, cycle_shifts = scales(
+        profile.bandwidth_error_ratio, profile.dirty_error_ratio, bursts=bool((jobs["quiet_s"] > 0).any())
+    )
     runs = np.empty((len(bandwidth_scales), len(OUTCOME), len(rate)))
     run(
         jobs,
@@ -260,6 +300,7 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
         start._rule,
         bandwidth_scales,
         dirty_scales,
+        cycle_shifts,
         runs,
     )
     total, blackout, sent, copy, rounds, throttle, verdicts, left, slowed = runs.swapaxes(0, 1)
@@ -268,7 +309,7 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
     forced = (left + jobs["device_bytes"]) / rate + jobs["resume_s"]
     downtime = np.where(never_dark, forced, blackout) * 1e3
     total_low, total_high = bands(total, profile.total_error_ratio)
-    dark_low, dark_high = bands(downtime, profile.downtime_error_ratio)
+    dark_low, dark_high = bands(downtime, profile.downtime_error_ratio, LOOK_SHARE * profile.quantum_ms)
     converged = verdicts == CONVERGED
     memory = jobs["pages"] + jobs["zero_pages"] > 0
     lost = blackout[0] + slowed[0] + profile.precopy_loss_ratio * copy[0] + profile.settle_loss_s

@@ -82,6 +82,12 @@ class Transfer:
         after._run(rate, _flat(step, self.shape), pause=False)
         return after
 
+    def later(self, seconds: ArrayLike) -> Transfer:
+        """The same migrations, each having waited so long before: only `elapsed_s` grows."""
+        after = replace(self, _states=self._states.copy())
+        after._states["clock_s"] += _flat(np.asarray(seconds, dtype=float), self.shape)
+        return after
+
     def next_event_s(self, bandwidth_mbps: ArrayLike | None = None) -> NDArray[np.float64]:
         """Seconds until each migration begins or ends to use its link, or ends (inf: done, or never)."""
         ahead = replace(self, _states=self._states.copy(), _dirty=self._dirty.copy())

@@ -50,3 +50,27 @@ def test_aims(benchmark: ModuleType, judged: pd.DataFrame, dirty: str, link: str
     for name, naive in models.items():
         assert error(said.total_s, time) <= error(naive.total_s, time), name
         assert error(said.transferred_mib, data) <= error(naive.transferred_mib, data), name
+
+
+@pytest.mark.parametrize("dirty", ["classes", "two"])
+def test_a_starved_host_is_fitted_by_one_number(
+    benchmark: ModuleType, judged: pd.DataFrame, dirty: str
+) -> None:
+    """Every second repeat tells what the sender's CPU gives; the repeats between are judged."""
+    noise = judged[judged.family == "noise"]
+    host, rows = benchmark.fit_sender(noise[::2]), noise[1::2]
+    models = benchmark.price_qemu(
+        rows,
+        dirty=dirty,
+        link="nominal",
+        sender_mbps=host.stream_mbps,
+        profile=host.with_(stream_mbps=np.inf),
+    )
+    said, time = models["this model"], rows.total_ms / 1e3
+    assert error(said.total_s, time) <= 0.10
+    assert ((time >= said.total_low) & (time <= said.total_high)).mean() >= 0.80
+    for name, naive in models.items():
+        assert error(said.total_s, time) <= error(naive.total_s, time), name
+        assert error(said.transferred_mib, rows.transferred / 2**20) <= error(
+            naive.transferred_mib, rows.transferred / 2**20
+        ), name

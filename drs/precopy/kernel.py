@@ -39,6 +39,9 @@ PAGE = 4096.0
 FLAT = 1e-4
 """A round that leaves no less than 1 - FLAT of the round before it has reached its plateau."""
 
+LUCK_ROUNDS = 10
+"""Rounds a little above the goal until one is sure to fall below it by chance."""
+
 MAX_ROUNDS = 2000
 """Beyond this many rounds a migration that still swings (a bursty guest) is taken to be stuck."""
 
@@ -90,6 +93,7 @@ STATE = np.dtype(
         ("blackout_s", "f8"),
         ("throttle", "f8"),
         ("slowed_s", "f8"),  # seconds of guest work lost to throttling
+        ("chances", "i8"),  # rounds that left a little more than the goal
         ("strikes", "i8"),
         ("watch_s", "f8"),  # since the throttle was last considered
         ("watch_dirtied", "f8"),
@@ -369,7 +373,13 @@ def _advance_one(
             state.round_s = 0.0
             state.guest_s = 0.0
             finished = state.round
-            if state.pending * PAGE <= job.switch_s * bandwidth or state.pending < rule.stop_pages:
+            # Rounds differ a little, and one below the goal is enough: each further one is another chance.
+            goal = job.switch_s * bandwidth
+            luck = rule.luck_ratio * min(state.chances / LUCK_ROUNDS, 1.0)
+            near = state.pending * PAGE <= (1.0 + rule.luck_ratio) * goal
+            if near:
+                state.chances += 1
+            if state.pending * PAGE <= (1.0 + luck) * goal or state.pending < rule.stop_pages:
                 forced = (
                     rule.throttle_kind == SDPS
                     and state.throttle > 0.0
@@ -396,12 +406,8 @@ def _advance_one(
                     or state.throttle >= rule.throttle_max
                     or rule.throttle_kind == SDPS
                 )
-                bounded = not math.isinf(rule.max_rounds) or not math.isinf(rule.max_sent_ratio)
-                if (plateau and steady and not bounded) or finished >= MAX_ROUNDS:
-                    if state.pending * PAGE <= (1.0 + rule.luck_ratio) * job.switch_s * bandwidth:
-                        # Rounds differ a little, and one below the goal is enough.
-                        _enter_stop(job, state, CONVERGED)
-                        continue
+                bounded = not math.isinf(min(rule.max_rounds, rule.max_sent_ratio, job.post_copy_after))
+                if (plateau and steady and not bounded and not near) or finished >= MAX_ROUNDS:
                     # Every later round is like this one: spend the rest of the time in one step.
                     spend = min(left, job.timeout_s - state.clock_s)
                     if math.isinf(spend):

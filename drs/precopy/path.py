@@ -41,7 +41,7 @@ def effective_mbps(
     window: Any = np.asarray(profile.window_mib if window_mib is None else window_mib, dtype=float)
     rtt_s: Any = np.asarray(rtt_ms, dtype=float) / 1e3
     loss: Any = np.asarray(loss_ratio, dtype=float)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         by_window = n * profile.window_ratio * window * BYTES_PER_MIB / rtt_s / BYTES_PER_S_PER_MBPS
         by_loss = n * profile.segment_bytes / rtt_s * np.sqrt(1.5 / loss) / BYTES_PER_S_PER_MBPS
     rate = np.minimum(np.minimum(link * share, by_window), np.minimum(by_loss, n * profile.stream_mbps))

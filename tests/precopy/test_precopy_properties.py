@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drs.precopy import Estimate, Transfer, estimate, least_bandwidth_mbps, most_dirty_mibps, profiles, rounds
+from drs.precopy import (
+    DirtyModel,
+    Estimate,
+    Transfer,
+    estimate,
+    least_bandwidth_mbps,
+    most_dirty_mibps,
+    profiles,
+    rounds,
+)
 
 PROFILES = sorted(profiles())
 machines = st.fixed_dictionaries(
@@ -51,14 +60,152 @@ def test_pages_are_neither_lost_nor_invented(ask: dict[str, object]) -> None:
         assert before.start_s + before.duration_s == pytest.approx(after.start_s)
 
 
-@settings(max_examples=60, deadline=None)
-@given(machines, st.floats(1.05, 4))
+# Classic Xen also stops at a multiple of the memory sent, so there a busier guest may end sooner.
+LAWFUL = sorted(set(PROFILES) - {"xen-classic"})
+writers = st.fixed_dictionaries(
+    {
+        "memory_mib": st.floats(512, 65536),
+        "bandwidth_mbps": st.floats(300, 20000),
+        "dirty_rate_mibps": st.floats(1, 1500),
+        "working_set_mib": st.floats(1, 512),
+        "zero_ratio": st.sampled_from([0.0, 0.4]),
+        "rtt_ms": st.sampled_from([0.0, 2.0, 30.0]),
+        "window_mib": st.sampled_from([4.0, 64.0]),
+        "profile": st.sampled_from(LAWFUL),
+    }
+)
+
+
+def in_order(less: Estimate, more: Estimate, field: str) -> None:
+    """`more` is the harder of two migrations."""
+    if less.possible and more.possible:
+        assert getattr(more, field) >= getattr(less, field) * (1 - 1e-9), (less, more)
+
+
+@settings(max_examples=150, deadline=None)
+@given(writers, st.floats(1.0, 4))
 def test_more_bandwidth_is_never_slower(ask: dict[str, object], factor: float) -> None:
-    """For complete passes; a bitmap that is read again makes bytes a saw-tooth."""
-    slow = estimate(**ask | {"profile": "cloud-hypervisor"})
-    fast = estimate(**ask | {"profile": "cloud-hypervisor", "bandwidth_mbps": ask["bandwidth_mbps"] * factor})
-    assert fast.total_s <= slow.total_s * (1 + 1e-9)
+    slow = estimate(**ask)
+    fast = estimate(**ask | {"bandwidth_mbps": ask["bandwidth_mbps"] * factor})
+    in_order(fast, slow, "total_s")
     assert fast.converged or not slow.converged
+
+
+@settings(max_examples=150, deadline=None)
+@given(writers, st.floats(1.0, 4))
+def test_a_busier_guest_is_never_faster(ask: dict[str, object], factor: float) -> None:
+    calm = estimate(**ask)
+    busy = estimate(**ask | {"dirty_rate_mibps": ask["dirty_rate_mibps"] * factor})
+    in_order(calm, busy, "total_s")
+    in_order(calm, busy, "transferred_mib")
+    assert calm.converged or not busy.converged
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    writers, st.lists(st.sampled_from([30, 100, 300, 500, 1000, 2000]), min_size=2, max_size=2, unique=True)
+)
+def test_a_looser_downtime_limit_never_costs_more(ask: dict[str, object], limits: list[int]) -> None:
+    tight, loose = (estimate(**ask, downtime_limit_ms=limit) for limit in sorted(limits))
+    in_order(loose, tight, "transferred_mib")
+    in_order(loose, tight, "total_s")
+    assert loose.rounds <= tight.rounds or not tight.converged
+    assert loose.converged or not tight.converged
+
+
+@settings(max_examples=150, deadline=None)
+@given(writers, st.floats(0, 0.01), st.floats(0, 0.01))
+def test_more_loss_is_never_faster(ask: dict[str, object], loss: float, more: float) -> None:
+    clean = estimate(**ask, loss_ratio=loss)
+    lossy = estimate(**ask, loss_ratio=loss + more)
+    assert lossy.bandwidth_mbps <= clean.bandwidth_mbps
+    in_order(clean, lossy, "total_s")
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers, st.integers(1, 16), st.integers(1, 16))
+def test_more_streams_are_never_slower(ask: dict[str, object], streams: int, more: int) -> None:
+    ask = ask | {"zero_ratio": 0.0}
+    few, many = estimate(**ask, streams=streams), estimate(**ask, streams=streams + more)
+    assert many.bandwidth_mbps >= few.bandwidth_mbps
+    in_order(many, few, "total_s")
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers, st.floats(0.05, 1.0))
+def test_deltas_never_cost_more(ask: dict[str, object], ratio: float) -> None:
+    """XBZRLE sends less of a page that was sent before."""
+    in_order(estimate(**ask, resend_ratio=ratio), estimate(**ask), "total_s")
+    in_order(estimate(**ask, resend_ratio=ratio), estimate(**ask), "transferred_mib")
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers, st.integers(0, 3), st.sampled_from(["qemu", "proxmox"]))
+def test_post_copy_always_ends_and_is_dark_for_fixed_work(
+    ask: dict[str, object], rounds_before: int, name: str
+) -> None:
+    ask = ask | {"profile": name}
+    price = estimate(**ask, post_copy_after=rounds_before)
+    assert price.converged and price.rounds <= rounds_before + 1
+    which = profiles()[name]
+    if rounds_before == 0:
+        memory, zero = ask["memory_mib"] + which.extra_memory_mib, ask["zero_ratio"]
+        once = memory * ((1 - zero) * 4104 + zero * which.zero_page_bytes) / 4096 + which.device_mib
+        assert price.transferred_mib == pytest.approx(once)
+        device_ms = which.device_mib * 2**20 / (price.bandwidth_mbps * 125_000) * 1e3
+        assert price.downtime_ms == pytest.approx(which.resume_ms + 1.5 * ask["rtt_ms"] + device_ms)
+    least = (price.transferred_mib - 1) * 2**20 / (price.bandwidth_mbps * 125_000)
+    assert least * 0.999 <= price.total_s <= least + ask["memory_mib"] * 256 * which.zero_scan_s + 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers, st.floats(1, 60), st.floats(1, 60), st.floats(0, 1), st.floats(0, 120))
+def test_bursts_cost_no_more_than_writing_all_the_time(
+    ask: dict[str, object], busy: float, quiet: float, ratio: float, offset: float
+) -> None:
+    """And the interval grows, because nobody knows in which part of its cycle the guest is met."""
+    curve = DirtyModel.two_numbers(ask.pop("dirty_rate_mibps"), ask.pop("working_set_mib"))
+    steady = estimate(**ask, dirty=curve)
+    swinging = estimate(**ask, dirty=curve.bursts(busy, quiet, ratio, offset))
+    in_order(swinging, steady, "total_s")
+    if swinging.possible and steady.converged:
+        assert swinging.total_low_s <= swinging.total_s <= swinging.total_high_s
+        assert swinging.total_low_s <= steady.total_low_s * (1 + 1e-9)
+
+
+def test_the_phase_of_bursts_widens_the_interval() -> None:
+    """A burst of 20 s in 80 s, and a migration of some 18 s: it meets all of it, or none."""
+    ask = {"memory_mib": 16384, "bandwidth_mbps": 10_000, "profile": "qemu"}
+    curve = DirtyModel.two_numbers(400.0, 6000.0)
+    steady, swinging = (estimate(**ask, dirty=dirty) for dirty in (curve, curve.bursts(20.0, 60.0)))
+    quiet = estimate(**ask, dirty=curve.bursts(20.0, 60.0, offset_s=30.0))
+    assert quiet.total_s < 0.9 * swinging.total_s
+    assert swinging.total_low_s < quiet.total_s < swinging.total_high_s
+    width = steady.total_high_s / steady.total_low_s
+    assert swinging.total_high_s / swinging.total_low_s > 1.1 * width
+    assert quiet.total_low_s == pytest.approx(swinging.total_low_s)
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers, st.floats(1.0, 2.0))
+def test_auto_converge_never_loses_a_migration(ask: dict[str, object], factor: float) -> None:
+    """Throttling the guest ends what the guest at full speed keeps open."""
+    ask = ask | {"profile": "qemu", "dirty_rate_mibps": ask["dirty_rate_mibps"] * factor}
+    free, slowed = estimate(**ask), estimate(**ask, throttle=True)
+    assert slowed.converged or not free.converged
+    assert slowed.total_s <= free.total_s * (1 + 1e-9)
+    assert slowed.slowdown_ratio <= 0.99
+
+
+@settings(max_examples=100, deadline=None)
+@given(writers)
+def test_slowing_an_esxi_guest_does_not_change_the_verdict(ask: dict[str, object]) -> None:
+    """`converged` means: without slowing."""
+    ask = ask | {"profile": "vmware"}
+    price, free = estimate(**ask), estimate(**ask, throttle=False)
+    if not price.borderline:
+        assert price.converged == free.converged
+    assert not price.total_s > free.total_s * (1 + 1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,16 +215,6 @@ def test_more_memory_is_never_faster(ask: dict[str, object], factor: float) -> N
     large = estimate(**ask | {"dirty_rate_mibps": 0, "memory_mib": ask["memory_mib"] * factor})
     assert large.total_s >= small.total_s
     assert large.transferred_mib >= small.transferred_mib * (1 - 1e-9)
-
-
-@settings(max_examples=60, deadline=None)
-@given(machines, st.floats(1.0, 4))
-def test_a_longer_limit_converges_where_a_shorter_does(ask: dict[str, object], factor: float) -> None:
-    ask = ask | {"profile": "cloud-hypervisor"}
-    short = estimate(**ask, downtime_limit_ms=100)
-    long = estimate(**ask, downtime_limit_ms=100 * factor)
-    assert long.converged or not short.converged
-    assert long.rounds <= short.rounds
 
 
 @settings(max_examples=40, deadline=None)

@@ -148,7 +148,9 @@ class Estimate:
             middle, most = np.median(total[known]), total[known].max()
             parts.append(f"total {middle:.4g} s (median), {most:.4g} s (most)")
             parts.append(f"downtime {np.median(dark[known]):.3g} ms (median)")
-        return f"Estimate, {self.profile.name}, shape {np.shape(self.verdict)}: " + ", ".join(parts)
+        return f"Estimate, {self.profile.name}, shape {np.shape(self.verdict)}: " + ", ".join(
+            parts or ["none"]
+        )
 
 
 def _advice(verdict: int, bandwidth: float, downtime: float, slowdown: float, profile: Profile) -> str:

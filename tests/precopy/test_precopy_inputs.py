@@ -158,6 +158,11 @@ def test_bad_samples() -> None:
         DirtyModel.samples([1.0, 2.0], [1.0])
 
 
+def test_bad_half_life() -> None:
+    with pytest.raises(InputError, match="half_life"):
+        DirtyModel.samples([1.0, 2.0], [1.0, 2.0], half_life=0)
+
+
 def test_bad_bursts() -> None:
     with pytest.raises(InputError, match="quiet_s"):
         DirtyModel.two_numbers(1.0, 2.0).bursts(1.0, -1.0)
@@ -173,6 +178,8 @@ def test_bad_steps_of_a_transfer() -> None:
         share_link(0, 0.0, **GOOD)
     with pytest.raises(InputError, match="start_s"):
         share_link(100, [0.0, 1.0], **GOOD)
+    with pytest.raises(InputError, match="at_once"):
+        share_link(100, 0.0, at_once=0, **GOOD)
 
 
 def test_rounds_are_of_one_migration() -> None:

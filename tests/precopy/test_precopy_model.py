@@ -9,7 +9,17 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from drs.precopy import DirtyModel, Estimate, Profile, effective_mbps, estimate, profile, profiles, rounds
+from drs.precopy import (
+    DirtyModel,
+    Estimate,
+    Profile,
+    Verdict,
+    effective_mbps,
+    estimate,
+    profile,
+    profiles,
+    rounds,
+)
 from drs.precopy.baselines import geometric
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS, MIBPS_PER_MBPS
 
@@ -90,6 +100,32 @@ def test_samples_give_back_the_curve_they_came_from() -> None:
     fitted = DirtyModel.samples(window, truth.dirtied_mib(window))
     between = np.array([1.5, 7.0, 25.0])
     np.testing.assert_allclose(fitted.dirtied_mib(between), truth.dirtied_mib(between), rtol=0.03)
+
+
+def test_recent_samples_count_more_where_a_program_changes() -> None:
+    """Twice as busy in its second half: the curve of today, not of the average."""
+    window = np.tile([1.0, 3.0, 9.0, 27.0], 4)
+    before, after = DirtyModel.classes([400.0], [0.1]), DirtyModel.classes([800.0], [0.1])
+    dirtied = np.where(np.arange(16) < 8, before.dirtied_mib(window), after.dirtied_mib(window))
+    recent = DirtyModel.samples(window, dirtied, half_life=2)
+    average = DirtyModel.samples(window, dirtied)
+    assert recent.dirtied_mib(9.0) == pytest.approx(float(after.dirtied_mib(9.0)), rel=0.15)
+    assert average.dirtied_mib(9.0) < 0.9 * recent.dirtied_mib(9.0)
+
+
+def test_a_price_says_what_it_is() -> None:
+    ask = {"memory_mib": 16384, "dirty_rate_mibps": 80, "working_set_mib": 900}
+    one = estimate(**ask, bandwidth_mbps=10_000)
+    assert one.verdict is Verdict.CONVERGED
+    assert repr(one).startswith("Estimate, vmware: converged, total 18")
+    many = estimate(**ask, bandwidth_mbps=[100, 10_000, 20_000])
+    assert many.verdict.tolist() == [Verdict.REFUSED_BANDWIDTH, Verdict.CONVERGED, Verdict.CONVERGED]
+    assert "shape (3,): 2 converged, 1 refused bandwidth" in repr(many)
+    endless = estimate(**HOPELESS, profile="qemu")
+    assert endless.verdict is Verdict.STUCK and "never ends" in repr(endless)
+    refused = estimate(**ask, bandwidth_mbps=100)
+    assert "250 Mbit/s" in repr(refused)
+    assert repr(estimate(memory_mib=[], bandwidth_mbps=1000)) == "Estimate, vmware, shape (0,): none"
 
 
 def test_zero_pages_cost_their_scan_and_little_else(bare: Profile) -> None:

@@ -39,6 +39,23 @@ def test_a_late_start_shares_only_the_overlap() -> None:
     np.testing.assert_allclose(shared.elapsed_s, [60.0, 60.0], atol=0.2)
 
 
+def test_a_queue_runs_one_at_a_time_first_come_first_served() -> None:
+    one = float(estimate(memory_mib=4096, bandwidth_mbps=1000, **IDLE).total_s)
+    ask = {"memory_mib": np.full(3, 4096.0), "bandwidth_mbps": 1000, **IDLE}
+    queue = share_link(1000.0, [0.0, 0.0, 10.0], at_once=1, **ask)
+    np.testing.assert_allclose(queue.elapsed_s, [one, 2 * one, 3 * one - 10.0], rtol=1e-6)
+    late = share_link(1000.0, [5.0, 500.0, 0.0], at_once=1, **ask)
+    np.testing.assert_allclose(late.elapsed_s, [2 * one - 5.0, one, one], rtol=1e-6)
+
+
+def test_a_queue_with_enough_slots_is_no_queue() -> None:
+    ask = {"memory_mib": np.array([4096.0, 2048.0, 1024.0]), "bandwidth_mbps": 1000, **IDLE}
+    wide, free = (share_link(1000.0, [0.0, 3.0, 5.0], at_once=n, **ask) for n in (3, None))
+    np.testing.assert_array_equal(wide.elapsed_s, free.elapsed_s)
+    two = share_link(1000.0, [0.0, 3.0, 5.0], at_once=2, **ask)
+    assert two.elapsed_s[2] > free.elapsed_s[2] and two.elapsed_s[1] < free.elapsed_s[1]
+
+
 def test_streams_are_weights() -> None:
     shared = share_link(
         1000.0, [0.0, 0.0], memory_mib=[8192, 8192], bandwidth_mbps=1000, streams=np.array([3, 1]), **IDLE

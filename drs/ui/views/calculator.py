@@ -167,6 +167,10 @@ def answer(ask: MigrationAsk) -> None:
             md(str(price.advice) or "Bandwidth and dirty rate are too close to be sure that it converges."),
             icon=":material/info:",
         )
+    elif price.slowdown_ratio > 0:
+        st.caption(
+            f"The guest is slowed by up to {float(price.slowdown_ratio):.0%} while its memory is sent."
+        )
     low, high = float(price.downtime_low_ms), float(price.downtime_high_ms)
     span = None if math.isnan(low) else _between(words.milliseconds(low), words.milliseconds(high))
     total_low, total_high = float(price.total_low_s), float(price.total_high_s)

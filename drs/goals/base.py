@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Protocol, TypeVar
-
-import numpy as np
+from typing import ClassVar, TypeVar
 
 from drs.model import Placement, Snapshot
 from drs.terms import Weighted
-from drs.terms.base import Floats, Ints
+from drs.terms.base import Floats
 
 
 @dataclass(frozen=True)
@@ -68,21 +65,3 @@ def goal(type_: str) -> Callable[[G], G]:
         return cls
 
     return register
-
-
-class Named(Protocol):
-    """A table of named rows, as far as selectors need it."""
-
-    @property
-    def position(self) -> Mapping[str, int]: ...
-
-
-def select(selector: str | Sequence[str], table: Named) -> Ints:
-    """Positions of the names that a name, a pattern (`web-*`) or a list of either means, ascending, i4[n]."""
-    chosen: set[int] = set()
-    for pattern in [selector] if isinstance(selector, str) else selector:
-        if pattern in table.position:
-            chosen.add(table.position[pattern])
-        elif any(sign in pattern for sign in "*?["):
-            chosen.update(table.position[name] for name in fnmatch.filter(table.position, pattern))
-    return np.array(sorted(chosen), dtype=np.int32)

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from drs.goals.base import Goal, Prices, goal, select
+from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
+from drs.model.selector import select
 from drs.terms import BinsUsed, Weighted
 from drs.terms.base import Floats
 

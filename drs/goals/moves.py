@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from drs.goals.base import Goal, Prices, goal, select
+from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
+from drs.model.selector import select
 from drs.terms import GroupMoves, MoveCost, Weighted
 from drs.terms.base import Floats, Ints
 
 
 def _moved(snapshot: Snapshot, placement: Placement) -> list[int]:
-    today = snapshot.vms.host_idx
-    return [
-        vm
-        for vm in range(snapshot.n_vms)
-        if today[vm] >= 0 and placement.host_idx[vm] >= 0 and placement.host_idx[vm] != today[vm]
-    ]
+    both = zip(snapshot.vms.host_idx.tolist(), placement.host_idx.tolist(), strict=True)
+    return [vm for vm, (here, there) in enumerate(both) if here >= 0 and there >= 0 and here != there]
 
 
 @goal("moves")
@@ -78,8 +76,8 @@ class MovesPerGroup(Goal):
         return group
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
-        group, moved = self._group(snapshot), _moved(snapshot, placement)
-        return float(max((sum(group[vm] == g for vm in moved) for g in range(len(self.groups))), default=0))
+        moved = Counter(self._group(snapshot)[_moved(snapshot, placement)].tolist())
+        return float(max((moved[group] for group in range(len(self.groups))), default=0))
 
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
         return [Weighted(GroupMoves(self._group(snapshot), len(self.groups)), origin="moves per group")]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from typing import ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Placement, Snapshot
+from drs.model.selector import Named, cached, entries, is_pattern, resolve, select
+from drs.model.selector import Selector as Selector  # what a rule is written with
 from drs.terms import Allowed, Term
 from drs.terms.base import Bools, Ints
 
@@ -20,8 +20,6 @@ When = Literal["after", "during", "at_once"]
 Scope = Literal["host", "rack", "cluster", "site", "vcenter"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 Items = Literal["vms", "disks"]
-Selector = str | Sequence[str]
-"""A name, a pattern (`web-*`), or a list of either; `*` is everything."""
 Judge = Callable[[int, int], str]
 """Why a VM may not run on a host, by their positions; "" where it may."""
 
@@ -169,59 +167,6 @@ def stay(fixed: Bools, snapshot: Snapshot) -> Allowed | None:
     return Allowed(held.astype(np.int32), mask, np.where(held, snapshot.vms.host_idx, -1).astype(np.int32))
 
 
-def cached(table: object, key: Hashable, make: Callable[[], Any]) -> Any:
-    """What `make` gives, made once for an immutable table."""
-    store = table.__dict__.setdefault("_rules_cache", {})
-    if key not in store:
-        store[key] = make()
-    return store[key]
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a selector's entry means many names."""
-    return any(sign in text for sign in "*?[")
-
-
-def parts(selector: Selector) -> Sequence[str]:
-    """The entries of a selector."""
-    return [selector] if isinstance(selector, str) else selector
-
-
-class Named(Protocol):
-    """A table of named rows, as far as selectors need it."""
-
-    @property
-    def name(self) -> NDArray[np.str_]: ...
-
-    @property
-    def position(self) -> Mapping[str, int]: ...
-
-
-def matches(pattern: str, table: Named) -> Sequence[int]:
-    """Positions of the names that one entry of a selector means; none when the name is unknown."""
-    at = table.position.get(pattern)
-    if at is not None:
-        return (at,)
-    if pattern == "*":
-        return range(len(table.name))
-    if not is_pattern(pattern):
-        return ()
-    found: list[int] = cached(
-        table,
-        ("matches", pattern),
-        lambda: [table.position[name] for name in fnmatch.filter(table.position, pattern)],
-    )
-    return found
-
-
-def select(selector: Selector, table: Named) -> Ints:
-    """Positions of the rows of a table that a selector means, ascending, i4[n]; unknown names left out."""
-    chosen: set[int] = set()
-    for pattern in parts(selector):
-        chosen.update(matches(pattern, table))
-    return np.array(sorted(chosen), dtype=np.int32)
-
-
 def select_vms(selector: Selector, snapshot: Snapshot) -> Ints:
     """Positions of the VMs that a selector means."""
     return select(selector, snapshot.vms)
@@ -234,11 +179,9 @@ def select_hosts(selector: Selector, snapshot: Snapshot) -> Ints:
 
 def selector_faults(where: str, selector: Selector, table: Named, what: str) -> Iterator[Fault]:
     """A fault for every name that is not there, and for every pattern that means nothing."""
-    if not parts(selector):
+    if not entries(selector):
         yield Fault(where, "an empty list", f"at least one {what}")
-    for pattern in parts(selector):
-        if pattern == "*" or matches(pattern, table):
-            continue
+    for pattern in resolve(selector, table)[1]:
         if is_pattern(pattern):
             yield Fault(where, f"the pattern {pattern!r} names no {what}", f"at least one {what}")
         else:
@@ -273,16 +216,14 @@ def scope_faults(where: str, scope: str, snapshot: Snapshot) -> Iterator[Fault]:
         yield Fault(where, f"scope {scope!r}, and no host has a {scope}", f"the column {scope} in hosts")
 
 
-def by_domain(
-    vms: Sequence[int], snapshot: Snapshot, placement: Placement, scope: str
-) -> dict[int, list[int]]:
+def by_domain(vms: Ints, snapshot: Snapshot, placement: Placement, scope: str) -> dict[int, list[int]]:
     """The naive reading of a scope: which of these VMs run in each domain, in order of the domains."""
     domain, _ = domains(snapshot, scope)
+    host = placement.host_idx[vms]
     found: dict[int, list[int]] = {}
-    for vm in vms:
-        host = int(placement.host_idx[vm])
-        if host >= 0 and domain[host] >= 0:
-            found.setdefault(int(domain[host]), []).append(int(vm))
+    for vm, where in zip(vms.tolist(), np.where(host >= 0, domain[host], -1).tolist(), strict=True):
+        if where >= 0:
+            found.setdefault(where, []).append(vm)
     return dict(sorted(found.items()))
 
 

@@ -49,9 +49,9 @@ class KeepApart(Rule):
         return "disks" if self.scope == "datastore" else "vms"
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
-        chosen = select_vms(self.vms, snapshot).tolist()
+        chosen = select_vms(self.vms, snapshot)
         if self.scope == "datastore":
-            yield from self._check_disks(set(chosen), snapshot, placement)
+            yield from self._check_disks(set(chosen.tolist()), snapshot, placement)
             return
         _, names = domains(snapshot, self.scope)
         for where, vms in by_domain(chosen, snapshot, placement, self.scope).items():

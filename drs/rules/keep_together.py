@@ -35,7 +35,7 @@ class KeepTogether(Rule):
     scope: Scope = "host"
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
-        parts = by_domain(select_vms(self.vms, snapshot).tolist(), snapshot, placement, self.scope)
+        parts = by_domain(select_vms(self.vms, snapshot), snapshot, placement, self.scope)
         if len(parts) < 2:
             return
         _, names = domains(snapshot, self.scope)

@@ -10,11 +10,11 @@ import numpy as np
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
 from drs.model.network import Network
+from drs.model.selector import cached
 from drs.rules.base import (
     Rule,
     Selector,
     Violation,
-    cached,
     hosts_of,
     names_of,
     rule,

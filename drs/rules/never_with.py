@@ -42,7 +42,7 @@ class NeverWith(Rule):
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
         _, names = domains(snapshot, self.scope)
         mine, theirs = (
-            by_domain(select_vms(group, snapshot).tolist(), snapshot, placement, self.scope)
+            by_domain(select_vms(group, snapshot), snapshot, placement, self.scope)
             for group in (self.vms, self.others)
         )
         for where, vms in mine.items():

@@ -36,16 +36,16 @@ class Spread(Rule):
     at_least: int = 2
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
-        vms = select_vms(self.vms, snapshot).tolist()
+        vms = select_vms(self.vms, snapshot)
         used = by_domain(vms, snapshot, placement, self.scope)
         missing = self.at_least - len(used)
         if missing > 0:
             _, names = domains(snapshot, self.scope)
-            who = names_of(vms, snapshot)
+            who = names_of(vms.tolist(), snapshot)
             yield Violation(
                 self.label,
                 who,
-                hosts_of(vms, snapshot, placement),
+                hosts_of(vms.tolist(), snapshot, placement),
                 float(missing),
                 f"{self.scope}s",
                 f"{some(who)} run in {len(used)} {self.scope}s ({some([names[d] for d in used]) or 'none'}); "

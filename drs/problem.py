@@ -27,6 +27,7 @@ from drs.terms import (
     Weighted,
 )
 from drs.terms.base import Ints
+from drs.terms.limits import all_of
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,8 @@ class Problem:
     def compatible(self) -> Allowed:
         """All limits on where a VM may be, as one: the hosts of each class of VMs that are alike to them."""
         limits = [wall.term for wall in self.lowered.walls if isinstance(wall.term, Allowed)]
-        if not limits:
-            every = np.ones((1, self.snapshot.n_hosts), dtype=np.bool_)
-            return Allowed(np.zeros(self.snapshot.n_vms, dtype=np.int32), every)
-        columns = np.stack([limit.class_idx for limit in limits], axis=1)
-        kinds, class_idx = np.unique(columns, axis=0, return_inverse=True)
-        mask = np.ones((len(kinds), self.snapshot.n_hosts), dtype=np.bool_)
-        for column, limit in enumerate(limits):
-            mask &= limit.mask[kinds[:, column]]
-        return Allowed(np.asarray(class_idx.ravel(), dtype=np.int32), mask, self.lowered.start)
+        class_idx, mask = all_of(limits, self.snapshot.n_vms, self.snapshot.n_hosts)
+        return Allowed(class_idx, mask, self.lowered.start)
 
     def allowed_hosts(self, vm: int) -> NDArray[np.bool_]:
         """Where one VM may be as far as it alone is concerned, bool[n_hosts]; its own host always counts."""

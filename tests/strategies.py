@@ -313,6 +313,8 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "measure_by": st.sampled_from(["std", "mad"]),
         "target": st.sampled_from(["threshold", 0.0]),
         "n_buckets": st.integers(1, 4),
+        "parts_of": st.sampled_from(["day", "history"]),
+        "percentile": st.sampled_from([None, 90.0]),
     },
     "consolidate": lambda s: {"by": st.sampled_from(["power", "hosts"])},
     "free-balance": lambda s: {"ratio": st.sampled_from([None, 2.0])},

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
-from drs.goals.demand import Memory, demand_at, demand_by_time, demand_now
+from drs.goals.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
 from drs.model import Placement, Snapshot
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
@@ -119,15 +119,19 @@ class Balance(Goal):
 @goal("balance-over-time")
 @dataclass(frozen=True)
 class BalanceOverTime(Balance):
-    """Balance at every time of the day: the mean spread over `n_buckets` parts of the day.
+    """Balance at every time: the mean spread over `n_buckets` equal parts of the day, or of the history.
 
-    A VM's demand in a part is that `percentile` (default 50) of its samples there; VMs that are busy at
-    different times may then share a host. Without a load history it is the balance of the demand now.
+    A VM's demand in a part is the mean of its samples there, or that `percentile` of them. VMs that are busy at
+    different times may share a host, those that peak together are kept apart. One part is the balance of the
+    mean. Without a load history it is the balance of the demand now.
+
+    parts_of : `day` (what comes back every day counts, the rest is averaged out) or `history` (each part is a
+        stretch of the past, so VMs that rose together at any time are told apart from those that did not).
     """
 
     _: KW_ONLY
     n_buckets: int = 8
+    parts_of: PartsOf = "day"
 
     def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
-        percentile = 50.0 if self.percentile is None else self.percentile
-        return demand_by_time(snapshot, resource, self.n_buckets, percentile, self.memory)
+        return demand_by_time(snapshot, resource, self.n_buckets, self.percentile, self.memory, self.parts_of)

@@ -1,4 +1,4 @@
-"""What a VM is taken to use: now, at a percentile of its history, or at each time of the day."""
+"""What a VM is taken to use: now, at a percentile of its history, or in each part of the day or history."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from drs.model import Snapshot
 from drs.terms.base import Floats, Ints
 
 Memory = Literal["configured", "active", "consumed"]
+PartsOf = Literal["day", "history"]
 IDLE_TAX = 0.25
 """Share of a VM's idle consumed memory that counts as in use (DRS's default)."""
 
@@ -36,12 +37,15 @@ def history(snapshot: Snapshot, resource: str) -> NDArray[np.float32] | None:
     return snapshot.loads.cpu_mhz if resource == "cpu" else snapshot.loads.memory_active_mib
 
 
-def _known(samples: NDArray[np.float32], fallback: Floats, percentile: float) -> Floats:
-    """The percentile of the samples of each VM, the fallback where it has none."""
+def _known(samples: NDArray[np.float32], fallback: Floats, percentile: float | None) -> Floats:
+    """The percentile (None: the mean) of the samples of each VM, the fallback where it has none."""
     found = fallback.copy()
     some = ~np.isnan(samples).all(axis=0)
     if some.any():
-        found[some] = np.nanpercentile(samples[:, some].astype(np.float64), percentile, axis=0)
+        known = samples[:, some].astype(np.float64)
+        found[some] = (
+            np.nanmean(known, axis=0) if percentile is None else np.nanpercentile(known, percentile, axis=0)
+        )
     return found
 
 
@@ -53,23 +57,33 @@ def demand_at(snapshot: Snapshot, resource: str, percentile: float, memory: Memo
     return np.where(snapshot.vms.on, _known(samples, now, percentile), 0.0)
 
 
-def bucket_of_day(snapshot: Snapshot, n_buckets: int) -> Ints:
-    """Which of `n_buckets` equal parts of the (UTC) day each sample falls in, i4[n_times]."""
-    if snapshot.loads is None:
+def part_of_time(snapshot: Snapshot, n_buckets: int, parts_of: PartsOf) -> Ints:
+    """Which of `n_buckets` equal parts of the (UTC) day or of the history each sample is in, i4[n_times]."""
+    if snapshot.loads is None or not len(snapshot.loads):
         return np.zeros(0, dtype=np.int32)
-    second = snapshot.loads.time.astype("datetime64[s]").astype(np.int64) % 86400
-    return (second * n_buckets // 86400).astype(np.int32)
+    second = snapshot.loads.time.astype("datetime64[s]").astype(np.int64)
+    if parts_of == "day":
+        return np.asarray(second % 86400 * n_buckets // 86400, dtype=np.int32)
+    since, span = second - second[0], second[-1] - second[0] + 1
+    return np.asarray(since * n_buckets // span, dtype=np.int32)
 
 
 def demand_by_time(
-    snapshot: Snapshot, resource: str, n_buckets: int, percentile: float, memory: Memory
+    snapshot: Snapshot,
+    resource: str,
+    n_buckets: int,
+    percentile: float | None,
+    memory: Memory,
+    parts_of: PartsOf = "day",
 ) -> list[Floats]:
-    """Demand of each VM in each part of the day that has samples; without a history the demand now."""
+    """Demand of each VM in each part that has samples, f8[n_vms] each; without a history the demand now.
+
+    percentile : of the samples of a part, None for their mean.
+    """
     now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource)
     if samples is None:
         return [now]
-    bucket = bucket_of_day(snapshot, n_buckets)
+    part = part_of_time(snapshot, n_buckets, parts_of)
     return [
-        np.where(snapshot.vms.on, _known(samples[bucket == b], now, percentile), 0.0)
-        for b in np.unique(bucket)
+        np.where(snapshot.vms.on, _known(samples[part == k], now, percentile), 0.0) for k in np.unique(part)
     ]

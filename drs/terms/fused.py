@@ -39,7 +39,7 @@ from drs.terms.costs import (
     Penalty,
     Unplaced,
 )
-from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, usage
+from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, all_of, usage
 
 AT_MOST, AT_LEAST, TOGETHER = 0, 1, 2
 """Kinds of features of a counter."""
@@ -408,19 +408,6 @@ class _Builder:
             case _:
                 raise TypeError(f"no compiled form for {type(term).__name__}")
 
-    def _classes(self) -> tuple[Ints, Bytes]:
-        cls = np.zeros(self.n, dtype=np.int64)
-        mask = np.ones((1, self.m), dtype=np.bool_)
-        for term in self.allowed:
-            if term.mask.all():
-                continue
-            joint = cls * len(term.mask) + term.class_idx
-            kept, cls = np.unique(joint, return_inverse=True)
-            mask = mask[kept // len(term.mask)] & term.mask[kept % len(term.mask)]
-        # A bin that is allowed to one item only (today's, where its class forbids it) is handled by the
-        # kernel: an item may always go home.
-        return cls.astype(np.int32), np.ascontiguousarray(mask).astype(np.uint8)
-
     def _walls(self) -> tuple[Floats, Floats, Bytes]:
         needs: list[Floats] = []
         limits: list[Floats] = []
@@ -504,7 +491,9 @@ class _Builder:
 
     def build(self) -> Fused:
         n, m = self.n, self.m
-        cls, allow = self._classes()
+        # A bin that is allowed to one item only (today's, where its class forbids it) is handled by the
+        # kernel: an item may always go home.
+        cls, allow = all_of(self.allowed, n, m)
         need, limit, wall_at_once = self._walls()
         cost_columns = sorted(self.cost_columns, key=lambda c: self.cost_columns[c])
         demand = _stack([self.columns[c][0] for c in cost_columns], n)
@@ -561,7 +550,7 @@ class _Builder:
             start=self.start,
             n_levels=self.n_levels,
             cls=cls,
-            allow=allow,
+            allow=allow.astype(np.uint8),
             need=need,
             limit=limit,
             wall_at_once=wall_at_once,

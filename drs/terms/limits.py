@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -45,6 +46,23 @@ class Allowed:
 
     def relaxed(self, start: Ints) -> Allowed:
         return replace(self, stay=start)
+
+
+def all_of(limits: Sequence[Allowed], n_items: int, n_bins: int) -> tuple[Ints, Bools]:
+    """Several limits as one, `stay` aside: (class of each item, i4[n_items]; mask, bool[n_classes, n_bins])."""
+    class_idx = np.zeros(n_items, dtype=np.int64)
+    masks = [np.ones(n_bins, dtype=np.bool_)]
+    for limit in limits:
+        # Most limits speak of few items; the others stay in their class and cost nothing.
+        free = np.asarray(limit.mask.all(axis=1))
+        items = np.flatnonzero(~free[limit.class_idx])
+        pairs = class_idx[items] * len(limit.mask) + limit.class_idx[items]
+        kinds, kind_idx = np.unique(pairs, return_inverse=True)
+        class_idx[items] = len(masks) + kind_idx
+        masks += [masks[kind // len(limit.mask)] & limit.mask[kind % len(limit.mask)] for kind in kinds]
+    used, class_idx = np.unique(class_idx, return_inverse=True)
+    mask = np.array([masks[k] for k in used], dtype=np.bool_).reshape(len(used), n_bins)
+    return class_idx.astype(np.int32), mask
 
 
 @dataclass(frozen=True, eq=False)

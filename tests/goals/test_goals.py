@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +22,8 @@ from drs.goals import (
     WeightedSum,
 )
 from drs.goals.balance import priority, threshold
-from drs.goals.demand import demand_at, demand_now
-from drs.model import Placement, Snapshot
+from drs.goals.demand import demand_at, demand_now, part_of_time
+from drs.model import LoadHistory, Placement, Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,25 @@ def test_balance_over_time_is_the_mean_over_the_day(snapshot: Snapshot) -> None:
     goal = BalanceOverTime(resources=("cpu",), target=0.0, n_buckets=2)
     night, day = (1000 + 4000 - 1000) / 20000, (3000 + 5000 - 1000) / 20000
     assert value(goal, snapshot) == pytest.approx((night + day) / 2)
+
+
+def test_one_part_of_time_is_the_mean_and_means_add_up(snapshot: Snapshot) -> None:
+    # x: mean of 1000 and 3000; y: its one sample; z: no history, so its demand now
+    goal = BalanceOverTime(resources=("cpu",), target=0.0, n_buckets=1)
+    assert value(goal, snapshot) == pytest.approx((2000 + 5000 - 1000) / 20000)
+    assert value(Balance(resources=("cpu",), target=0.0), snapshot) != value(goal, snapshot)
+
+
+def test_parts_of_the_history_are_stretches_of_it_and_not_hours_of_the_day(snapshot: Snapshot) -> None:
+    week = LoadHistory(
+        np.array(["2026-01-01T02", "2026-01-01T14", "2026-01-02T02", "2026-01-02T14"], "datetime64[s]"),
+        np.zeros((4, 3), np.float32),
+        np.zeros((4, 3), np.float32),
+    )
+    long = dataclasses.replace(snapshot, loads=week)
+    assert part_of_time(long, 2, "day").tolist() == [0, 1, 0, 1]
+    assert part_of_time(long, 2, "history").tolist() == [0, 0, 1, 1]
+    assert part_of_time(long, 4, "history").tolist() == [0, 1, 2, 3]
 
 
 def test_power_not_known_is_the_mean_of_the_known(snapshot: Snapshot) -> None:

@@ -13,6 +13,7 @@ from random_lowered import random_lowered
 
 from drs.solvers.kernel.search import Search
 from drs.terms.fused import fuse
+from drs.terms.limits import Allowed, all_of
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -32,3 +33,16 @@ def test_costs_and_deltas_are_those_of_the_terms(seed):
         search.move(item, to)
         assign = after
     np.testing.assert_allclose(search.cost[:-1], lowered.scores(assign), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_several_limits_on_hosts_as_one_allow_what_each_of_them_allows(seed):
+    rng = np.random.default_rng(seed)
+    n_items, n_bins = 12, 5
+    limits = [
+        Allowed(rng.integers(0, kinds, n_items).astype(np.int32), rng.random((kinds, n_bins)) < likely)
+        for kinds, likely in zip(rng.integers(1, 4, 4), (0.5, 0.9, 1.0, 0.7), strict=True)
+    ]
+    class_idx, mask = all_of(limits, n_items, n_bins)
+    assert (mask[class_idx] == np.all([limit.mask[limit.class_idx] for limit in limits], axis=0)).all()
+    assert all_of([], n_items, n_bins)[1].tolist() == [[True] * n_bins]

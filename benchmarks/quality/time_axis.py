@@ -74,8 +74,8 @@ def methods() -> dict[str, Goal]:
         "last hour": Balance(target=0.0),
         "90th percentile of each VM": Balance(target=0.0, percentile=90.0),
         "mean of each VM": BalanceOverTime(target=0.0, n_buckets=1),
-        "8 parts of the day": BalanceOverTime(target=0.0),
-        "24 parts of the day": BalanceOverTime(target=0.0, n_buckets=24),
+        "8 parts of the day": BalanceOverTime(target=0.0, n_buckets=8),
+        "24 parts of the day": BalanceOverTime(target=0.0),
         "48 parts of the history": BalanceOverTime(target=0.0, n_buckets=48, parts_of="history"),
     }
 

@@ -130,7 +130,7 @@ class BalanceOverTime(Balance):
     """
 
     _: KW_ONLY
-    n_buckets: int = 8
+    n_buckets: int = 24
     parts_of: PartsOf = "day"
 
     def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:

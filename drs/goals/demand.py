@@ -24,20 +24,36 @@ def demand_now(snapshot: Snapshot, resource: str, memory: Memory = "configured")
     if resource != "memory" or memory == "configured":
         return snapshot.demand(resource)
     vms = snapshot.vms
-    consumed = np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
-    active = np.minimum(snapshot.memory_active_mib, vms.memory_mib)
-    used = consumed if memory == "consumed" else active + IDLE_TAX * np.maximum(0.0, consumed - active)
+    used = _consumed(snapshot) if memory == "consumed" else _taxed(snapshot, snapshot.memory_active_mib)
     return np.where(vms.on, used, 0.0)
 
 
-def history(snapshot: Snapshot, resource: str) -> NDArray[np.float32] | None:
-    """Load of the VMs over time, (n_times, n_vms); None where there is none."""
-    if snapshot.loads is None or not len(snapshot.loads) or resource not in ("cpu", "memory"):
+def _consumed(snapshot: Snapshot) -> Floats:
+    vms = snapshot.vms
+    return np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
+
+
+def _taxed(snapshot: Snapshot, active_mib: NDArray[np.floating]) -> Floats:
+    """Active memory with the tax on what is idle, f8[..., n_vms]."""
+    active = np.minimum(active_mib, snapshot.vms.memory_mib)
+    return np.asarray(active + IDLE_TAX * np.maximum(0.0, _consumed(snapshot) - active))
+
+
+def history(snapshot: Snapshot, resource: str, memory: Memory) -> NDArray[np.floating] | None:
+    """Demand of the VMs over time, (n_times, n_vms), NaN where not known; None where there is none.
+
+    Only CPU and active memory have a history; configured and consumed memory are taken to stay.
+    """
+    if snapshot.loads is None or not len(snapshot.loads):
         return None
-    return snapshot.loads.cpu_mhz if resource == "cpu" else snapshot.loads.memory_active_mib
+    if resource == "cpu":
+        return snapshot.loads.cpu_mhz
+    if resource == "memory" and memory == "active":
+        return _taxed(snapshot, snapshot.loads.memory_active_mib)
+    return None
 
 
-def _known(samples: NDArray[np.float32], fallback: Floats, percentile: float | None) -> Floats:
+def _known(samples: NDArray[np.floating], fallback: Floats, percentile: float | None) -> Floats:
     """The percentile (None: the mean) of the samples of each VM, the fallback where it has none."""
     found = fallback.copy()
     some = ~np.isnan(samples).all(axis=0)
@@ -51,7 +67,7 @@ def _known(samples: NDArray[np.float32], fallback: Floats, percentile: float | N
 
 def demand_at(snapshot: Snapshot, resource: str, percentile: float, memory: Memory) -> Floats:
     """The percentile of each VM's history, f8[n_vms]; its demand now where it has none."""
-    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource)
+    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource, memory)
     if samples is None:
         return now
     return np.where(snapshot.vms.on, _known(samples, now, percentile), 0.0)
@@ -80,7 +96,7 @@ def demand_by_time(
 
     percentile : of the samples of a part, None for their mean.
     """
-    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource)
+    now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource, memory)
     if samples is None:
         return [now]
     part = part_of_time(snapshot, n_buckets, parts_of)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drs.errors import Fault, InputError
-from drs.model import Placement, Snapshot
+from drs.model import LoadHistory, Placement, Snapshot
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import metrics
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def at_time(snapshot: Snapshot, step: int) -> Snapshot:
-    """The snapshot with the demand of one moment of its history; a VM without a sample keeps its own."""
+    """The snapshot as it was at one moment of its history: the demand of then, and the history up to then.
+
+    A VM without a sample keeps its own demand.
+    """
     loads = snapshot.loads
     if loads is None:
         raise InputError(Fault("loads", "no load history", "a table `loads` with VM, time and cpu_mhz"))
@@ -39,7 +42,8 @@ def at_time(snapshot: Snapshot, step: int) -> Snapshot:
             np.isnan(active), vms.memory_active_mib, np.minimum(active, vms.memory_mib)
         ),
     )
-    return dataclasses.replace(snapshot, vms=changed)
+    past = LoadHistory(loads.time[: step + 1], loads.cpu_mhz[: step + 1], loads.memory_active_mib[: step + 1])
+    return dataclasses.replace(snapshot, vms=changed, loads=past)
 
 
 def replay(
@@ -57,7 +61,8 @@ def replay(
     """One row for each moment of the history: what the trigger decided, what was moved, and the load that
     the hosts then had, with the same figures for a cluster in which nothing is ever moved (`..._idle`).
 
-    `undelivered_mhz` is the CPU demand above the hosts' capacity.
+    `undelivered_mhz` is the CPU demand above the hosts' capacity. Goals that look at the history see what came
+    before each moment, never what came after.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def replay(
     try:
         for step in range(len(times)):
             moment = at_time(snapshot, step)
-            now = placement.apply(dataclasses.replace(moment, loads=None))
+            now = placement.apply(moment)
             now_s = float((times[step] - times[0]) / np.timedelta64(1, "s"))
             problem = Problem(now, rules, policy)
             history.append(observe(now, now_s, len(problem.check(problem.today))))

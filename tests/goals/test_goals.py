@@ -78,6 +78,16 @@ def test_percentile_of_the_history_where_there_is_one(snapshot: Snapshot) -> Non
     assert demand_at(snapshot, "cpu", 50.0, "configured").tolist() == [2000.0, 5000.0, 1000.0]
 
 
+def test_memory_over_time_is_the_memory_that_is_meant(snapshot: Snapshot) -> None:
+    moment = np.array(["2026-01-01T02"], "datetime64[s]")
+    active = np.array([[512.0, np.nan, 9000.0]], np.float32)
+    known = dataclasses.replace(snapshot, loads=LoadHistory(moment, active, active))
+    assert demand_at(known, "memory", 50.0, "configured").tolist() == [4096.0, 4096.0, 8192.0]
+    assert demand_at(known, "memory", 50.0, "consumed").tolist() == [2048.0, 4096.0, 8192.0]
+    # x: 512 and a quarter of the other 1536 consumed; y: no sample, as today; z: no more than it is given
+    assert demand_at(known, "memory", 50.0, "active").tolist() == [896.0, 4096.0, 8192.0]
+
+
 def test_balance_over_time_is_the_mean_over_the_day(snapshot: Snapshot) -> None:
     goal = BalanceOverTime(resources=("cpu",), target=0.0, n_buckets=2)
     night, day = (1000 + 4000 - 1000) / 20000, (3000 + 5000 - 1000) / 20000

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from drs import datasets, io, whatif
+from drs.datasets import make_cluster
 from drs.errors import InputError
 from drs.model import Snapshot
 from drs.whatif import Scenario, apply, read_scenarios
+from drs.whatif.replay import at_time
 from drs.whatif.runner import answer
 
 
@@ -161,6 +164,14 @@ def test_replay_beats_doing_nothing() -> None:
     assert table["n_moves"].sum() == 2
     assert table["undelivered_mhz_idle"].iloc[-1] == pytest.approx(6000)
     assert table["undelivered_mhz"].iloc[-1] == 0
+
+
+def test_a_moment_of_a_replay_knows_the_past_and_not_the_future() -> None:
+    snapshot = make_cluster(4, 20, history_days=1)
+    assert snapshot.loads is not None
+    then = at_time(snapshot, 5)
+    assert then.loads is not None and (then.loads.time == snapshot.loads.time[:6]).all()
+    assert np.allclose(then.demand("cpu")[snapshot.vms.on], snapshot.loads.cpu_mhz[5][snapshot.vms.on])
 
 
 def test_replay_needs_a_history(small: Snapshot) -> None:

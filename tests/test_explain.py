@@ -18,6 +18,7 @@ from drs.goals.balance import priority
 from drs.model import Placement
 from drs.problem import Problem
 from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
+from drs.terms import Deviation
 
 
 def advise(snapshot, **more):
@@ -245,3 +246,20 @@ def test_what_another_plan_does_otherwise() -> None:
     assert "moves: 2 → 1" in told
     assert "no longer moved: y (b → c)" in told
     assert "x: a → b, now a → c" in told
+
+
+@pytest.mark.parametrize("measure", ["std", "mad", "max", "range"])
+@pytest.mark.parametrize("target", [0.0, 0.3])
+def test_what_a_spread_costs_without_a_move_is_what_its_term_says(measure: str, target: float) -> None:
+    rng = np.random.default_rng(0)
+    n_items, n_bins = 20, 6
+    bins = np.array([0, 1, 2, 4], dtype=np.int32)  # a cluster; the other hosts are another's
+    demand, capacity = 10 * rng.random(n_items), 5 + 10 * rng.random(n_bins)
+    term = Deviation("cpu", demand, capacity, bins, measure, target)  # type: ignore[arg-type]
+    start, after = rng.integers(0, n_bins, (2, n_items)).astype(np.int32)
+    marginal = Marginal(term, start, after, n_bins)
+    for item in range(n_items):
+        back = after.copy()
+        back[item] = start[item]
+        change = term.cost(back, start) - term.cost(after, start)
+        assert marginal.without(item) == pytest.approx(change, abs=1e-12)

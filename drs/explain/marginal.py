@@ -37,6 +37,13 @@ class Marginal:
             self._use = usage(after, term.demand, n_bins)
             if isinstance(term, Capacity) and term.when == "at_once":
                 self._use = None
+            if isinstance(term, Deviation):
+                self._inverse = np.zeros(n_bins)
+                self._inverse[term.bins] = 1.0 / term.capacity[term.bins]
+                load = usage(after, term.demand, n_bins) * self._inverse
+                mean = float(load[term.bins].mean()) if len(term.bins) else 0.0
+                self._centred = load - mean
+                self._square_sum = float((self._centred[term.bins] ** 2).sum())
         elif isinstance(term, BinsUsed):
             counted = after[term.items]
             self._use = np.bincount(counted[counted >= 0], minlength=n_bins).astype(np.float64)
@@ -96,17 +103,24 @@ class Marginal:
         return float(change)
 
     def _deviation(self, term: Deviation, item: int, old: int, new: int) -> float:
-        need = float(term.demand[item])
-        if need == 0.0 or not len(term.bins):
+        need, inverse = float(term.demand[item]), self._inverse
+        if need == 0.0 or not (inverse[old] or inverse[new]):
             return 0.0
+        if term.measure == "std":
+            # around the mean, so that the difference of the two moments loses no digits
+            n = len(term.bins)
+            first = second = 0.0
+            for bin_, more in ((old, need * inverse[old]), (new, -need * inverse[new])):
+                first += more
+                second += more * (2.0 * self._centred[bin_] + more)
+            value = float(np.sqrt(max(0.0, (self._square_sum + second) / n - (first / n) ** 2)))
+            return max(0.0, value - term.target) - self.cost_after
         assert self._use is not None
         use = self._use.copy()
         use[old] += need
         use[new] -= need
-        x = use[term.bins] / term.capacity[term.bins]
+        x = use[term.bins] * inverse[term.bins]
         match term.measure:
-            case "std":
-                value = float(x.std())
             case "mad":
                 value = float(np.abs(x - x.mean()).mean())
             case "max":

@@ -8,7 +8,7 @@ every host holds at each moment, every `during` limit and every cost unit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,18 +146,27 @@ class _World:
                     "order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended"
                 )
 
-    def _spots(self, settled: Ints, flying: dict[int, int]) -> list[tuple[int, ...]]:
-        """The hosts on which each VM counts."""
-        return [
-            (int(h), flying[i]) if i in flying and flying[i] != h else ((int(h),) if h >= 0 else ())
-            for i, h in enumerate(settled.tolist())
-        ]
+    def _spots(self, settled: Ints, flying: dict[int, int]) -> Callable[[int], tuple[int, ...]]:
+        """Says of a VM on which hosts it counts; asked of those alone that a limit is about."""
 
-    def _broken(self, term: Any, spots: Sequence[tuple[int, ...]]) -> Floats:
+        def spots(i: int) -> tuple[int, ...]:
+            here = int(settled[i])
+            if i in flying and flying[i] != here:
+                return here, flying[i]
+            return (here,) if here >= 0 else ()
+
+        return spots
+
+    def _outside(self, term: Allowed, i: int, hosts: Sequence[int]) -> float:
+        """1 where a VM counts on a host that it may not be on."""
+        row, stay = term.mask[term.class_idx[i]], -1 if term.stay is None else term.stay[i]
+        return float(any(not row[h] and h != self.today[i] and h != stay for h in hosts))
+
+    def _broken(self, term: Any, spots: Callable[[int], tuple[int, ...]]) -> Floats:
         """By how much a limit may be broken, part by part, wherever the VMs in flight are."""
 
         def areas(i: int) -> set[int]:
-            return {int(term.domain[h]) for h in spots[i]} - {-1}
+            return {int(term.domain[h]) for h in spots(i)} - {-1}
 
         if isinstance(term, AtMost):
             n = np.zeros(len(term.limit))
@@ -188,17 +197,13 @@ class _World:
             have = {d for i in term.needs.tolist() for d in areas(i) if len(areas(i)) == 1}
             alone = sum(1 for i in term.items.tolist() if areas(i) - have)
             return np.array([max(0.0, alone - term.allowance)])
+        every = [spots(i) for i in range(self.snapshot.n_vms)]
         if isinstance(term, Allowed):
-            bad = [
-                float(any(not term.mask[term.class_idx[i], h] and h != self.today[i]
-                          and (term.stay is None or term.stay[i] != h) for h in spot))
-                for i, spot in enumerate(spots)
-            ]  # fmt: skip
-            return np.array(bad)
-        last = np.array([spot[-1] if spot else -1 for spot in spots], dtype=np.int32)
+            return np.array([self._outside(term, i, hosts) for i, hosts in enumerate(every)])
+        last = np.array([hosts[-1] if hosts else -1 for hosts in every], dtype=np.int32)
         if isinstance(term, MoveLimit):
             return np.array([term.cost(last, self.today)])
-        first = np.array([spot[0] if spot else -1 for spot in spots], dtype=np.int32)
+        first = np.array([hosts[0] if hosts else -1 for hosts in every], dtype=np.int32)
         return np.array([max(term.cost(first, self.today), term.cost(last, self.today))])
 
     def sweep(self, ends: dict[int, float]) -> None:
@@ -269,11 +274,14 @@ class _World:
                         self.report("safety", at, step, f"no space on {move.to_datastores}")
                 else:
                     free_gib[a] += gib
-            spots: list[tuple[int, ...]] | None = None
+            spots = self._spots(settled, flying)
             for k in self.about.get(vm, ()):
                 origin, limited = self.others[k]
-                spots = self._spots(settled, flying) if spots is None else spots
-                if (self._broken(limited, spots) > self.base[k] + 1e-6).any():
+                if isinstance(limited, Allowed):  # each VM for itself: the others are as they were
+                    worse = self._outside(limited, vm, spots(vm)) > self.base[k][vm]
+                else:
+                    worse = bool((self._broken(limited, spots) > self.base[k] + 1e-6).any())
+                if worse:
                     self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
         for k, (_, capacity) in enumerate(self.capacities):
             with np.errstate(divide="ignore", invalid="ignore"):

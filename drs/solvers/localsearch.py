@@ -315,10 +315,7 @@ class _Run:
         quenched = min(float(w.search.state.energy[0]) for w in self.workers)
         first = self.stop.fraction(self.iterations)
         temperature = hot
-        while not self.stop.interrupted:
-            gone = (self.stop.fraction(self.iterations) - first) / (MELT * whole)
-            if gone >= 1.0:
-                break
+        while (gone := (self.stop.fraction(self.iterations) - first) / max(MELT * whole, 1e-9)) < 1.0:
             temperature = hot * (COOLEST / ABOVE_MELTING) ** gone
             self.together("anneal", self.chunks(MELT * whole * (self.stop.time_s or 1.0)), temperature)
             if min(float(w.search.state.energy[0]) for w in self.workers) < quenched:

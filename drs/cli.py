@@ -159,11 +159,13 @@ def check(
     scope: Annotated[str, typer.Option("--scope", help="What fails: host, rack or site.")] = "host",
     as_json: AsJson = False,
 ) -> None:
-    """Which rules are broken today; with --failures, which host failures the cluster survives."""
+    """Broken rules, VM scores and resource pools today; with --failures, which failures are survived."""
     import dataclasses
 
     from drs import api, io, modes
-    from drs.document import violation_document
+    from drs.document import finite, violation_document
+    from drs.goals.happiness import happiness
+    from drs.goals.pools import pools
     from drs.problem import Problem
     from drs.result import metrics
 
@@ -173,6 +175,7 @@ def check(
     survived = None
     if failures is not None:
         survived = modes.admission(problem, failures, scope=scope)  # type: ignore[arg-type]
+    happy, divided = happiness(facts, problem.today), pools(facts)
     if as_json:
         document = {
             "snapshot": {
@@ -182,6 +185,11 @@ def check(
                 "n_vms": facts.n_vms,
             },
             "metrics": metrics(facts, problem.today),
+            "score": happy.cluster_score,
+            "vms_below": [
+                {"vm": str(facts.vms.name[vm]), "score": float(happy.score[vm])} for vm in happy.short()
+            ],
+            "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
         }
         if survived is not None:
@@ -190,7 +198,7 @@ def check(
     else:
         from drs import text
 
-        text.print_check(_out(), facts, metrics(facts, problem.today), violations)
+        text.print_check(_out(), facts, metrics(facts, problem.today), violations, happy, divided)
         if survived is not None:
             text.print_sentences(_out(), survived.sentences())
     if strict and (violations or (survived is not None and not survived.holds)):

@@ -81,8 +81,8 @@ def to_document(result: Result) -> dict[str, Any]:
             "during": list(plan.broken_during) if plan else [],
         },
         "moves": [{**move_document(move), **reasons.get(move.vm, {})} for move in moves],
-        "report": None if result.report is None else _finite(_of_report(result.report)),
-        "conflicts": [_finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
+        "report": None if result.report is None else finite(_of_report(result.report)),
+        "conflicts": [finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
         "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
         "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
         "schedule": {
@@ -99,12 +99,12 @@ def _of_report(report: Report) -> dict[str, Any]:
     return {**dataclasses.asdict(report), "sentences": report.sentences()}  # type: ignore[call-overload]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with every number finite or null, tuples as lists."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return _number(value) if isinstance(value, float) else value
 
 

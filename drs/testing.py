@@ -4,7 +4,7 @@
 
     hosts: {"esx-[1-3]": {cpu_mhz: 20000, memory_mib: 65536}}     # name or name-[1-3]: columns of hosts.csv
     vms: {"web-[1-4]": {host: esx-1, cpu_demand_mhz: 1000, memory_mib: 4096}}
-    clusters, datastores: the same; disks, mounts, portgroups, nics, links, loads: lists of rows
+    clusters, pools, datastores: the same; disks, mounts, portgroups, nics, links, loads: lists of rows
     defaults: {hosts: {...}, vms: {...}}                          # columns of every row
     rules: [{type: keep-apart, vms: "web-*"}]                     # as in rules.toml
     policy: {migration_scope: any}                                # as in policy.toml
@@ -24,7 +24,7 @@ from drs.rules import Rule
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMED = {"hosts": "host", "vms": "vm", "clusters": "cluster", "datastores": "datastore"}
+NAMED = {"hosts": "host", "vms": "vm", "clusters": "cluster", "pools": "pool", "datastores": "datastore"}
 ROWS = ("disks", "mounts", "portgroups", "nics", "links", "loads")
 
 

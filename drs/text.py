@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from drs.explain import Conflict, HostAnswer
+from drs.goals.happiness import Happiness
+from drs.goals.pools import Pool
 from drs.model import Snapshot
 from drs.planning import Move
 from drs.result import Result
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MOST_SHORT = 5
+"""So many VMs that go short are named."""
 MOST = 20
 """So many broken rules are told."""
 
@@ -44,14 +49,44 @@ def print_check(
     snapshot: Snapshot,
     metrics: Mapping[str, Mapping[str, float]],
     violations: Sequence[Violation],
+    happy: Happiness,
+    pools: Sequence[Pool],
 ) -> None:
-    """A cluster's load and its broken rules."""
+    """A cluster's load, its VMs' scores, its resource pools and its broken rules."""
     console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
     console.print(_load_table({"today": metrics}))
+    short = happy.short()
+    said = f"VM score {happy.cluster_score:.1f} of 100"
+    if short:
+        worst = [f"{snapshot.vms.name[vm]} {happy.score[vm]:.0f}" for vm in short[:MOST_SHORT]]
+        more = f" and {len(short) - MOST_SHORT} more" if len(short) > MOST_SHORT else ""
+        said += f"; less than asked for get {', '.join(worst)}{more}"
+    console.print(escape(said))
+    if pools:
+        console.print(_pool_table(pools))
     if not violations:
         console.print("No rule is broken.")
     for violation in violations:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+
+
+def _pool_table(pools: Sequence[Pool]) -> Table:
+    table = Table("pool", "cluster", "VMs", box=SIMPLE)
+    for resource, unit in (("CPU", "MHz"), ("memory", "MiB")):
+        table.add_column(f"{resource} reserved", justify="right")
+        table.add_column("limit", justify="right")
+        table.add_column("shares", justify="right")
+        table.add_column("asks for", justify="right")
+        table.add_column(f"is due, {unit}", justify="right")
+    for pool in pools:
+        cells = [escape("  " * pool.depth + pool.name), escape(pool.cluster), str(pool.n_vms)]
+        for part in (pool.cpu, pool.memory):
+            limit = f"{part.limit:,.0f}" if math.isfinite(part.limit) else "none"
+            due = f"{part.entitlement:,.0f}"
+            cells += [f"{part.reservation:,.0f}", limit, f"{part.shares:,.0f}", f"{part.demand:,.0f}",
+                      f"[yellow]{due}[/yellow]" if part.entitlement < part.demand * (1 - 1e-6) else due]  # fmt: skip
+        table.add_row(*cells)
+    return table
 
 
 def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:

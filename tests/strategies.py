@@ -20,6 +20,7 @@ from drs.model import (
     HostTable,
     LinkTable,
     LoadHistory,
+    PoolTable,
     Placement,
     Snapshot,
     VmTable,
@@ -98,6 +99,27 @@ def snapshots(
         power_max_w=numbers([400.0] * n_hosts),
         capacity={"slots": numbers(some([0.0, 2.0, 4.0], n_hosts))},
     )  # fmt: skip
+    pool_cluster = [draw(st.integers(0, n_clusters - 1)) for _ in range(draw(st.sampled_from([0, 0, 3])))]
+    n_pools = len(pool_cluster)
+
+    def pools_of(cluster: int) -> list[int]:
+        return [p for p in range(n_pools) if pool_cluster[p] == cluster]
+
+    pools = PoolTable(
+        name=text([f"pool-{p}" for p in range(n_pools)]),
+        parent_idx=ints(
+            [draw(st.sampled_from([-1, *(q for q in pools_of(c) if q < p)])) for p, c in enumerate(pool_cluster)]
+        ),
+        cluster_idx=ints(pool_cluster),
+        cpu_reservation_mhz=numbers(some([0.0, 400.0], n_pools)),
+        cpu_limit_mhz=numbers(some([np.inf, 500.0], n_pools)),
+        cpu_shares=numbers(some([4000.0, 2000.0], n_pools)),
+        cpu_expandable=text(some(["yes", "no"], n_pools)),
+        memory_reservation_mib=numbers([0.0] * n_pools),
+        memory_limit_mib=numbers(some([np.inf, 2048.0], n_pools)),
+        memory_shares=numbers([163840.0] * n_pools),
+        memory_expandable=text(["yes"] * n_pools),
+    )
     low = -1 if unplaced else 0
     host_idx = [draw(st.integers(low, n_hosts - 1)) for _ in range(n_vms)]
     memory = some([1024.0, 2048.0, 4096.0], n_vms)
@@ -123,6 +145,9 @@ def snapshots(
         downtime_budget_ms=numbers([np.nan] * n_vms),
         gpus=numbers([0.0] * n_vms if tame else some([0.0] * 6 + [1.0], n_vms)),
         demand={"slots": numbers(some([0.0, 0.0, 1.0, 2.0], n_vms))},
+        pool_idx=ints(
+            [draw(st.sampled_from([-1, *pools_of(of_cluster[h] if h >= 0 else 0)])) for h in host_idx]
+        ),
     )
     n_stores = draw(st.integers(1, 3))
     owners = [v for v in range(n_vms) for _ in range(draw(st.integers(0, 2)))]
@@ -182,6 +207,7 @@ def snapshots(
         nic_vm_idx=ints(nics),
         nic_network_idx=ints([draw(st.integers(0, n_networks - 1)) for _ in nics]),
         loads=loads,
+        pools=pools,
     )  # fmt: skip
 
 
@@ -308,6 +334,7 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "target": st.sampled_from(["threshold", 0.0, 0.1]),
         "memory": st.sampled_from(["configured", "active", "consumed"]),
         "percentile": st.sampled_from([None, 95.0]),
+        "by": st.sampled_from(["demand", "entitlement"]),
     },
     "balance-over-time": lambda s: {
         "measure_by": st.sampled_from(["std", "mad"]),

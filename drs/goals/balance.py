@@ -10,6 +10,7 @@ import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
 from drs.goals.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
+from drs.goals.pools import RESOURCES, entitled
 from drs.model import Placement, Snapshot
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
@@ -49,6 +50,8 @@ class Balance(Goal):
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
         taxes it), or `consumed`.
     percentile : of the VM's load history instead of its demand now.
+    by : `entitlement` counts what each VM is due of its cluster by reservations, limits, shares and resource
+        pools, as DRS does, instead of what it asks for (CPU and memory; the memory is then the active one).
     """
 
     unit: ClassVar[str] = "load spread above target"
@@ -60,9 +63,12 @@ class Balance(Goal):
     target: float | Literal["threshold"] = "threshold"
     memory: Memory = "configured"
     percentile: float | None = None
+    by: Literal["demand", "entitlement"] = "demand"
 
     def load_demand(self, snapshot: Snapshot, resource: str) -> Floats:
         """Demand per VM as this goal counts it, f8[n_vms]."""
+        if self.by == "entitlement" and resource in RESOURCES:
+            return entitled(snapshot, resource)
         if self.percentile is None:
             return demand_now(snapshot, resource, self.memory)
         return demand_at(snapshot, resource, self.percentile, self.memory)

@@ -1,4 +1,4 @@
-"""What a VM is entitled to, what its host delivers, and how happy that makes it: 0 to 100.
+"""Dividing capacity: among VMs by water-filling, and down a tree of resource pools.
 
 The dynamic entitlement is VMware's (Gulati et al., "VMware Distributed Resource Management: Design,
 Implementation, and Lessons Learned", 2012): reservation <= entitlement <= min(limit, demand), and what
@@ -8,16 +8,11 @@ clip(level x shares, floor, ceiling), and the level is where the capacity is use
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drs.goals.demand import demand_now
-from drs.model import Placement, Snapshot
 from drs.terms.base import Bools, Floats
 
-RESOURCES = ("cpu", "memory")
 ALMOST_NONE = 1e-6
 """Members without shares get what those with shares leave."""
 
@@ -106,7 +101,7 @@ def _running(values: Floats, first: Bools) -> Floats:
 
 
 def divide(
-    capacity: float,
+    capacity: float | None,
     parent: ArrayLike,
     reservation: ArrayLike,
     limit: ArrayLike,
@@ -118,8 +113,8 @@ def divide(
 
     Parameters
     ----------
-    capacity : of the root (a cluster).
-    parent : position of each node's pool, -1 for the root itself; pools and VMs are nodes alike.
+    capacity : of the root (a cluster); None: no more than what is reserved in it.
+    parent : position of each node's pool, -1 for a child of the root; pools and VMs are nodes alike.
     demand : of the VMs; that of a pool is what its children ask for.
     expandable : whether a pool that has reserved less than its children may borrow from its parent.
     """
@@ -148,6 +143,8 @@ def divide(
         floor[borrow] = wanted[borrow]
     got = np.zeros(n)
     roots = up < 0
+    if capacity is None:
+        capacity = float(np.minimum(floor, np.minimum(asked, ceiling))[roots].sum())
     got[roots] = water_fill(
         np.array([capacity]),
         np.zeros(int(roots.sum()), dtype=np.int64),
@@ -167,49 +164,3 @@ def divide(
             asked[nodes],
         )
     return got
-
-
-class Happiness(NamedTuple):
-    """How much of its demand each VM gets."""
-
-    delivered: dict[str, Floats]
-    """Per resource, f8[n_vms]."""
-    demand: dict[str, Floats]
-    """Per resource, f8[n_vms], as far as the VM's limit allows."""
-    score: Floats
-    """f8[n_vms]: 0 to 100, that of the scarcer resource; 100 without demand, 0 when on but nowhere."""
-
-    @property
-    def cluster_score(self) -> float:
-        """Mean of the VMs that have demand; 100 when none has."""
-        asks = np.any([values > 0 for values in self.demand.values()], axis=0)
-        return float(self.score[asks].mean()) if asks.any() else 100.0
-
-
-def wanted(snapshot: Snapshot, resource: str) -> Floats:
-    """What each VM asks for as far as its limit allows, f8[n_vms]: CPU demand, active memory."""
-    vms = snapshot.vms
-    limit = vms.cpu_limit_mhz if resource == "cpu" else vms.memory_limit_mib
-    return np.asarray(np.minimum(demand_now(snapshot, resource, "active"), limit))
-
-
-def happiness(snapshot: Snapshot, placement: Placement) -> Happiness:
-    """What the hosts of a placement deliver, and each VM's score."""
-    vms, host = snapshot.vms, np.asarray(placement.host_idx, dtype=np.int32)
-    delivered: dict[str, Floats] = {}
-    demand: dict[str, Floats] = {}
-    score = np.full(snapshot.n_vms, 100.0)
-    for resource in RESOURCES:
-        cpu = resource == "cpu"
-        demand[resource] = wanted(snapshot, resource)
-        delivered[resource] = water_fill(
-            snapshot.capacity(resource),
-            host,
-            np.where(vms.on, vms.cpu_reservation_mhz if cpu else vms.memory_reservation_mib, 0.0),
-            vms.cpu_limit_mhz if cpu else vms.memory_limit_mib,
-            vms.cpu_shares if cpu else vms.memory_shares,
-            demand[resource],
-        )
-        asks = demand[resource] > 0
-        score[asks] = np.minimum(score[asks], 100.0 * delivered[resource][asks] / demand[resource][asks])
-    return Happiness(delivered, demand, np.clip(score, 0.0, 100.0))

@@ -22,6 +22,7 @@ from drs.io.columns import (
     open_column,
     tables,
 )
+from drs.io.pools import build_pools
 from drs.io.raw import Faults, InputWarning, RawTable
 from drs.model.cpu import BASELINES, compatible, vendor_of
 from drs.model.snapshot import (
@@ -45,7 +46,7 @@ NAME_PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 LARGEST = 1e15
 """No number may be larger: sums and products of such numbers stay exact enough, and finite."""
 
-TARGETS = {"hosts": "host", "vms": "vm", "datastores": "datastore", "portgroups": "network"}
+TARGETS = {"hosts": "host", "vms": "vm", "pools": "pool", "datastores": "datastore", "portgroups": "network"}
 """The column of a table that others refer to."""
 
 
@@ -364,7 +365,8 @@ def build(
 
     clusters = _clusters(read, raw.get("clusters"))
     hosts = _hosts(read, clusters)
-    vms = _vms(read, clusters, hosts, raw)
+    pools, pool_idx = build_pools(read, clusters, hosts)
+    vms = _vms(read, clusters, hosts, pool_idx)
     datastores, disks = _storage(read, raw, vms.name)
     mounts, networks, portgroups, nic_vm_idx, nic_network_idx = _visibility(read, raw, hosts, vms, datastores)
     links = _links(read["links"])
@@ -383,6 +385,7 @@ def build(
         nic_vm_idx=nic_vm_idx,
         nic_network_idx=nic_network_idx,
         loads=loads,
+        pools=pools,
         name=name,
         taken_at=taken_at,
         description=description,
@@ -529,9 +532,7 @@ def _check_resource(reader: _Reader, column: str, resource: str) -> None:
         )
 
 
-def _vms(
-    read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, raw: Mapping[str, RawTable]
-) -> VmTable:
+def _vms(read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, pool_idx: Ints) -> VmTable:
     reader, faults = read["vms"], read["vms"].faults
     _check_evc(reader, "evc_mode")
     host_idx = reader.refer("host", read["hosts"])
@@ -607,6 +608,7 @@ def _vms(
         downtime_budget_ms=reader.number("downtime_budget_ms"),
         gpus=reader.number("gpus"),
         demand=demand,
+        pool_idx=pool_idx,
     )
 
 

@@ -14,6 +14,8 @@ from drs.io.columns import TABLES_REQUIRED, Column, columns
 TABLES = {
     "hosts": "One row for each host.",
     "clusters": "Settings of clusters. A cluster that only `hosts` names has the defaults.",
+    "pools": "Resource pools: a tree below each cluster. CPU and memory are divided from the top down: "
+    "reservations first, then by shares, up to the limits (`drs check` shows what each pool is entitled to).",
     "vms": "One row for each VM.",
     "disks": "Virtual disks; without this table nothing is known of them and they do not move.",
     "datastores": "Needed where there are disks or mounts.",
@@ -55,10 +57,11 @@ you mean esx-11?)
 
 Row 1 is the first row below the header. Besides cells that cannot be read these are errors: a key that
 stands there twice, a name that no table has, a VM that is larger than every host, a reservation above its
-limit or above what is configured, `used_gib` above `size_gib`, `free_gib` above `capacity_gib`, all of a
-host reserved for its hypervisor, a host that does not support the EVC mode of its cluster, a link from a
-node to itself or with more traffic than bandwidth, and a `<name>_demand` that no host has a
-`<name>_capacity` for.
+limit or above what is configured, pools in a circle, a pool that has less than what is reserved below it, a
+VM's reservation that its pool cannot grant, a VM in a pool of another cluster, `used_gib` above `size_gib`,
+`free_gib` above `capacity_gib`, all of a host reserved for its hypervisor, a host that does not support the
+EVC mode of its cluster, a link from a node to itself or with more traffic than bandwidth, and a
+`<name>_demand` that no host has a `<name>_capacity` for.
 """
 
 TAIL = """\

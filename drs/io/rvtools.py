@@ -6,6 +6,7 @@ What is taken from where (sheet: columns):
 hosts        vHost: Host, Cluster, Datacenter (site), Speed x # Cores, # Memory, Max EVC, maintenance and
              quarantine mode; vNIC: the fastest NIC, for want of the vMotion NICs
 clusters     vHost: Current EVC; vCluster: DRS behaviour and rate, Failover Level
+pools        vRP: path, reservation, limit, shares, expandable; vInfo: Resource pool
 vms          vInfo: Powerstate, Host, min Required EVC Mode Key; vCPU: CPUs, Overall (MHz used now), shares,
              reservation, limit; vMemory: Size, Active, Consumed, shares, reservation, limit
 disks        vDisk: Capacity, Path; vInfo: In Use, shared out over the disks by size
@@ -42,6 +43,7 @@ SHEETS = frozenset(
         "vNetwork",
         "vHost",
         "vCluster",
+        "vRP",
         "vDatastore",
         "vNIC",
         "vPort",
@@ -105,6 +107,7 @@ class _Converter:
 
     def tables(self) -> dict[str, RawTable]:
         raw = {"hosts": self.hosts(), "clusters": self.clusters()}
+        raw |= self.pools()
         self.choose_vms()
         raw["vms"] = self.vms()
         raw |= self.storage() | self.networks()
@@ -264,6 +267,54 @@ class _Converter:
             },
         )
 
+    # -- resource pools
+
+    def pools(self) -> dict[str, RawTable]:
+        """The pools below each cluster's own, which RVTools shows as `…/CLUSTER/Resources/POOL/POOL`.
+
+        A pool is called by its path below the cluster where another one has its name.
+        """
+        sheet = self.get("vRP")
+        self.pool_of_path: dict[str, str] = {}
+        paths = [str(path or "").rstrip("/") for path in sheet.column("Resource Pool path")]
+        clusters = [self.cluster_of_pool(path) for path in paths]
+        rows = [row for row, cluster in enumerate(clusters) if cluster is not None]
+        short = {row: paths[row].rsplit("/", 1)[-1] for row in rows}
+        often = Counter(short.values())
+        for row in rows:
+            whole = f"{clusters[row]}/{paths[row].split('/Resources/', 1)[1]}"
+            self.pool_of_path[paths[row]] = short[row] if often[short[row]] == 1 else whole
+        if not rows:
+            return {}
+        names = [self.pool_of_path.get(path) for path in paths]
+        parents = [self.pool_of_path.get(path.rsplit("/", 1)[0]) for path in paths]
+        columns: dict[str, tuple[str, list[Any]]] = {
+            "pool": ("Resource Pool path", names),
+            "parent": ("Resource Pool path", parents),
+            "cluster": ("Resource Pool path", clusters),
+        }
+        for ours, theirs, unit in (("cpu", "CPU", "mhz"), ("memory", "Mem", "mib")):
+            for what in ("reservation", "limit"):
+                cells = self.numbers(sheet, f"{theirs} {what}")
+                if what == "limit":
+                    cells = [None if isinstance(value, float) and value < 0 else value for value in cells]
+                columns[f"{ours}_{what}_{unit}"] = (f"{theirs} {what}", cells)
+            columns[f"{ours}_shares"] = (f"{theirs} shares", self.numbers(sheet, f"{theirs} shares"))
+            label = f"{theirs} expandableReservation"
+            cells = [None if value is None else "yes" if _true(value) else "no" for value in sheet.column(label)]
+            columns[f"{ours}_expandable"] = (label, cells)
+        return {"pools": self.table("pools", sheet, columns, rows)}
+
+    def cluster_of_pool(self, path: str) -> str | None:
+        """The cluster that a path below some `Resources` belongs to; None for any other path."""
+        above, found, _ = path.partition("/Resources/")
+        if not found:
+            return None
+        parts = [part for part in above.split("/") if part and part != "host"]
+        known = self.clusters_named.get(parts[-1] if parts else "", [])
+        whole = "/".join(parts[-2:])
+        return whole if whole in known else known[0] if len(known) == 1 else None
+
     # -- VMs
 
     def choose_vms(self) -> None:
@@ -351,6 +402,9 @@ class _Converter:
 
         put("vm", info, "VM", [self.vm_names[row] for row in self.vm_rows])
         put("host", info, "Host", [None if row in set(strange) else hosts[row] for row in self.vm_rows])
+        if self.pool_of_path:
+            paths = [str(path or "").rstrip("/") for path in info.column("Resource pool")]
+            put("pool", info, "Resource pool", own([self.pool_of_path.get(path) for path in paths]))
         put("power", info, "Powerstate", own([_power(state) for state in info.column("Powerstate")]))
         if info.has("Connection state"):
             lost = [

@@ -36,9 +36,11 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "config.network.pnic",
     ),
     "ClusterComputeResource": ("name", "summary", "configuration"),
+    "ResourcePool": ("name", "parent", "owner", "config"),
     "VirtualMachine": (
         "name",
         "runtime.host",
+        "resourcePool",
         "runtime.powerState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
@@ -98,7 +100,7 @@ def parse_address(source: str) -> Address | None:
 def read_vcenter(
     source: str, *, user: str | None = None, password: str | None = None, verify: bool = True
 ) -> Snapshot:
-    """Read hosts, clusters, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
+    """Read hosts, clusters, resource pools, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
 
     Parameters
     ----------
@@ -239,6 +241,21 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
             level = behaviour.get(str(_get(one, "behavior"))) if _get(one, "enabled", True) else "manual"
             overrides[one.key] = level
 
+    # A cluster's own pool (its parent is the cluster) is the cluster; below it are the pools proper.
+    pools = _named(
+        [(ref, p) for ref, p in fetch("ResourcePool") if p.get("owner") in clusters and p["parent"] != p["owner"]]
+    )
+    pool_rows = [
+        {
+            "pool": p["name"],
+            "parent": pools[p["parent"]]["name"] if p["parent"] in pools else None,
+            "cluster": clusters[p["owner"]]["name"],
+            **_allocation(p.get("config"), "cpu", "mhz"),
+            **_allocation(p.get("config"), "memory", "mib"),
+        }
+        for p in pools.values()
+    ]
+
     host_rows, mounts, portgroups = [], [], []
     for p in hosts.values():
         hardware = p["summary.hardware"]
@@ -323,6 +340,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
                 "evc_mode": p.get("runtime.minRequiredEVCModeKey"),
                 "power": "on" if str(p.get("runtime.powerState")) == "poweredOn" else "off",
                 "automation": overrides.get(ref),
+                "pool": pools[p["resourcePool"]]["name"] if p.get("resourcePool") in pools else None,
                 "gpus": sum(type(device).__name__.endswith("VirtualPCIPassthrough") for device in devices)
                 or None,
             }
@@ -345,6 +363,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
     rows: dict[str, list[dict[str, Any]]] = {
         "hosts": host_rows,
         "clusters": cluster_rows,
+        "pools": pool_rows,
         "vms": vm_rows,
         "datastores": store_rows,
         "disks": disks,
@@ -363,6 +382,18 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
             faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
     faults.raise_if_any()
     return build(raw, faults, name=name, source=f"vCenter {name}".strip())
+
+
+def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
+    """Reservation, limit, shares and expandability of a pool."""
+    found = _get(config, f"{resource}Allocation")
+    expandable = _get(found, "expandableReservation")
+    return {
+        f"{resource}_reservation_{unit}": _get(found, "reservation"),
+        f"{resource}_limit_{unit}": _limit(_get(found, "limit")),
+        f"{resource}_shares": _get(found, "shares.shares"),
+        f"{resource}_expandable": None if expandable is None else "yes" if expandable else "no",
+    }
 
 
 def _named(objects: Objects) -> dict[Any, Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from drs.model.snapshot import (
     HostTable,
     LinkTable,
     LoadHistory,
+    PoolTable,
     Snapshot,
     VmTable,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "LinkTable",
     "LoadHistory",
     "Placement",
+    "PoolTable",
     "Snapshot",
     "VmTable",
 ]

@@ -34,10 +34,18 @@ class Placement:
         return np.asarray(self.host_idx != other.host_idx)
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot after the moves: hosts, datastores and free space changed, all else as it was."""
+        """The snapshot after the moves: hosts, datastores and free space changed, all else as it was.
+
+        But a VM that comes to another cluster leaves its resource pool behind.
+        """
         import dataclasses
 
-        vms = dataclasses.replace(snapshot.vms, host_idx=self.host_idx)
+        pool_idx = snapshot.vms.pool_idx
+        inside = (pool_idx >= 0) & (self.host_idx >= 0)
+        if inside.any():
+            foreign = snapshot.pools.cluster_idx[pool_idx] != snapshot.hosts.cluster_idx[self.host_idx]
+            pool_idx = np.where(inside & foreign, -1, pool_idx).astype(np.int32)
+        vms = dataclasses.replace(snapshot.vms, host_idx=self.host_idx, pool_idx=pool_idx)
         disks = dataclasses.replace(snapshot.disks, datastore_idx=self.datastore_idx)
         free = snapshot.datastores.free_gib.copy()
         changed = snapshot.disks.datastore_idx != self.datastore_idx

@@ -150,11 +150,45 @@ class VmTable(_Table):
     gpus: Floats
     demand: Mapping[str, Floats] = field(default_factory=dict)
     """Demand for the hosts' further resources: `<name>_demand` columns."""
+    pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+
+    def __post_init__(self) -> None:
+        if len(self.pool_idx) != len(self.name):
+            object.__setattr__(self, "pool_idx", np.full(len(self.name), -1, dtype=np.int32))
+        super().__post_init__()
 
     @cached_property
     def on(self) -> Bools:
         """Powered-on VMs, bool[n_vms]: only these use CPU, memory and other host resources."""
         return np.asarray(self.power != "off")
+
+
+@dataclass(frozen=True)
+class PoolTable(_Table):
+    """Resource pools, shape (n_pools,). A pool divides what it gets among its VMs and the pools below it."""
+
+    name: Names
+    parent_idx: Ints
+    """The pool above it; -1 for a pool right below its cluster."""
+    cluster_idx: Ints
+    cpu_reservation_mhz: Floats
+    cpu_limit_mhz: Floats
+    """inf for none."""
+    cpu_shares: Floats
+    cpu_expandable: Names
+    """"yes" where it may reserve more than its own reservation, from what its parent has left; or "no"."""
+    memory_reservation_mib: Floats
+    memory_limit_mib: Floats
+    """inf for none."""
+    memory_shares: Floats
+    memory_expandable: Names
+
+    @classmethod
+    def none(cls) -> PoolTable:
+        """No pools."""
+        text, number, idx = np.empty(0, "<U1"), np.empty(0), np.empty(0, np.int32)
+        return cls(text, idx, idx, number, number, number, text, number, number, number, text)
 
 
 @dataclass(frozen=True)
@@ -245,6 +279,7 @@ class Snapshot:
     nic_network_idx: Ints
     """Shape (n_nics,): its network."""
     loads: LoadHistory | None = None
+    pools: PoolTable = field(default_factory=PoolTable.none)
     name: str = ""
     taken_at: str = ""
     description: str = ""
@@ -322,7 +357,7 @@ class Snapshot:
             else:
                 digest.update(array.tobytes())
 
-        for table in (self.hosts, self.vms, self.clusters, self.disks, self.datastores):
+        for table in (self.hosts, self.vms, self.clusters, self.pools, self.disks, self.datastores):
             for label, value in table.columns():
                 feed(f"{type(table).__name__}.{label}", value)
         for column in dataclasses.fields(self.links):

@@ -15,6 +15,8 @@ import streamlit as st
 
 from drs import api, datasets, explain, io
 from drs.errors import DrsError, Fault, InputError
+from drs.goals.happiness import Happiness, happiness
+from drs.goals.pools import Pool, pools
 from drs.model import Snapshot
 from drs.policy import Policy
 from drs.problem import Problem
@@ -39,6 +41,8 @@ class Cluster:
     violations: tuple[Violation, ...]
     immovable: tuple[Immovable, ...]
     metrics: dict[str, dict[str, float]]
+    happy: Happiness
+    pools: tuple[Pool, ...]
     warnings: tuple[str, ...]
 
 
@@ -91,6 +95,8 @@ def _looked_at(source: str, label: str = "") -> Cluster:
         tuple(problem.check(problem.today)),
         explain.immovable(problem),
         metrics(snapshot, problem.today),
+        happiness(snapshot, problem.today),
+        pools(snapshot),
         tuple(str(item.message) for item in caught if issubclass(item.category, io.InputWarning)),
     )
 

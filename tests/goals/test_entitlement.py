@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from strategies import snapshots
 
 from drs.goals import Undelivered
-from drs.goals.entitlement import divide, happiness, water_fill
+from drs.goals.entitlement import divide, water_fill
+from drs.goals.happiness import happiness
 from drs.model import Placement
 
 

@@ -14,6 +14,10 @@ GOOD: dict[str, str] = {
     "clusters.csv": (
         "cluster,site,evc_mode,automation,migration_threshold\nprod,berlin,intel-broadwell,full,3\nlab,,,,\n"
     ),
+    "pools.csv": (
+        "pool,parent,cluster,cpu_reservation_mhz,cpu_limit_mhz,cpu_expandable\n"
+        "gold,,prod,2000,9000,no\nweb,gold,,1000,,no\nlow,,lab,,,\n"
+    ),
     "vms.csv": (
         "vm,host,memory_mib,cpu_demand_mhz,vcpus,cpu_reservation_mhz,cpu_limit_mhz,memory_reservation_mib,"
         "memory_limit_mib,evc_mode,power,gpu_slots_demand\n"

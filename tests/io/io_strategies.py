@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from drs.model import (
     HostTable,
     LinkTable,
     LoadHistory,
+    PoolTable,
     Snapshot,
     VmTable,
 )
@@ -115,6 +117,31 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         gpus=take(n_vms, st.integers(0, 2)),
         demand={name: hosts.capacity[name].max() * take(n_vms, st.floats(0, 1)) for name in resources},
     )
+    n_pools = count(0, 3)
+    # A pool below another is one of the same cluster; what is reserved is nowhere more than there is.
+    pool_cluster = idx(n_pools, n_clusters)
+    above = [
+        draw(st.sampled_from([-1, *(q for q in range(p) if pool_cluster[q] == pool_cluster[p])]))
+        for p in range(n_pools)
+    ]
+    pools = PoolTable(
+        name=draw(unique_names(n_pools)),
+        parent_idx=np.array(above, dtype=np.int32),
+        cluster_idx=pool_cluster,
+        cpu_reservation_mhz=np.zeros(n_pools),
+        cpu_limit_mhz=take(n_pools, limit),
+        cpu_shares=take(n_pools, amounts),
+        cpu_expandable=take(n_pools, st.sampled_from(["yes", "no"]), np.str_),
+        memory_reservation_mib=np.zeros(n_pools),
+        memory_limit_mib=np.full(n_pools, INF),
+        memory_shares=take(n_pools, amounts),
+        memory_expandable=np.array(["yes"] * n_pools, dtype=np.str_),
+    )
+    home = np.where(vms.host_idx >= 0, cluster_idx[vms.host_idx], -1)
+    pool_idx = [
+        draw(st.sampled_from([-1, *(p for p in range(n_pools) if at in (-1, pool_cluster[p]))])) for at in home
+    ]
+    vms = dataclasses.replace(vms, pool_idx=np.array(pool_idx, dtype=np.int32))
     capacity = take(n_stores, positive)
     datastores = DatastoreTable(
         name=draw(unique_names(n_stores)),
@@ -178,6 +205,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         nic_vm_idx=np.array([vm for vm, _ in pairs], dtype=np.int32),
         nic_network_idx=np.array([network for _, network in pairs], dtype=np.int32),
         loads=loads,
+        pools=pools,
         name=draw(some_text),
         description=draw(st.text(max_size=8)),
         source='a "quoted" \\ source',

@@ -12,6 +12,9 @@ from drs.io import convert, read_folder
 
 NUMBER0 = "a number of 0 or more"
 
+# Without the tables that name the VMs of the good input.
+ALONE: dict[str, str | bytes | None] = {"disks_csv": None, "nics_csv": None, "loads_csv": None}
+
 # name: (file changes, where, given, expected, hint)
 BAD: dict[str, tuple[dict[str, str | bytes | None], str, str, str, str]] = {
     # -- files
@@ -682,6 +685,7 @@ BAD: dict[str, tuple[dict[str, str | bytes | None], str, str, str, str]] = {
             "esx-01,40000,131072,amd,intel-broadwell,2\nesx-02,40000,131072,,,\n"
             "esx-11,20000,65536,,,\n",
             "clusters_csv": None,
+            "pools_csv": None,
         },
         "hosts.csv, row 1 (esx-01), field evc_max",
         "intel-broadwell on a CPU of amd",
@@ -704,6 +708,120 @@ BAD: dict[str, tuple[dict[str, str | bytes | None], str, str, str, str]] = {
         "hosts.csv, row 1 (esx-01), field cpu_vendor",
         "amd",
         "intel, as the evc_mode intel-broadwell of its cluster prod needs",
+        "",
+    ),
+    # -- resource pools
+    "unknown parent": (
+        spoil("pools.csv", "web,gold", "web,golf"),
+        "pools.csv, row 2 (web), field parent",
+        "unknown pool 'golf'",
+        "a pool of the table pools",
+        "did you mean gold?",
+    ),
+    "pools in a circle": (
+        spoil("pools.csv", "gold,,prod,2000", "gold,web,prod,2000"),
+        "pools.csv, row 1 (gold), field parent",
+        "pools in a circle: gold → web → gold",
+        "a pool that is not below this one, or an empty cell",
+        "",
+    ),
+    "pool of an unknown cluster": (
+        spoil("pools.csv", "low,,lab", "low,,lap"),
+        "pools.csv, row 3 (low), field cluster",
+        "unknown cluster 'lap'",
+        "a cluster of the table clusters or hosts",
+        "did you mean lab?",
+    ),
+    "pool of no cluster": (
+        spoil("pools.csv", "low,,lab", "low,,"),
+        "pools.csv, row 3 (low), field cluster",
+        "an empty cell",
+        "the cluster, for there are several",
+        "",
+    ),
+    "pool below one of another cluster": (
+        spoil("pools.csv", "web,gold,", "web,gold,lab"),
+        "pools.csv, row 2 (web), field cluster",
+        "lab",
+        "prod, as its parent has",
+        "",
+    ),
+    "pool with less than its children": (
+        spoil("pools.csv", "web,gold,,1000", "web,gold,,3000"),
+        "pools.csv, row 1 (gold), field cpu_reservation_mhz",
+        "2000, less than the 3000 that is reserved below it (pool web)",
+        "3000 or more, or cpu_expandable yes",
+        "",
+    ),
+    "expandable pool that its limit holds back": (
+        {
+            "pools_csv": "pool,parent,cluster,cpu_reservation_mhz,cpu_limit_mhz\n"
+            "gold,,prod,,2000\nweb,gold,,1500,\nlow,gold,,900,\n"
+        },
+        "pools.csv, row 1 (gold), field cpu_limit_mhz",
+        "2000, less than the 2400 that is reserved below it (pool low, pool web)",
+        "2400 or more",
+        "",
+    ),
+    "pool's reservation above its limit": (
+        spoil("pools.csv", "gold,,prod,2000,9000", "gold,,prod,2000,1500"),
+        "pools.csv, row 1 (gold), field cpu_reservation_mhz",
+        "2000",
+        "at most its cpu_limit_mhz of 1500",
+        "",
+    ),
+    "expandable or what": (
+        spoil("pools.csv", "9000,no", "9000,never"),
+        "pools.csv, row 1 (gold), field cpu_expandable",
+        "'never'",
+        "one of yes, no",
+        "",
+    ),
+    "VM in an unknown pool": (
+        {"vms_csv": "vm,host,memory_mib,cpu_demand_mhz,pool\nv1,esx-01,4096,100,gould\n", **ALONE},
+        "vms.csv, row 1 (v1), field pool",
+        "unknown pool 'gould'",
+        "a pool of the table pools",
+        "did you mean gold?",
+    ),
+    "VM in a pool and no pools": (
+        {
+            "vms_csv": "vm,host,memory_mib,cpu_demand_mhz,pool\nv1,esx-01,4096,100,gold\n",
+            "pools_csv": None,
+            **ALONE,
+        },
+        "vms.csv, field pool",
+        "there is no table pools to look them up in",
+        "a table pools that names each pool",
+        "",
+    ),
+    "VM in a pool of another cluster": (
+        {"vms_csv": "vm,host,memory_mib,cpu_demand_mhz,pool\nv1,esx-01,4096,100,low\n", **ALONE},
+        "vms.csv, row 1 (v1), field pool",
+        "'low', a pool of lab",
+        "a pool of prod, the cluster of its host",
+        "",
+    ),
+    "VM that reserves more than its pool can grant": (
+        {
+            "vms_csv": "vm,host,memory_mib,cpu_demand_mhz,pool,cpu_reservation_mhz\n"
+            "v1,esx-01,4096,100,web,2500\nv2,esx-01,4096,100,web,800\n",
+            **ALONE,
+        },
+        "vms.csv, row 1 (v1), field cpu_reservation_mhz",
+        "2500, more than its pool 'web' can grant",
+        "at most 1000",
+        "",
+    ),
+    "VMs that reserve more than their pool has": (
+        {
+            "vms_csv": "vm,host,memory_mib,cpu_demand_mhz,pool,cpu_reservation_mhz\n"
+            "v1,esx-01,4096,100,web,700\nv2,esx-01,4096,100,web,800\n",
+            **ALONE,
+        },
+        "pools.csv, row 2 (web), field cpu_reservation_mhz",
+        "1000, less than the 1500 that is reserved below it (2 VMs)",
+        "1500 or more, or cpu_expandable yes",
         "",
     ),
     # -- snapshot.toml

@@ -30,7 +30,8 @@ DISK = {
     "disks": pd.DataFrame({"vm": ["v"], "disk": ["0"], "datastore": ["d"], "size_gib": [30.0]}),
 }
 OTHERS = {
-    "clusters": pd.DataFrame({"cluster": ["c"]}),
+    "clusters": pd.DataFrame({"cluster": ["cluster-1"]}),
+    "pools": pd.DataFrame({"pool": ["p"]}),
     "links": pd.DataFrame({"a": ["h1"], "b": ["h2"], "bandwidth_mbps": [10.0]}),
     "loads": pd.DataFrame({"vm": ["v"], "time": ["2026-01-31T14:00:00Z"]}),
 }
@@ -38,6 +39,8 @@ DERIVED = {
     ("hosts", "site"): "",
     ("hosts", "vcenter"): "",
     ("hosts", "cpu_vendor"): "",
+    ("pools", "parent"): -1,
+    ("vms", "pool"): -1,
     ("vms", "cpu_shares"): 1000.0,
     ("vms", "memory_shares"): 5120.0,
     ("disks", "used_gib"): 30.0,
@@ -164,6 +167,7 @@ def test_columns_csv_is_consistent() -> None:
     assert list(sizes) == [
         "hosts",
         "clusters",
+        "pools",
         "vms",
         "disks",
         "datastores",

@@ -550,3 +550,34 @@ def test_real_workbooks(bench_data: Path, tmp_path: Path) -> None:
     assert (snapshot.n_hosts, snapshot.n_vms) == (7, 9)
     with pytest.raises(InputError, match="sheet vHost, header: the required column # Memory is missing"):
         read_rvtools(folder / "mjvincent_rvtools-small-complete.xlsx")
+
+
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
+def test_resource_pools_by_their_path(tmp_path: Path) -> None:
+    book = copy.deepcopy(BOOK)
+    top = "/DC1/prod/Resources"
+    labels = ["CPU reservation", "CPU limit", "CPU shares", "CPU expandableReservation"]
+    memory = [label.replace("CPU", "Mem") for label in labels]
+    book["vRP"] = [
+        ["Resource Pool name", "Resource Pool path", *labels, *memory],
+        ["Resources", top, 70000, 70000, 4000, "True", 9, 9, 163840, "True"],
+        ["gold", f"{top}/gold", 2000, -1, 8000, "False", 0, 65536, 327680, "True"],
+        ["web", f"{top}/gold/web", 500, 4000, 4000, "True", 0, -1, 163840, "True"],
+        ["odd", "/DC1/host/elsewhere/Resources/odd", 1, 1, 1, "True", 1, 1, 1, "True"],
+    ]
+    book["vInfo"][0].append("Resource pool")
+    for row, path in zip(book["vInfo"][1:], (f"{top}/gold/web", top, None), strict=True):
+        row.append(path)
+    found = read_rvtools(save(book, tmp_path / "export.xlsx"))
+    pools = found.pools
+    assert pools.name.tolist() == ["gold", "web"] and pools.parent_idx.tolist() == [-1, 0]
+    assert found.clusters.name[pools.cluster_idx].tolist() == ["prod", "prod"]
+    assert pools.cpu_reservation_mhz.tolist() == [2000, 500]
+    assert pools.cpu_limit_mhz.tolist() == [float("inf"), 4000] and pools.cpu_shares.tolist() == [8000, 4000]
+    assert pools.cpu_expandable.tolist() == ["no", "yes"]
+    assert pools.memory_limit_mib.tolist() == [65536, float("inf")]
+    assert found.vms.pool_idx.tolist() == [1, -1]
+    again = copy.deepcopy(book)
+    again["vRP"][2][2] = 100  # the pool `web` reserves 500 of it
+    with pytest.raises(InputError, match="sheet vRP, row 3 .gold., column CPU reservation: 100, less than"):
+        read_rvtools(save(again, tmp_path / "less.xlsx"))

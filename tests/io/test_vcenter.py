@@ -25,7 +25,9 @@ class VirtualPCIPassthrough(Fake):
     pass
 
 
-CLUSTER, H1, H2, DS, DS2, POD, NET, NET2, V1, V2, V3 = (Ref(f"ref-{i}") for i in range(11))
+CLUSTER, H1, H2, DS, DS2, POD, NET, NET2, V1, V2, V3, TOP, GOLD, WEB = (
+    Ref(f"ref-{i}") for i in range(14)
+)
 
 
 def hardware(model: str = "Intel(R) Xeon(R)") -> Fake:
@@ -113,11 +115,32 @@ def inventory() -> dict[str, list[tuple[Ref, dict[str, Any]]]]:
                 },
             ),
         ],
+        "ResourcePool": [
+            (TOP, {"name": "Resources", "parent": CLUSTER, "owner": CLUSTER, "config": Fake()}),
+            (
+                GOLD,
+                {
+                    "name": "gold",
+                    "parent": TOP,
+                    "owner": CLUSTER,
+                    "config": Fake(
+                        cpuAllocation=Fake(
+                            reservation=500, limit=-1, shares=Fake(shares=8000), expandableReservation=False
+                        ),
+                        memoryAllocation=Fake(
+                            reservation=0, limit=4096, shares=Fake(shares=7), expandableReservation=True
+                        ),
+                    ),
+                },
+            ),
+            (WEB, {"name": "web pool", "parent": GOLD, "owner": CLUSTER}),
+        ],
         "VirtualMachine": [
             (
                 V1,
                 {
                     "name": "web",
+                    "resourcePool": WEB,
                     "runtime.host": H1,
                     "runtime.powerState": "poweredOn",
                     "runtime.minRequiredEVCModeKey": "intel-haswell",
@@ -183,6 +206,11 @@ def test_the_mapping() -> None:
     assert found.networks.tolist() == ["app/front", "orphan"]
     assert found.portgroups.tolist() == [[True, False], [False, False]]
     assert found.nic_vm_idx.tolist() == [0, 0]
+    pools = found.pools
+    assert pools.name.tolist() == ["gold", "web pool"] and pools.parent_idx.tolist() == [-1, 0]
+    assert pools.cpu_reservation_mhz.tolist() == [500, 0] and pools.cpu_shares.tolist() == [8000, 4000]
+    assert pools.cpu_expandable.tolist() == ["no", "yes"] and pools.memory_limit_mib.tolist()[0] == 4096
+    assert vms.pool_idx.tolist() == [1, -1]
 
 
 def test_an_account_that_may_see_nothing() -> None:
@@ -284,7 +312,7 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DRS_VCENTER_PASSWORD", "secret")
     snapshot = read_vcenter("vcenter://me@vc01")
     assert (snapshot.n_hosts, snapshot.n_vms, snapshot.name) == (2, 2, "vc01")
-    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * 6, "disconnect"]
+    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect"]
 
 
 @pytest.mark.parametrize(

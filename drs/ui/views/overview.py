@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from drs import plotting
@@ -63,6 +65,13 @@ def figures(cluster: Cluster) -> None:
             "listed below" if cluster.violations else "all is well",
         )
     )
+    rows.append(
+        (
+            "VM score",
+            f"{cluster.happy.cluster_score:.1f}",
+            f"{words.count(len(cluster.happy.short()), 'VM')} short" if cluster.happy.short() else "none is short",
+        )
+    )
     tiles(rows)
 
 
@@ -108,7 +117,9 @@ def problems(cluster: Cluster) -> None:
         f"Rules ({len(cluster.rules)})",
         "Hosts",
     ]
-    broken, fixed, rules, hosts = st.tabs(titles)
+    if cluster.pools:
+        titles.append(f"Resource pools ({len(cluster.pools)})")
+    broken, fixed, rules, hosts, *pools = st.tabs(titles)
     with broken:
         if cluster.violations:
             violations_table(cluster.violations, "overview.violations")
@@ -146,6 +157,28 @@ def problems(cluster: Cluster) -> None:
             st.caption("No rules of its own. Capacity, EVC, datastore and network visibility always hold.")
     with hosts:
         _hosts(cluster)
+    for tab in pools:
+        with tab:
+            _pools(cluster)
+
+
+def _pools(cluster: Cluster) -> None:
+    """The tree of resource pools, with what each is due."""
+    table: dict[str, list[object]] = {
+        "pool": ["\u2003" * pool.depth + pool.name for pool in cluster.pools],
+        "cluster": [pool.cluster for pool in cluster.pools],
+        "VMs": [pool.n_vms for pool in cluster.pools],
+    }
+    for resource, unit in (("cpu", "MHz"), ("memory", "MiB")):
+        parts = [getattr(pool, resource) for pool in cluster.pools]
+        title = words.resource_title(resource)
+        table[f"{title} reserved, {unit}"] = [part.reservation for part in parts]
+        table[f"{title} limit, {unit}"] = [
+            part.limit if math.isfinite(part.limit) else None for part in parts
+        ]
+        table[f"{title} asked for, {unit}"] = [part.demand for part in parts]
+        table[f"{title} due, {unit}"] = [part.entitlement for part in parts]
+    st.dataframe(table, hide_index=True, width="stretch", key="overview.pools")
 
 
 def _hosts(cluster: Cluster) -> None:

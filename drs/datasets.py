@@ -21,6 +21,7 @@ Assumed, with no source: kinds of VMs and their share, disk sizes, datastores, n
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ from drs.model.snapshot import (
     LinkTable,
     LoadHistory,
     Names,
+    PoolTable,
     Snapshot,
     VmTable,
 )
@@ -336,6 +338,7 @@ def make_cluster(
     vmotion_mbps: float = 10_000.0,
     wan_mbps: float = 10_000.0,
     wan_latency_ms: float = 4.0,
+    resource_pools: bool = False,
     taken_at: str = "2026-03-10T10:00:00",
     name: str = "",
 ) -> Snapshot:
@@ -373,6 +376,9 @@ def make_cluster(
         `flat`: a non-blocking switch a site; `leaf-spine`: a switch a rack of 16 hosts, a spine a site.
     vmotion_mbps, wan_mbps, wan_latency_ms : float
         NICs of a host; the link between each two sites, and its one-way latency.
+    resource_pools : bool
+        Whether each cluster is divided: `production` (twice the usual shares) with `databases` in it, which
+        have a tenth of the cluster reserved, and `test` (half the usual shares, at most a quarter of the CPU).
     taken_at : str
         ISO 8601, UTC.
     name : str
@@ -497,6 +503,10 @@ def make_cluster(
         memory[-1] = active
         cpu_mhz[:, ~on], memory[:, ~on] = np.nan, np.nan
         loads = LoadHistory(time, cpu_mhz, memory)
+    pools = PoolTable.none()
+    if resource_pools:
+        pools, pool_idx = _pools(hosts, clusters, host_idx, kind)
+        vms = dataclasses.replace(vms, pool_idx=pool_idx)
     return Snapshot(
         hosts=hosts,
         vms=vms,
@@ -510,11 +520,38 @@ def make_cluster(
         nic_vm_idx=nic_vm[order].astype(np.int32),
         nic_network_idx=nic_network[order].astype(np.int32),
         loads=loads,
+        pools=pools,
         name=name or f"generated-{n_hosts}x{n_vms}-{seed}",
         taken_at=taken_at,
         description=f"{n_hosts} hosts and {n_vms} VMs by drs.datasets.make_cluster, seed {seed}",
         source="generated; VM sizes and loads after GWA-T-12 (Bitbrains)",
     )
+
+
+def _pools(hosts: HostTable, clusters: ClusterTable, host_idx: Ints, kind: Ints) -> tuple[PoolTable, Ints]:
+    """Production with databases in it, and test, for each cluster; and the pool of each VM by its kind."""
+    n, n_each = len(clusters), 3
+    production, databases, test = range(n_each)
+    cpu = np.bincount(hosts.cluster_idx, weights=hosts.cpu_mhz - hosts.cpu_reserved_mhz, minlength=n)
+    memory = np.bincount(hosts.cluster_idx, weights=hosts.memory_mib - hosts.memory_reserved_mib, minlength=n)
+    which, first = np.tile(np.arange(n_each), n), np.repeat(n_each * np.arange(n), n_each)
+    labels = ("production", "databases", "test")
+    pools = PoolTable(
+        name=np.array([f"{cluster}/{label}" for cluster in clusters.name.tolist() for label in labels]),
+        parent_idx=np.where(which == databases, first + production, -1).astype(np.int32),
+        cluster_idx=(first // n_each).astype(np.int32),
+        cpu_reservation_mhz=np.where(which == databases, np.round(0.1 * cpu[first // n_each]), 0.0),
+        cpu_limit_mhz=np.where(which == test, np.round(0.25 * cpu[first // n_each]), np.inf),
+        cpu_shares=np.array([8000.0, 4000.0, 2000.0])[which],
+        cpu_expandable=np.full(n_each * n, "yes"),
+        memory_reservation_mib=np.where(which == databases, np.round(0.1 * memory[first // n_each]), 0.0),
+        memory_limit_mib=np.full(n_each * n, np.inf),
+        memory_shares=np.array([327680.0, 163840.0, 81920.0])[which],
+        memory_expandable=np.full(n_each * n, "yes"),
+    )
+    prefix = np.array([k.prefix for k in _KINDS])[kind]
+    place = np.where(prefix == "db", databases, np.where(np.isin(prefix, ("dev", "ci")), test, production))
+    return pools, (n_each * hosts.cluster_idx[host_idx] + place).astype(np.int32)
 
 
 def _check(**given: object) -> None:

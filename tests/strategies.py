@@ -20,8 +20,8 @@ from drs.model import (
     HostTable,
     LinkTable,
     LoadHistory,
-    PoolTable,
     Placement,
+    PoolTable,
     Snapshot,
     VmTable,
 )
@@ -108,7 +108,10 @@ def snapshots(
     pools = PoolTable(
         name=text([f"pool-{p}" for p in range(n_pools)]),
         parent_idx=ints(
-            [draw(st.sampled_from([-1, *(q for q in pools_of(c) if q < p)])) for p, c in enumerate(pool_cluster)]
+            [
+                draw(st.sampled_from([-1, *(q for q in pools_of(c) if q < p)]))
+                for p, c in enumerate(pool_cluster)
+            ]
         ),
         cluster_idx=ints(pool_cluster),
         cpu_reservation_mhz=numbers(some([0.0, 400.0], n_pools)),
@@ -278,6 +281,7 @@ RULE_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     "not-run-on": lambda s: {"vms": selectors(s.vms.name), "hosts": selectors(s.hosts.name)},
     "pinned": lambda s: {"vms": selectors(s.vms.name)},
     "spread": lambda s: {"vms": selectors(s.vms.name), "scope": SCOPES, "at_least": st.integers(1, 3)},
+    "confine": lambda s: {"vms": selectors(s.vms.name), "scope": SCOPES, "at_most": st.integers(1, 3)},
     "dependency": lambda s: {
         "vms": selectors(s.vms.name),
         "needs": selectors(s.vms.name),

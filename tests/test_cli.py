@@ -48,6 +48,17 @@ def test_check_as_json_is_json_alone(tiny: Path) -> None:
     assert [v["amount"] for v in document["violations"]] == [2000]
 
 
+def test_check_shows_pools_with_what_they_are_due(tiny: Path) -> None:
+    (tiny / "pools.csv").write_text("pool,cpu_limit_mhz\ntest,3000\n")
+    vms = (tiny / "vms.csv").read_text().splitlines()
+    (tiny / "vms.csv").write_text("\n".join([vms[0] + ",pool", *(row + ",test" for row in vms[1:])]) + "\n")
+    (pool,) = json.loads(drs("check", tiny, "--json").stdout)["pools"]
+    assert pool["name"] == "test" and pool["memory"]["limit"] is None
+    assert pool["cpu"]["limit"] == pool["cpu"]["demand"] == pool["cpu"]["entitlement"] == 3000
+    said = drs("check", tiny).stdout
+    assert "VM score 100.0 of 100" in said and "test" in said and "3,000" in said
+
+
 @pytest.mark.filterwarnings("default")
 def test_an_unknown_column_is_a_warning_in_one_line(tiny: Path) -> None:
     hosts = tiny / "hosts.csv"

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from drs import datasets
+from drs import datasets, io
 from drs.datasets import make_cluster
 from drs.errors import InputError, UnknownNameError
 from drs.model import Snapshot, cpu
@@ -40,6 +40,16 @@ def load_ratio(snapshot: Snapshot, resource: str) -> np.ndarray:
 
 
 # --- bundled ---
+
+
+def test_resource_pools_divide_each_cluster() -> None:
+    found = datasets.make_cluster(8, 120, seed=3, n_clusters=2, resource_pools=True)
+    plain = datasets.make_cluster(8, 120, seed=3, n_clusters=2)
+    assert found.pools.name.tolist()[:3] == ["prod-01/production", "prod-01/databases", "prod-01/test"]
+    assert (found.vms.pool_idx >= 0).all() and set(found.vms.pool_idx) == set(range(6))
+    assert (found.pools.cluster_idx[found.vms.pool_idx] == found.hosts.cluster_idx[found.vms.host_idx]).all()
+    assert (found.vms.host_idx == plain.vms.host_idx).all() and not len(plain.pools)
+    assert io.from_frames(io.to_frames(found)).digest == found.digest
 
 
 def test_names_and_paths() -> None:

@@ -12,7 +12,7 @@ from drs.problem import Problem
 from drs.rules import HostFilter, Rule, Violation
 from drs.rules.base import Judge
 from drs.rules.capacity import HostLimit
-from drs.terms import Allowed, AtLeast, AtMost, Capacity, Near, Term, Together
+from drs.terms import Allowed, AtLeast, AtMost, Capacity, Near, Term, Together, Within
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
 
@@ -123,7 +123,7 @@ class _Question:
                     return None
                 use: Floats = term.use(start, start)
                 return lambda host: bool(use[host] + need > term.limit[host] * (1 + 1e-9))
-            case AtMost() | AtLeast() | Together() if vm not in term.items:
+            case AtMost() | AtLeast() | Within() | Together() if vm not in term.items:
                 return None
             case Near() if vm not in term.items and vm not in term.needs:
                 return None

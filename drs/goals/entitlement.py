@@ -121,7 +121,7 @@ def divide(
     up = np.asarray(parent, dtype=np.int64)
     n = len(up)
     depth = np.zeros(n, dtype=np.int64)
-    for _ in range(n):
+    for _ in range(n + 1):
         deeper = np.where(up >= 0, depth[up] + 1, 0)
         if np.array_equal(deeper, depth):
             break

@@ -13,7 +13,7 @@ from drs.goals.entitlement import water_fill
 from drs.goals.pools import RESOURCES, guaranteed, wanted, weights
 from drs.model import Placement, Snapshot
 from drs.terms import OverTarget, Weighted
-from drs.terms.base import Floats
+from drs.terms.base import Bools, Floats
 
 
 class Happiness(NamedTuple):
@@ -27,9 +27,9 @@ class Happiness(NamedTuple):
     """f8[n_vms]: 0 to 100, that of the scarcer resource; 100 without demand, 0 when on but nowhere."""
 
     @property
-    def asks(self) -> np.ndarray:
+    def asks(self) -> Bools:
         """Which VMs have demand, bool[n_vms]."""
-        return np.any([values > 0 for values in self.demand.values()], axis=0)
+        return np.asarray(np.any([values > 0 for values in self.demand.values()], axis=0))
 
     @property
     def cluster_score(self) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from drs.goals.demand import demand_now
 from drs.goals.entitlement import divide
-from drs.model import Placement, Snapshot
+from drs.model import Snapshot
 from drs.terms.base import Bools, Floats, Ints
 
 RESOURCES = ("cpu", "memory")
@@ -63,7 +63,7 @@ class _Tree(NamedTuple):
         depth = np.zeros(len(self.parent), dtype=np.int64)
         for _ in range(n):
             depth = np.where(self.parent >= 0, depth[self.parent] + 1, 0)
-        return np.argsort(depth, kind="stable").tolist()
+        return [int(node) for node in np.argsort(depth, kind="stable")]
 
 
 def own_demand(snapshot: Snapshot, resource: str) -> Floats:
@@ -81,9 +81,8 @@ def wanted(snapshot: Snapshot, resource: str) -> Floats:
 
 
 def guaranteed(snapshot: Snapshot, resource: str) -> Floats:
-    """What is reserved for each VM, by itself or as its part of what its pools reserve, f8[n_vms]."""
-    reservation, limit, _ = _settings(snapshot, resource)
-    found = np.where(snapshot.vms.on, np.minimum(reservation, limit), 0.0)
+    """What is reserved for each VM and used by it, by itself or as its part of its pools, f8[n_vms]."""
+    found = np.minimum(_settings(snapshot, resource)[0], own_demand(snapshot, resource))
     for tree in _trees(snapshot, snapshot.vms.host_idx, resource):
         found[tree.vms] = tree.divide(None)[len(tree.pools) :]
     return found

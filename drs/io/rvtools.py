@@ -301,7 +301,9 @@ class _Converter:
                 columns[f"{ours}_{what}_{unit}"] = (f"{theirs} {what}", cells)
             columns[f"{ours}_shares"] = (f"{theirs} shares", self.numbers(sheet, f"{theirs} shares"))
             label = f"{theirs} expandableReservation"
-            cells = [None if value is None else "yes" if _true(value) else "no" for value in sheet.column(label)]
+            cells = [
+                None if value is None else "yes" if _true(value) else "no" for value in sheet.column(label)
+            ]
             columns[f"{ours}_expandable"] = (label, cells)
         return {"pools": self.table("pools", sheet, columns, rows)}
 

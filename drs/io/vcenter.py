@@ -243,7 +243,11 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
 
     # A cluster's own pool (its parent is the cluster) is the cluster; below it are the pools proper.
     pools = _named(
-        [(ref, p) for ref, p in fetch("ResourcePool") if p.get("owner") in clusters and p["parent"] != p["owner"]]
+        [
+            (ref, p)
+            for ref, p in fetch("ResourcePool")
+            if p.get("owner") in clusters and p["parent"] != p["owner"]
+        ]
     )
     pool_rows = [
         {

@@ -47,6 +47,7 @@ from drs.terms import (
     Together,
     Wall,
     Weighted,
+    Within,
 )
 from drs.terms.base import Floats, Ints
 
@@ -241,7 +242,7 @@ class _Disks:
                 np.logical_and.at(rows, self.bundle, own)
                 kinds, class_idx = np.unique(rows, axis=0, return_inverse=True)
                 return Allowed(class_idx.reshape(-1).astype(np.int32), kinds)
-            case AtMost() | AtLeast() | Together():
+            case AtMost() | AtLeast() | Within() | Together():
                 return dataclasses.replace(term, items=np.unique(self.bundle[term.items]))
             case Near():
                 return dataclasses.replace(

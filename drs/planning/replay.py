@@ -19,7 +19,7 @@ from drs import precopy
 from drs.model.network import Network
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Move, Plan
-from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together
+from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together, Within
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -183,6 +183,9 @@ class _World:
                 n_more += 1
                 pairs = [other for other in pairs if not other & pair]
             return np.array([max(0.0, term.at_least - len(sure) - n_more)])
+        if isinstance(term, Within):
+            in_use = set().union(*(areas(i) for i in term.items.tolist()))
+            return np.array([max(0.0, float(len(in_use) - term.at_most))])
         if isinstance(term, Together):
             counts: dict[int, int] = {}
             n_all = 0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drs.model import Snapshot
 from drs.planning.pricing import Leg
-from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together
+from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together, Within
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -44,6 +44,9 @@ def worst_cost(term: object, here: Ints, there: Ints, start: Ints) -> float:
     """The most that a limit can be broken while each VM is on its host in `here`, in `there`, or both."""
     if isinstance(term, AtLeast):
         return max(0.0, term.at_least - _least_domains(term, here, there))
+    if isinstance(term, Within):
+        both = np.append(_domain(term.domain, here[term.items]), _domain(term.domain, there[term.items]))
+        return float(max(0, len(np.unique(both[both >= 0])) - term.at_most))
     if isinstance(term, Together):
         one, two = _domain(term.domain, here[term.items]), _domain(term.domain, there[term.items])
         settled = one[(one == two) & (one >= 0)]
@@ -232,7 +235,7 @@ class Rooms:
             if there[leg.vm] != start[leg.vm]:
                 twice.add(leg.vm)
             there[leg.vm] = leg.dst
-        summed = (AtLeast, Together, Near, MoveLimit)
+        summed = (AtLeast, Within, Together, Near, MoveLimit)
         return [
             isinstance(rule.term, summed) and not rule.vms & twice and rule.holds(start, there, start)
             for rule in self.logic

@@ -4,6 +4,7 @@ from drs.rules.automation import Automation
 from drs.rules.base import RULES, HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
+from drs.rules.confine import Confine
 from drs.rules.conflicts import conflicts, raise_conflicts
 from drs.rules.datastore_capacity import DatastoreCapacity
 from drs.rules.datastore_state import DatastoreState
@@ -31,6 +32,7 @@ from drs.rules.vcpu_ratio import VcpuRatio
 __all__ = [
     "RULES",
     "Automation",
+    "Confine",
     "DatastoreCapacity",
     "DatastoreState",
     "DatastoreVisibility",

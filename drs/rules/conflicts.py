@@ -2,8 +2,9 @@
 
 What is looked for: VMs that no host suits; a group to keep apart that is too large for the places its VMs
 may go to; a group to keep together that no place suits, or that is larger than any host; keep-together
-against keep-apart and never-with; a spread over more places than can be reached. Not every contradiction is
-of these kinds: the others are the solver's to prove.
+against keep-apart and never-with; a spread over more places than can be reached; a group to confine that
+has no such places in common, is larger than they are, or has to be kept apart. Not every contradiction is of
+these kinds: the others are the solver's to prove.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from drs.errors import RuleConflictError
 from drs.model import Snapshot
 from drs.rules.base import HostFilter, Rule, domains, names_of, select_vms, some
 from drs.rules.capacity import HostLimit
+from drs.rules.confine import Confine
 from drs.rules.keep_apart import KeepApart
 from drs.rules.keep_together import KeepTogether
 from drs.rules.never_with import NeverWith
@@ -145,6 +147,8 @@ def _found(case: _Case) -> Iterator[RuleConflictError]:
             yield from _no_common_place(case, rule)
         elif isinstance(rule, Spread):
             yield from _cannot_spread(case, rule)
+        elif isinstance(rule, Confine):
+            yield from _cannot_confine(case, rule)
     yield from _together_and_apart(case)
 
 
@@ -254,6 +258,50 @@ def _cannot_spread(case: _Case, rule: Spread) -> Iterator[RuleConflictError]:
         yield _error(
             core, f"{some(names_of(vms, case.snapshot))} cannot reach {rule.at_least} different {rule.scope}s"
         )
+
+
+def _cannot_confine(case: _Case, rule: Confine) -> Iterator[RuleConflictError]:
+    domain, _ = domains(case.snapshot, rule.scope)
+    vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
+    if len(vms) <= rule.at_most or (domain < 0).any() or case.stuck(vms):
+        return
+
+    def contradictory(rules: Sequence[Rule]) -> bool:
+        """Whether more VMs than places may go to places of which no two of them share one."""
+        if rule not in rules:
+            return False
+        taken: set[int] = set()
+        n_apart = 0
+        for places in sorted((case.places(vm, domain, rules) for vm in vms), key=len):
+            if not places & taken:
+                taken |= places
+                n_apart += 1
+        return n_apart > rule.at_most
+
+    some_vms = some(names_of(vms, case.snapshot))
+    what = f"{rule.at_most} {rule.scope}{'s' if rule.at_most > 1 else ''}"
+    filters = case.restricting(vms)
+    if contradictory([rule, *filters]):
+        yield _error(_core([rule, *filters], contradictory), f"no {what} suit all of {some_vms}")
+        return
+    for apart in case.hard:
+        if isinstance(apart, KeepApart) and apart.scope == rule.scope:
+            both = set(vms) & set(case.placed(select_vms(apart.vms, case.snapshot)).tolist())
+            least = -(-len(both) // apart.at_most)
+            if least > rule.at_most:
+                yield _error(
+                    [rule, apart],
+                    f"{some_vms} are to be in {what} at most, and {len(both)} of them need {least} to be apart",
+                )
+    for limit in case.limits:
+        demand, room = float(limit.demand(case.snapshot)[vms].sum()), limit.limit(case.snapshot)
+        largest = float(np.sort(np.bincount(domain, weights=room))[-rule.at_most :].sum())
+        if demand > largest * (1 + 1e-9):
+            yield _error(
+                [rule, limit],
+                f"{len(vms)} VMs need {demand:,.0f} {limit.unit} of {limit.resource} in {what} "
+                f"and the largest may use {largest:,.0f}",
+            )
 
 
 def _nested(inner: Ints, outer: Ints) -> bool:

@@ -45,6 +45,7 @@ from drs.terms import (
     Term,
     Together,
     Unplaced,
+    Within,
 )
 from drs.terms.base import Floats, Ints, Level
 from drs.terms.limits import usage
@@ -727,7 +728,7 @@ def lattice(lowered: Lowered, level: Level) -> float:
         match term:
             case AtMost():
                 values = np.append(term.limit, 1.0)
-            case Allowed() | AtLeast() | GroupMoves():
+            case Allowed() | AtLeast() | Within() | GroupMoves():
                 values = np.ones(1)
             case Together() | Near():
                 values = np.array([1.0, term.allowance])

@@ -43,6 +43,7 @@ from drs.terms import (
     Term,
     Together,
     Unplaced,
+    Within,
 )
 from drs.terms.base import Bools, Floats, Ints, Level
 from drs.terms.limits import usage
@@ -377,6 +378,14 @@ class ExactModel:
         self.linear.row(expr + Linear.of([col], [-1.0]), 0.0, math.inf, 1.0)
         return Linear.of([col], [1.0])
 
+    def occupied(self, expr: Linear, most: int) -> Linear:
+        """A yes or no that must be yes where a count of `most` at most is at least 1."""
+        if not len(expr.cols):
+            return ZERO
+        col = self.linear.integer_column(0, 1, lambda v: float(expr.value(v) > 0.5))
+        self.linear.row(Linear.of([col], [float(most)]) + expr.times(-1.0), 0.0, math.inf, 1.0)
+        return Linear.of([col], [1.0])
+
     def add_cone(self, term: Deviation) -> Linear:
         """The standard deviation of the load as a column, with its first tangents."""
         uses, error, _ = self.use(term.demand, len(term.capacity))
@@ -505,7 +514,7 @@ def interchangeable(lowered: Lowered) -> tuple[NDArray[np.int64], NDArray[np.int
                 features.append(term.demand)
             case FreeBalance():
                 features += [term.demand_a, term.demand_b]
-            case AtMost() | AtLeast() | Together() | BinsUsed():
+            case AtMost() | AtLeast() | Within() | Together() | BinsUsed():
                 mark(term.items)
             case Near():
                 mark(term.items)
@@ -667,6 +676,15 @@ def _(term: AtLeast, model: ExactModel) -> Linear:
     for d in range(term.n_domains):
         total = total + model.present(model.count(term.items, np.flatnonzero(term.domain == d)))
     return model.positive(total.times(-1.0).plus(float(term.at_least)), 1.0, 1.0)
+
+
+@cost_of.register
+def _(term: Within, model: ExactModel) -> Linear:
+    total = ZERO
+    for d in range(term.n_domains):
+        count = model.count(term.items, np.flatnonzero(term.domain == d))
+        total = total + model.occupied(count, len(term.items))
+    return model.positive(total.plus(-float(term.at_most)), 1.0, 1.0)
 
 
 @cost_of.register

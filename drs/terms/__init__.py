@@ -14,9 +14,9 @@ from drs.terms.costs import (
     Penalty,
     Unplaced,
 )
-from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together
+from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, Within
 
-LIMITS = (Allowed, Capacity, AtMost, AtLeast, Together, Near, MoveLimit)
+LIMITS = (Allowed, Capacity, AtMost, AtLeast, Within, Together, Near, MoveLimit)
 COSTS = (OverTarget, Deviation, FreeBalance, MoveCost, GroupMoves, Penalty, BinsUsed, Unplaced)
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "Unplaced",
     "Wall",
     "Weighted",
+    "Within",
 ]

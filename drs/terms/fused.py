@@ -39,9 +39,20 @@ from drs.terms.costs import (
     Penalty,
     Unplaced,
 )
-from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, all_of, usage
+from drs.terms.limits import (
+    Allowed,
+    AtLeast,
+    AtMost,
+    Capacity,
+    MoveLimit,
+    Near,
+    Together,
+    Within,
+    all_of,
+    usage,
+)
 
-AT_MOST, AT_LEAST, TOGETHER = 0, 1, 2
+AT_MOST, AT_LEAST, TOGETHER, WITHIN = 0, 1, 2, 3
 """Kinds of features of a counter."""
 
 STD, MAD, MAX, RANGE = 0, 1, 2, 3
@@ -157,7 +168,7 @@ class Fused(NamedTuple):
     feature_level: Ints
     feature_weight: Floats
     feature_value: Floats
-    """at_least, or allowance"""
+    """at_least, allowance, or at_most domains"""
     feature_offset: Longs
     """AT_MOST: where the limits begin in `feature_limits`."""
     feature_limits: Floats
@@ -385,6 +396,12 @@ class _Builder:
                 if not trivial:
                     counter = self.counter(term.items, term.domain, term.n_domains)
                     self.features.append((counter, AT_LEAST, level, weight, float(term.at_least), None))
+            case Within():
+                if term.at_most < min(len(term.items), term.n_domains):
+                    counter = self.counter(term.items, term.domain, term.n_domains)
+                    self.features.append((counter, WITHIN, level, weight, float(term.at_most), None))
+                    if len(term.items) <= 64:
+                        self.blocs.append(np.asarray(term.items, np.int32))
             case Together():
                 if len(term.items) - term.allowance > 1:
                     counter = self.counter(term.items, term.domain, term.n_domains)

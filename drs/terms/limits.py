@@ -132,6 +132,23 @@ class AtLeast:
 
 
 @dataclass(frozen=True, eq=False)
+class Within:
+    """The items in no more than so many domains. Cost: the number of domains too many."""
+
+    items: Ints
+    domain: Ints
+    n_domains: int
+    at_most: int
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        used = int(np.count_nonzero(counts(assign, self.items, self.domain, self.n_domains)))
+        return float(max(0, used - self.at_most))
+
+    def relaxed(self, start: Ints) -> Within:
+        return replace(self, at_most=int(self.at_most + self.cost(start, start)))
+
+
+@dataclass(frozen=True, eq=False)
 class Together:
     """All items in one domain. Cost: the placed items outside the largest part, less `allowance`."""
 

@@ -32,6 +32,7 @@ from drs.terms.limits import (
     MoveLimit,
     Near,
     Together,
+    Within,
     counts,
     usage,
 )
@@ -182,6 +183,18 @@ def _(term: AtLeast, view: _View) -> Pair:
     if missing <= 0:
         return None, 0.0
     return AtLeast(view.free_items(term.items), domain, term.n_domains, missing), 0.0
+
+
+@restrict_term.register
+def _(term: Within, view: _View) -> Pair:
+    items = view.free_items(term.items)
+    if not len(items):
+        return None, view.only_free(term)
+    have = counts(view.frozen, term.items, term.domain, term.n_domains) > 0
+    domain = term.domain.copy()
+    domain[(domain >= 0) & have[np.maximum(domain, 0)]] = -1  # in use anyway: what else is there is free
+    left = int(term.at_most - have.sum())
+    return Within(items, domain, term.n_domains, max(0, left)), float(max(0, -left))
 
 
 @restrict_term.register

@@ -63,6 +63,16 @@ def sample_deviation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(terms.Deviation, "cost", cost)
 
 
+def one_domain_too_many(patch: pytest.MonkeyPatch) -> None:
+    """Within lets the items into one domain more."""
+
+    def cost(self: terms.Within, assign: np.ndarray, start: np.ndarray) -> float:
+        n = terms.limits.counts(assign, self.items, self.domain, self.n_domains)
+        return float(max(0, np.count_nonzero(n) - self.at_most - 1))
+
+    patch.setattr(terms.Within, "cost", cost)
+
+
 def neighbours_swapped(patch: pytest.MonkeyPatch) -> None:
     """Near asks for the dependents where it should ask for what they need."""
 
@@ -96,6 +106,7 @@ OF_RULES = [
     (forgotten_reserve, "capacity"),
     (hosts_turned_round, "run-on"),
     (neighbours_swapped, "dependency"),
+    (one_domain_too_many, "confine"),
     (wall_too_tight, "keep-apart"),
     (maintenance_allowed, "host-state"),
 ]

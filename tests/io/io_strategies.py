@@ -139,7 +139,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
     home = np.where(vms.host_idx >= 0, cluster_idx[vms.host_idx], -1)
     pool_idx = [
-        draw(st.sampled_from([-1, *(p for p in range(n_pools) if at in (-1, pool_cluster[p]))])) for at in home
+        draw(st.sampled_from([-1, *(p for p in range(n_pools) if at in (-1, pool_cluster[p]))]))
+        for at in home
     ]
     vms = dataclasses.replace(vms, pool_idx=np.array(pool_idx, dtype=np.int32))
     capacity = take(n_stores, positive)

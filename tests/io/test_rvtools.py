@@ -579,5 +579,7 @@ def test_resource_pools_by_their_path(tmp_path: Path) -> None:
     assert found.vms.pool_idx.tolist() == [1, -1]
     again = copy.deepcopy(book)
     again["vRP"][2][2] = 100  # the pool `web` reserves 500 of it
-    with pytest.raises(InputError, match="sheet vRP, row 3 .gold., column CPU reservation: 100, less than"):
+    with pytest.raises(
+        InputError, match=r"sheet vRP, row 3 \(gold\), column CPU reservation: 100, less than"
+    ):
         read_rvtools(save(again, tmp_path / "less.xlsx"))

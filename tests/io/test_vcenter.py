@@ -25,9 +25,7 @@ class VirtualPCIPassthrough(Fake):
     pass
 
 
-CLUSTER, H1, H2, DS, DS2, POD, NET, NET2, V1, V2, V3, TOP, GOLD, WEB = (
-    Ref(f"ref-{i}") for i in range(14)
-)
+CLUSTER, H1, H2, DS, DS2, POD, NET, NET2, V1, V2, V3, TOP, GOLD, WEB = (Ref(f"ref-{i}") for i in range(14))
 
 
 def hardware(model: str = "Intel(R) Xeon(R)") -> Fake:

@@ -24,9 +24,20 @@ from drs.terms import (
     Unplaced,
     Wall,
     Weighted,
+    Within,
 )
 
-LIMIT_KINDS = ("allowed", "capacity", "at_once", "at_most", "at_least", "together", "near", "move_limit")
+LIMIT_KINDS = (
+    "allowed",
+    "capacity",
+    "at_once",
+    "at_most",
+    "at_least",
+    "within",
+    "together",
+    "near",
+    "move_limit",
+)
 COST_KINDS = (
     *LIMIT_KINDS, "over", "std", "mad", "max", "range", "free", "move", "pair", "group", "penalty", "used",
 )  # fmt: skip
@@ -59,6 +70,8 @@ def random_term(kind, rng, n, m, whole):
             return AtMost(items, domain, rng.integers(1, 3, n_domains).astype(float))
         case "at_least":
             return AtLeast(items, domain, n_domains, int(rng.integers(2, 4)))
+        case "within":
+            return Within(items, domain, n_domains, int(rng.integers(0, 3)))
         case "together":
             return Together(items, domain, n_domains, float(rng.integers(0, 2)))
         case "near":

@@ -178,14 +178,17 @@ def counter_delta(h, counter, a, b, out):  # type: ignore[no-untyped-def]
             if db >= 0:
                 excess = cb - h.feature_limits[at + db]
                 change += over(excess + 1.0) - over(excess)
-        elif kind == 1:
+        elif kind == 1 or kind == 3:
             after = h.distinct[counter]
             if da >= 0 and ca == 1:
                 after -= 1
             if db >= 0 and cb == 0:
                 after += 1
-            least = h.feature_value[f]
-            change = over(least - after) - over(least - h.distinct[counter])
+            bound = h.feature_value[f]
+            if kind == 1:
+                change = over(bound - after) - over(bound - h.distinct[counter])
+            else:
+                change = over(after - bound) - over(h.distinct[counter] - bound)
         else:
             total = h.total[counter]
             most = h.largest[counter]

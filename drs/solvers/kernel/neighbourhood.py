@@ -67,6 +67,12 @@ def hopeless(h, i):  # type: ignore[no-untyped-def]
                 and h.distinct[counter] + h.pending[counter] < h.feature_value[f]
             ):
                 return True
+            if (
+                h.feature_kind[f] == 3
+                and h.feature_level[f] == h.n_levels
+                and h.distinct[counter] > h.feature_value[f]
+            ):
+                return True
     return False
 
 

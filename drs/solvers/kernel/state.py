@@ -353,6 +353,8 @@ def recount(h):  # type: ignore[no-untyped-def]
                     value += max(0.0, h.count[at + d] - h.feature_limits[h.feature_offset[f] + d])
             elif kind == 1:
                 value = max(0.0, h.feature_value[f] - h.distinct[counter])
+            elif kind == 3:
+                value = max(0.0, h.distinct[counter] - h.feature_value[f])
             else:
                 value = max(0.0, h.total[counter] - h.largest[counter] - h.feature_value[f])
             h.cost[h.feature_level[f]] += h.feature_weight[f] * value

@@ -69,7 +69,9 @@ def figures(cluster: Cluster) -> None:
         (
             "VM score",
             f"{cluster.happy.cluster_score:.1f}",
-            f"{words.count(len(cluster.happy.short()), 'VM')} short" if cluster.happy.short() else "none is short",
+            f"{words.count(len(cluster.happy.short()), 'VM')} short"
+            if cluster.happy.short()
+            else "none is short",
         )
     )
     tiles(rows)

@@ -1,0 +1,63 @@
+"""A group of VMs runs in no more than so many hosts, racks, clusters or sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+
+from drs.errors import Fault
+from drs.model import Placement, Snapshot
+from drs.rules.base import (
+    Rule,
+    Scope,
+    Selector,
+    Violation,
+    by_domain,
+    domains,
+    hosts_of,
+    names_of,
+    rule,
+    scope_faults,
+    select_vms,
+    selector_faults,
+    some,
+)
+from drs.terms import Term, Within
+
+
+@rule("confine")
+@dataclass(frozen=True)
+class Confine(Rule):
+    """These VMs in at most `at_most` different domains of the `scope`, whichever they are (licences by host)."""
+
+    vms: Selector
+    _: KW_ONLY
+    scope: Scope = "host"
+    at_most: int = 1
+
+    def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
+        vms = select_vms(self.vms, snapshot).tolist()
+        used = by_domain(vms, snapshot, placement, self.scope)
+        excess = len(used) - self.at_most
+        if excess > 0:
+            _, names = domains(snapshot, self.scope)
+            yield Violation(
+                self.label,
+                names_of(vms, snapshot),
+                hosts_of(vms, snapshot, placement),
+                float(excess),
+                f"{self.scope}s",
+                f"{some(names_of(vms, snapshot))} run in {len(used)} {self.scope}s "
+                f"({some([names[d] for d in used])}); at most {self.at_most} are allowed",
+            )
+
+    def lower(self, snapshot: Snapshot) -> list[Term]:
+        domain, names = domains(snapshot, self.scope)
+        return [Within(select_vms(self.vms, snapshot), domain, len(names), self.at_most)]
+
+    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
+        yield from super().faults(snapshot)
+        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
+        yield from scope_faults(self.field("scope"), self.scope, snapshot)
+        if self.at_most < 1:
+            yield Fault(self.field("at_most"), str(self.at_most), "1 or more")

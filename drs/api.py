@@ -351,16 +351,20 @@ def _with_plan(
     made, reasons = _plan(result, priorities=priorities, seed=seed, stop=budget, on_progress=on_progress)
     warnings = list(result.warnings)
     stranded: list[planning.Stranded] = []
+    # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
+    spare = Stop(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
-        if not made.stranded or not modes.MODES[mode].replans:
+        if not made.stranded or not modes.MODES[mode].replans or spare.reached(0):
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.
         stranded += made.stranded
         problem = problem.holding([move.vm for move in stranded], "no safe order")
-        again = Stop(min(5.0, stop.time_s or 5.0), stop.iterations)
+        again = Stop(None if spare.time_s is None else min(5.0, spare.remaining_s / 2), stop.iterations)
         result = solve(problem, solver=solver, seed=seed, stop=again, on_progress=on_progress)
-        made, reasons = _plan(result, priorities=priorities, seed=seed, stop=budget)
+        made, reasons = _plan(
+            result, priorities=priorities, seed=seed, stop=spare.part(0.5) if budget else None
+        )
     made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
     for move in made.stranded:
         warnings.append(f"{move.vm} stays on {move.from_host}: {move.reason}")

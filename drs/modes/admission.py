@@ -183,7 +183,6 @@ class _Case:
         ]
         # Restarted VMs do not leave their cluster, whatever the policy says of migrations.
         self.reach = inside
-        self.end = time.monotonic() + time_s
         self.capacities: list[tuple[str, Floats, Floats]] = []
         masks: list[Allowed] = []
         groups: list[tuple[Ints, Floats]] = []
@@ -224,6 +223,7 @@ class _Case:
         self.unprotected = tuple(str(name) for name in snapshot.vms.name[mine])
         self.n_tests = 0
         self.timed_out = False
+        self.end = time.monotonic() + time_s  # from here on: what was made ready counts for all that follows
         self._rows: dict[int, Bools] = {}
 
     def row(self, vm: int) -> Bools:

@@ -3,7 +3,7 @@
 The problem: no host above the load at which it needs help (`max_load_ratio` of the policy's `[power]`, as a
 rule on cpu and memory beside the user's own), then the power of the hosts that are on, then cheap moves.
 Hosts in standby may be used, at the price of their power: where the load has risen they are woken because the load
-rule comes first. Of the hosts that the plan empties those stay on that a failure of `reserve_hosts` needs
+rule comes first. Of the hosts that the plan empties as few stay on as a failure of `reserve_hosts` needs
 (checked by `drs.modes.admission`, not by percentage); the rest goes to standby, the thirstiest first.
 
 Hosts' idle and maximal power interpolate linearly over cpu load (Fan, Weber, Barroso: Power Provisioning for
@@ -33,7 +33,8 @@ from drs.terms import Allowed
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
 
-ADMISSION_S = 10.0
+ADMISSION_S = 3.0
+"""Time for one look at the failures of a cluster, at most."""
 TRIES = 5
 """So often the packing is loosened until the reserve is kept."""
 
@@ -61,7 +62,7 @@ class Consolidation:
     power_off : empty after the plan and not needed. wake : in standby today, used by the plan.
     spare : empty, but kept on so that `reserve` failures are survived. survives : per cluster, the failures
         that the hosts left on survive (as far as was looked). watts_before, watts_after : of all hosts, where
-        their power is known, else None.
+        their power is known, else None. least_on : no fewer hosts could bear the load (`least_hosts`).
     """
 
     power_off: tuple[str, ...]
@@ -73,10 +74,14 @@ class Consolidation:
     survives: dict[str, int]
     watts_before: float | None
     watts_after: float | None
+    least_on: int = 0
 
     def sentences(self) -> list[str]:
         """In words."""
-        lines = [f"{self.n_on_before} hosts on today, {self.n_on_after} after the plan"]
+        lines = [
+            f"{self.n_on_before} hosts on today, {self.n_on_after} after the plan; by their load alone "
+            f"{self.least_on} would do"
+        ]
         if self.wake:
             lines.append(f"wake first: {some(self.wake, 20)}")
         if self.power_off:
@@ -129,6 +134,8 @@ def answer(
     The load that a host may have is lowered step by step until the hosts that are on survive what today's
     survive (at most the failures wanted); a packing that is too tight for that is no answer.
     """
+    with stop.paused():  # no search pays for loading the cost model
+        _ = problem.lowered
     wanted = {c: k for c, k in enumerate(reserve_of(problem)) if k}
     before = np.asarray(problem.snapshot.vms.host_idx)
     connected = problem.snapshot.hosts.state == "connected"
@@ -137,7 +144,7 @@ def answer(
     ratio = problem.policy.power.max_load_ratio
     for attempt in range(TRIES):
         tighter = problem if attempt == 0 else _with_headroom(problem, ratio)
-        share = stop.part(0.4)
+        share = stop.part(0.8 if attempt == 0 else 0.5)
         result = solve(tighter, solver=solver, seed=seed, stop=share, on_progress=on_progress)
         after = np.asarray(result.placement.host_idx)
         running = problem.snapshot.vms.on & (after >= 0)
@@ -216,17 +223,14 @@ def report(result: Result, options: Options) -> Consolidation:
     ]
     price = Consolidate().price(snapshot)
     # Powered-off VMs stay registered on a host in standby: that hinders nobody.
-    idle = [int(host) for host in np.flatnonzero(on & ~used)]
+    idle = sorted(np.flatnonzero(on & ~used).tolist(), key=lambda host: (-price[host], host))
     off: list[int] = []
-    for host in sorted(idle, key=lambda host: (-price[host], host)):
-        cluster = int(snapshot.hosts.cluster_idx[host])
-        k = tolerated[cluster] if cluster >= 0 else 0
-        trial = on.copy()
-        trial[host] = False
-        if k and _survived(problem, after, trial, cluster, k) < k:
-            continue
-        on = trial
-        off.append(host)
+    for cluster in range(len(snapshot.clusters)):
+        mine = [host for host in idle if snapshot.hosts.cluster_idx[host] == cluster]
+        least = _spare(problem, after, on, cluster, mine, tolerated[cluster])
+        gone = mine[: len(mine) - least]
+        on[gone] = False
+        off += gone
     names = snapshot.hosts.name
     survives = {str(snapshot.clusters.name[c]): tolerated[c] for c, k in enumerate(per_cluster) if k}
     return Consolidation(
@@ -239,7 +243,55 @@ def report(result: Result, options: Options) -> Consolidation:
         survives,
         watts(snapshot, before, on_before),
         watts(snapshot, after, on),
+        least_hosts(problem),
     )
+
+
+def least_hosts(problem: Problem) -> int:
+    """So many hosts at least must be on: per cluster the largest ones that hold its load within the limit.
+
+    The load is that of the running VMs of the cluster; what crosses clusters and all rules are left out, so
+    this bounds from below where VMs stay in their clusters.
+    """
+    snapshot, ratio = problem.snapshot, problem.policy.power.max_load_ratio
+    hosts, home = snapshot.hosts, np.asarray(snapshot.vms.host_idx)
+    usable = np.isin(hosts.state, ("connected", "standby"))
+    inside = np.where(home >= 0, hosts.cluster_idx[np.maximum(home, 0)], -1)
+    if problem.policy.migration_scope != "cluster":
+        inside = np.where(inside >= 0, 0, -1)
+    total = 0
+    for cluster in np.unique(inside[inside >= 0]).tolist():
+        own = usable & ((hosts.cluster_idx == cluster) | (problem.policy.migration_scope != "cluster"))
+        most = 0
+        for resource in ("cpu", "memory"):
+            load = float(snapshot.demand(resource)[inside == cluster].sum())
+            room = np.cumsum(np.sort(ratio * snapshot.capacity(resource)[own])[::-1])
+            most = max(most, int(np.searchsorted(room, load * (1 - 1e-9))) + 1 if load > 0 else 0)
+        total += min(most, int(own.sum()))
+    return total
+
+
+def _spare(problem: Problem, after: Ints, on: Bools, cluster: int, idle: Sequence[int], k: int) -> int:
+    """How many of a cluster's empty hosts, the last of the list, stay on so that it survives k failures.
+
+    One host more never makes a cluster survive less, so halving finds the number.
+    """
+    if not k or not idle:
+        return 0
+
+    def enough(spare: int) -> bool:
+        trial = on.copy()
+        trial[list(idle[: len(idle) - spare])] = False
+        return _survived(problem, after, trial, cluster, k) >= k
+
+    low, high = 0, len(idle)  # all of them are enough: `tolerated` was found so
+    while low < high:
+        middle = min(low + k, (low + high) // 2) if low == 0 else (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high
 
 
 MODE = Mode(pose, answer=answer, report=report)

@@ -1,9 +1,10 @@
 """Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
 
 The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
-search goes on from there. On small problems the exact engine gets most of the time and ends as soon as every
-level is proven. On larger ones neighbourhoods are polished exactly (`drs.solvers.lns`) after the search.
-Lagrangian bounds (`drs.solvers.bounds`) follow each stage, and a plan that meets them ends the run.
+search goes on from there. Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
+small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
+neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
+(`drs.solvers.bounds`) follow each stage, and a plan that meets them ends the run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from drs.solvers import levels as order
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import OnProgress, Progress, Stop
-from drs.terms import Allowed
+from drs.terms import Allowed, BinsUsed
 from drs.terms.base import Floats, Ints, Lowered
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,8 @@ def solve(
     small = columns <= EXACT_COLUMNS
     if columns <= GREEDY_COLUMNS:
         run.engine("greedy", _greedy, run.share(0.15))
+    if any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms):
+        run.engine("emptying", _emptying, run.share(0.3))
     run.bound(run.share(0.05, BOUND_S), 60)
     if small:
         run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
@@ -147,6 +150,12 @@ def solve(
 
 def _greedy() -> Solver:
     from drs.solvers.greedy import solve
+
+    return solve
+
+
+def _emptying() -> Solver:
+    from drs.solvers.emptying import solve
 
     return solve
 

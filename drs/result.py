@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Report(Protocol):
-    """What a mode says besides the plan: a dataclass of plain values, and the same in sentences."""
+    """What a mode says besides the plan: a dataclass of plain values, and the same in sentences.
+
+    One that changes the state of hosts has `host_states`, a mapping of host to state afterwards.
+    """
 
     def sentences(self) -> list[str]: ...
 
@@ -150,5 +154,12 @@ class Result:
 
     @property
     def snapshot_after(self) -> Snapshot:
-        """The cluster as it is once the moves are done."""
-        return self.placement.apply(self.snapshot)
+        """The cluster as it is once the moves are done and hosts are woken or powered off as reported."""
+        after = self.placement.apply(self.snapshot)
+        changes = getattr(self.report, "host_states", None)
+        if not changes:
+            return after
+        states = after.hosts.state.astype("<U12")
+        for host, state in changes.items():
+            states[after.hosts.position[host]] = state
+        return dataclasses.replace(after, hosts=dataclasses.replace(after.hosts, state=states))

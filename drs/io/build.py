@@ -562,6 +562,11 @@ def _vms(read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, poo
             "memory_mib": (memory, hosts.memory_mib - hosts.memory_reserved_mib, "memory for VMs"),
             "cpu_demand_mhz": (cpu_demand, cpu * ratio, "CPU for VMs"),
             "cpu_reservation_mhz": (reader.number("cpu_reservation_mhz"), cpu, "CPU for VMs"),
+            **(
+                {"gpus": (reader.number("gpus"), hosts.capacity["gpus"], "gpus_capacity")}
+                if "gpus" in hosts.capacity and "gpus" not in demand
+                else {}
+            ),
             **{
                 f"{resource}_demand": (need, hosts.capacity[resource], f"{resource}_capacity")
                 for resource, need in demand.items()

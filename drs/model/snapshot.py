@@ -316,7 +316,8 @@ class Snapshot:
     def demand(self, resource: str) -> Floats:
         """What each VM uses of a resource, f8[n_vms]; 0 when it is powered off.
 
-        cpu: `cpu_demand_mhz`; memory: the configured `memory_mib`; others: their `<name>_demand` column.
+        cpu: `cpu_demand_mhz`; memory: the configured `memory_mib`; gpus, where hosts have a `gpus_capacity`:
+        the VM's `gpus`; others: their `<name>_demand` column.
         """
         vms = self.vms
         if resource == "cpu":
@@ -324,7 +325,7 @@ class Snapshot:
         elif resource == "memory":
             raw = vms.memory_mib
         else:
-            raw = vms.demand.get(resource, np.zeros(len(vms)))
+            raw = vms.demand.get(resource, vms.gpus if resource == "gpus" else np.zeros(len(vms)))
         return np.where(vms.on, raw, 0.0)
 
     @cached_property

@@ -28,6 +28,7 @@ from drs import solvers
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.modes.base import some
 from drs.problem import Problem
+from drs.rules.local_devices import irreplaceable
 from drs.stop import Stop
 from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Unplaced, Wall, Weighted
 from drs.terms.base import Bools, Floats, Ints
@@ -217,8 +218,8 @@ class _Case:
             np.bincount(self.home[items][self.home[items] >= 0], minlength=snapshot.n_hosts)
             for items, _ in groups
         ]
-        # The devices are lost with their host: vSphere HA does not protect such VMs either.
-        self.tied = snapshot.vms.gpus > 0
+        # Devices are lost with their host: where nobody says how many others have, such VMs are not protected.
+        self.tied = irreplaceable(snapshot)
         mine = self.tied & snapshot.vms.on & (self.home >= 0) & inside[np.maximum(self.home, 0)]
         self.unprotected = tuple(str(name) for name in snapshot.vms.name[mine])
         self.n_tests = 0

@@ -25,7 +25,7 @@ from drs.modes.base import Mode, Options, Solve, in_state, some
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import Result
-from drs.rules import HostCapacity, Rule
+from drs.rules import Failover, HostCapacity, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
 from drs.stop import OnProgress, Stop
@@ -75,6 +75,11 @@ class Consolidation:
     watts_before: float | None
     watts_after: float | None
     least_on: int = 0
+
+    @property
+    def host_states(self) -> dict[str, str]:
+        """The state of the hosts that change it."""
+        return dict.fromkeys(self.wake, "connected") | dict.fromkeys(self.power_off, "standby")
 
     def sentences(self) -> list[str]:
         """In words."""
@@ -272,17 +277,20 @@ def least_hosts(problem: Problem) -> int:
 
 
 def _spare(problem: Problem, after: Ints, on: Bools, cluster: int, idle: Sequence[int], k: int) -> int:
-    """How many of a cluster's empty hosts, the last of the list, stay on so that it survives k failures.
+    """How many of a cluster's empty hosts, the last of the list, stay on so that it survives k failures and no rule
+    of type `failover` misses more than with all of them.
 
     One host more never makes a cluster survive less, so halving finds the number.
     """
-    if not k or not idle:
-        return 0
 
     def enough(spare: int) -> bool:
         trial = on.copy()
         trial[list(idle[: len(idle) - spare])] = False
-        return _survived(problem, after, trial, cluster, k) >= k
+        if _reserve_short(problem, after, trial) > allowed + 1e-6:
+            return False
+        return not k or _survived(problem, after, trial, cluster, k) >= k
+
+    allowed = _reserve_short(problem, after, on)
 
     low, high = 0, len(idle)  # all of them are enough: `tolerated` was found so
     while low < high:
@@ -292,6 +300,18 @@ def _spare(problem: Problem, after: Ints, on: Bools, cluster: int, idle: Sequenc
         else:
             low = middle + 1
     return high
+
+
+def _reserve_short(problem: Problem, after: Ints, on: Bools) -> float:
+    """What the rules of type `failover` miss when only these hosts are on: they share the reserve."""
+    rules = [rule for rule in problem.rules if isinstance(rule, Failover) and rule.policy != "soft"]
+    names = problem.snapshot.hosts.name
+    snapshot = in_state(
+        problem.snapshot, names[~on & (problem.snapshot.hosts.state == "connected")], "standby"
+    )
+    snapshot = in_state(snapshot, names[on & (snapshot.hosts.state == "standby")], "connected")
+    placement = problem.placement(after)
+    return sum(violation.amount for rule in rules for violation in rule.check(snapshot, placement))
 
 
 MODE = Mode(pose, answer=answer, report=report)

@@ -21,6 +21,7 @@ from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import Result
 from drs.rules import Rule
+from drs.rules.local_devices import irreplaceable
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     # A VM that is not to be restarted, or whose devices are lost with its host, stays registered where it
     # was, and uses nothing.
     power = lost.vms.power.astype("<U3")
-    gone = disabled | (lost.vms.gpus > 0)
+    gone = disabled | irreplaceable(lost)
     power[on_lost & gone] = "off"
     host_idx = np.where(on_lost & ~gone, -1, home).astype(np.int32)
     vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
@@ -102,7 +103,7 @@ def report(result: Result, options: Options) -> Recovery:
         Waiting(
             str(snapshot.vms.name[vm]), names[rank[vm]], "the devices that it needs are lost with its host"
         )
-        for vm in np.flatnonzero(there & ~off & (snapshot.vms.gpus > 0))
+        for vm in np.flatnonzero(there & ~off & irreplaceable(snapshot) & (snapshot.vms.power == "off"))
     )
     return Recovery(
         lost,

@@ -1,19 +1,30 @@
-"""A VM with devices of its host stays there."""
+"""A VM with devices of its host stays there while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from drs.model import Snapshot
 from drs.rules.base import HostFilter, Judge, When, rule, stay
 from drs.terms import Allowed
+from drs.terms.base import Bools
+
+
+def irreplaceable(snapshot: Snapshot) -> Bools:
+    """VMs that only the host can start whose devices they have, bool[n_vms]: no table says what others have."""
+    return np.asarray((snapshot.vms.gpus > 0) & ("gpus" not in snapshot.hosts.capacity))
 
 
 @rule("local-devices")
 @dataclass(frozen=True)
 class LocalDevices(HostFilter):
-    """A VM with `gpus` (passthrough, mounted devices) does not leave the host that they are in."""
+    """A VM with `gpus` (passthrough, mounted devices) does not leave the host that they are in.
+
+    A VM that is started anew takes free devices of any host, where `gpus_capacity` says how many there are.
+    """
 
     default_when: ClassVar[When] = "during"
 

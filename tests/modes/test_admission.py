@@ -52,6 +52,18 @@ def test_a_vm_with_local_devices_is_not_protected() -> None:
     assert found.unprotected == ("gpu",)
 
 
+def test_devices_are_slots_where_the_hosts_say_how_many_they_have() -> None:
+    gpu = {"gpu": {"gpus": 1}}
+    spare = cluster(
+        {"a": {"gpus_capacity": 1}, "b": {"gpus_capacity": 1}}, {"gpu": ("a", 10, 64)}, vm_columns=gpu
+    )
+    assert (verdict(spare, 1).survives, verdict(spare, 1).unprotected) == (1, ())
+    alone = cluster(
+        {"a": {"gpus_capacity": 1}, "b": {"gpus_capacity": 0}}, {"gpu": ("a", 10, 64)}, vm_columns=gpu
+    )
+    assert (verdict(alone, 1).survives, verdict(alone, 1).worst.vms) == (0, ("gpu",))
+
+
 def test_racks_fail_together() -> None:
     hosts = {name: {"rack": rack} for name, rack in zip("abcd", "1122", strict=True)}
     vms = {name: (name, 10, 6000) for name in "abcd"}

@@ -52,6 +52,18 @@ def test_hosts_in_standby_are_woken_when_load_has_risen() -> None:
     assert report.n_on_after == 2
 
 
+def test_the_target_snapshot_has_the_hosts_as_they_are_then() -> None:
+    hosts = {"a": W, "b": {**W, "state": "standby"}}
+    vms = {f"v{i}": ("a", 2400, 1000) for i in range(4)}
+    assert advise(cluster(hosts, vms)).snapshot_after.hosts.state.tolist() == ["connected", "connected"]
+    result = advise(
+        cluster({"a": W, "b": {**W, "power_idle_w": 150}}, {"x": ("a", 10, 64), "y": ("b", 10, 64)})
+    )
+    assert result.snapshot_after.hosts.state.tolist() == ["connected", "standby"]
+    again = advise(result.snapshot_after)
+    assert again.plan.moves == () and again.report.power_off == ()
+
+
 def test_hosts_in_standby_stay_asleep_otherwise() -> None:
     hosts = {"a": W, "b": {**W, "state": "standby"}}
     result = advise(cluster(hosts, {"x": ("a", 1000, 1000)}))

@@ -327,7 +327,10 @@ def _with_conflicts(result: Result, stop: Stop, seed: int) -> Result:
     """Where nothing satisfies the hard rules: which of them cannot hold together."""
     if result.status not in ("infeasible", "no_solution"):
         return result
-    time_s = 10.0 if stop.time_s is None else min(10.0, max(1.0, stop.time_s / 2))
+    # What is left of the budget, or else a tenth of it on top.
+    time_s = 10.0
+    if stop.time_s is not None:
+        time_s = min(10.0, max(1.0, 0.1 * stop.time_s, stop.remaining_s))
     found = explain.conflicts(result.problem, time_s=time_s, seed=seed)
     status = "infeasible" if found else result.status
     return dataclasses.replace(result, conflicts=found, status=status)

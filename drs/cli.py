@@ -159,7 +159,7 @@ def check(
     scope: Annotated[str, typer.Option("--scope", help="What fails: host, rack or site.")] = "host",
     as_json: AsJson = False,
 ) -> None:
-    """Broken rules, VM scores and resource pools today; with --failures, which failures are survived."""
+    """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
     import dataclasses
 
     from drs import api, io, modes
@@ -168,6 +168,7 @@ def check(
     from drs.goals.pools import pools
     from drs.problem import Problem
     from drs.result import metrics
+    from drs.rules import conflicts
 
     facts = api.read(snapshot)
     problem = Problem(facts, io.read_rules(rules) if rules else api.read_rules(snapshot))
@@ -176,6 +177,7 @@ def check(
     if failures is not None:
         survived = modes.admission(problem, failures, scope=scope)  # type: ignore[arg-type]
     happy, divided = happiness(facts, problem.today), pools(facts)
+    contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
             "snapshot": {
@@ -191,17 +193,22 @@ def check(
             ],
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
+            "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
         }
         if survived is not None:
             document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
         _print_json(document)
     else:
+        from rich.markup import escape
+
         from drs import text
 
         text.print_check(_out(), facts, metrics(facts, problem.today), violations, happy, divided)
+        for each in contradictions:
+            _out().print(f"[red]impossible[/red] {escape(str(each))}")
         if survived is not None:
             text.print_sentences(_out(), survived.sentences())
-    if strict and (violations or (survived is not None and not survived.holds)):
+    if strict and (violations or contradictions or (survived is not None and not survived.holds)):
         raise typer.Exit(VIOLATIONS)
 
 
@@ -277,7 +284,7 @@ def advise(
         tuple(evacuate or ()), tuple(lost or ()), site, deadline_s, tuple(evacuate_datastore or ()),
         tuple(new or ()), baseline, cluster,
     )  # fmt: skip
-    _check_rolling(rolling, mode, options, at_once, service_s, out)
+    _check_rolling(rolling, mode, options, at_once, service_s)
 
     if out:
         check_target(out)
@@ -294,12 +301,19 @@ def advise(
                 solver=solver, time_s=None if iterations is not None else time_s, iterations=iterations,
                 seed=seed, on_progress=on_progress,
             )  # fmt: skip
+        if out:
+            from drs.document import write_rolling
+            from drs.plotting.report import render_report
+
+            write_rolling(campaign, out, render_report)
         if as_json:
             _print_json(campaign.to_document())
         else:
             from drs import text
 
             text.print_sentences(_out(), campaign.sentences())
+            if out:
+                _out().print(f"written to {out}: rolling.json, and a folder for each step")
         raise typer.Exit(FINE if campaign.complete else INFEASIBLE)
     stop = Stop(None if iterations is not None else time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
@@ -328,9 +342,7 @@ def advise(
     raise typer.Exit(_exit_code(result, strict))
 
 
-def _check_rolling(
-    rolling: bool, mode: str, options: Options, at_once: int | None, service_s: float, out: Path | None
-) -> None:
+def _check_rolling(rolling: bool, mode: str, options: Options, at_once: int | None, service_s: float) -> None:
     """Options that mean nothing with, or without, --rolling."""
     from drs.errors import Fault
 
@@ -346,7 +358,7 @@ def _check_rolling(
             for flag, given in (
                 ("--lost", options.lost), ("--site", options.site), ("--new", options.new),
                 ("--deadline-s", options.deadline_s is not None),
-                ("--evacuate-datastore", options.datastores), ("--out", out is not None),
+                ("--evacuate-datastore", options.datastores),
             )
             if given
         ]  # fmt: skip

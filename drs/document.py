@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
 from drs.planning import Move
 from drs.result import Report, Result
 from drs.rules import Violation
+
+if TYPE_CHECKING:
+    from drs.modes.rolling import Rolling
 
 
 def _number(value: float) -> float | None:
@@ -142,7 +146,8 @@ def _plain(value: Any) -> Any:
 
 def check_target(folder: Path) -> None:
     """Raises InputError, before any work is done, when a plan cannot be written there."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "plan.json").exists():
+    ours = any((folder / name).exists() for name in ("plan.json", "rolling.json"))
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(
             Fault(
                 "--out",
@@ -161,6 +166,21 @@ def write(result: Result, folder: Path, report_html: str) -> None:
     ------
     InputError : when the folder holds something that drs did not write.
     """
+    from drs import io
+
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with io.atomic_folder(folder) as new:
+        _write_into(result, new, report_html)
+
+
+def write_rolling(campaign: Rolling, folder: Path, render: Callable[[Result], str]) -> None:
+    """rolling.json, and for each step, and the balancing after the last, a folder as of `write`; all or nothing.
+
+    Raises
+    ------
+    InputError : when the folder holds something that drs did not write.
+    """
     import json
 
     from drs import io
@@ -168,16 +188,29 @@ def write(result: Result, folder: Path, report_html: str) -> None:
     check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with io.atomic_folder(folder) as new:
-        text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
-        (new / "plan.json").write_text(text + "\n", encoding="utf-8")
-        if result.plan is not None:
-            moves = result.plan.to_frame()
-            for column in ("from_datastores", "to_datastores", "after_steps"):
-                moves[column] = [" ".join(str(part) for part in value) for value in moves[column]]
-            moves.to_csv(new / "moves.csv", index=False)
-        (new / "report.html").write_text(report_html, encoding="utf-8")
-        io.write_folder(result.snapshot_after, new / "snapshot")
-        (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
-        (new / "snapshot" / "policy.toml").write_text(
-            io.write_policy(result.problem.policy), encoding="utf-8"
-        )
+        text = json.dumps(finite(campaign.to_document()), indent=2, ensure_ascii=False, allow_nan=False)
+        (new / "rolling.json").write_text(text + "\n", encoding="utf-8")
+        parts = {f"step-{number:02d}": step.result for number, step in enumerate(campaign.steps, start=1)}
+        if campaign.final is not None:
+            parts["final"] = campaign.final
+        for name, result in parts.items():
+            (new / name).mkdir()
+            _write_into(result, new / name, render(result))
+
+
+def _write_into(result: Result, new: Path, report_html: str) -> None:
+    import json
+
+    from drs import io
+
+    text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
+    (new / "plan.json").write_text(text + "\n", encoding="utf-8")
+    if result.plan is not None:
+        moves = result.plan.to_frame()
+        for column in ("from_datastores", "to_datastores", "after_steps"):
+            moves[column] = [" ".join(str(part) for part in value) for value in moves[column]]
+        moves.to_csv(new / "moves.csv", index=False)
+    (new / "report.html").write_text(report_html, encoding="utf-8")
+    io.write_folder(result.snapshot_after, new / "snapshot")
+    (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
+    (new / "snapshot" / "policy.toml").write_text(io.write_policy(result.problem.policy), encoding="utf-8")

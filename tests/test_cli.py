@@ -282,3 +282,29 @@ def test_ctrl_c_ends_the_search_with_the_best_plan_so_far() -> None:
     assert document["interrupted"] and document["status"] == "feasible"
     assert document["elapsed_s"] < 100
     assert "best plan so far" in err
+
+
+def test_rolling_writes_a_folder_for_each_step(tiny: Path, tmp_path: Path) -> None:
+    hosts = tiny / "hosts.csv"
+    hosts.write_text(hosts.read_text().replace("10000", "30000"))
+    out = tmp_path / "out"
+    done = drs("advise", tiny, "--rolling", "--time-s", 4, "--out", out, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "rolling.json").read_text())
+    assert document["steps"] == json.loads(done.stdout)["steps"] and len(document["steps"]) == 2
+    for step in ("step-01", "step-02"):
+        plan = json.loads((out / step / "plan.json").read_text())
+        assert plan["status"] in ("optimal", "feasible")
+        assert (out / step / "snapshot" / "vms.csv").exists() and (out / step / "moves.csv").exists()
+    assert drs("advise", tiny, "--rolling", "--time-s", 2, "--out", out).exit_code == 0
+
+
+def test_check_tells_contradictory_rules_without_solving(tiny: Path) -> None:
+    (tiny / "rules.toml").write_text(
+        '[[rule]]\ntype = "keep-apart"\nname = "apart"\nvms = "vm-*"\npolicy = "hard"\n'
+    )
+    done = drs("check", tiny, "--json", "--strict")
+    assert done.exit_code == 1
+    (found,) = json.loads(done.stdout)["contradictions"]
+    assert found["rules"] == ["apart"] and "4 VMs are to be kept apart" in found["sentence"]
+    assert "impossible 'apart'" in drs("check", tiny).stdout

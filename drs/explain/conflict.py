@@ -3,8 +3,9 @@
 A set of rules is minimal when it is impossible and every part of it is possible (a minimal unsatisfiable
 subset). It is found by deletion: leave one rule out, ask again, keep it out when the rest is still impossible
 (Chinneck, Dravnieks: Locating minimal infeasible constraint sets in linear programs, 1991). For a VM that no
-host suits by itself the question is one of sets of hosts and is answered at once; all else is asked of the
-exact solver, with the hard rules as the only goal.
+host suits by itself the question is one of sets of hosts and is answered at once, as are contradictions that can
+be read off the rules (`drs.rules.conflicts`); all else is asked of the exact solver, with the hard rules as the
+only goal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from drs import solvers
 from drs.problem import Problem
 from drs.rules import Rule
+from drs.rules import conflicts as read_off
 from drs.stop import Stop
 from drs.terms import Allowed, Level, Lowered, MoveLimit, Term, Weighted
 from drs.terms.base import Bools
@@ -199,8 +201,10 @@ class _Case:
 
     def __init__(self, problem: Problem, must: Level, time_s: float, seed: int) -> None:
         self.problem, self.must, self.seed = problem, must, seed
-        self.end = time.monotonic() + time_s
         self.time_s = time_s
+        self.last = time.monotonic() + time_s
+        self.end = self.last - 0.3 * time_s
+        """When the set is what it is: the rest is for what would help."""
         self.lowered = problem.lowered
         self.solve = solvers.find("cpsat")
         self.wanted = list(dict.fromkeys(entry.origin for entry in must.terms))
@@ -236,7 +240,7 @@ class _Case:
         others = [label for label in labels if label != rule]
         broken = Level("broken", tuple(Weighted(term, 1.0, rule) for term in terms))
         lowered = self.part(others, (broken,))
-        left = self.end + self.time_s - time.monotonic()
+        left = self.last - time.monotonic()
         if left <= 0:
             return None
         stop = Stop(min(left, max(0.5, self.time_s / 4)))
@@ -258,9 +262,15 @@ def _terms_of(problem: Problem, label: str) -> list[Term]:
 
 def _together(problem: Problem, must: Level, time_s: float, seed: int) -> Iterator[Conflict]:
     case = _Case(problem, must, time_s, seed)
-    if case.impossible(case.labels) is not True:
+    known = read_off(problem.rules_in_force, problem.snapshot)
+    core: Sequence[str]
+    if known:
+        core, minimal = known[0].rules, True
+        case.end = case.last
+    elif case.impossible(case.labels) is True:
+        core, minimal = shrink(case.labels, case.impossible)
+    else:
         return
-    core, minimal = shrink(case.labels, case.impossible)
     priced = []
     for rule in core:
         amount = case.price(rule, core)
@@ -272,7 +282,8 @@ def _together(problem: Problem, must: Level, time_s: float, seed: int) -> Iterat
         if entry.origin in core:
             who.update(dict.fromkeys(_members(problem, entry.term)))
     yield Conflict(
-        tuple(core), tuple(who), minimal, f"{', '.join(core)} cannot hold together",
+        tuple(core), tuple(who), minimal,
+        str(known[0]) if known else f"{', '.join(core)} cannot hold together",
         tuple(sorted(priced, key=lambda cure: (_scaled(problem, cure), cure.rule))),
     )  # fmt: skip
 

@@ -622,6 +622,16 @@ def _storage(
 ) -> tuple[DatastoreTable, DiskTable]:
     stores, disks = read["datastores"], read["disks"]
     stores.not_above("free_gib", "capacity_gib")
+    replica_of = np.full(stores.n, -1, dtype=np.int32)
+    if any(stores.text("replica_of")):
+        replica_of = stores.refer("replica_of", stores)
+        original = np.where(replica_of >= 0, replica_of[np.maximum(replica_of, 0)] < 0, True)
+        stores.require(
+            original,
+            "replica_of",
+            lambda row: f"{stores.text('replica_of')[row]!r}, a replica itself",
+            lambda row: "a datastore that is no replica",
+        )
     vm_idx = disks.refer("vm", read["vms"])
     store_idx = disks.refer("datastore", stores)
     size, used = disks.number("size_gib"), disks.number("used_gib")
@@ -642,6 +652,7 @@ def _storage(
             latency_ms=stores.number("latency_ms"),
             iops_capacity=stores.number("iops_capacity"),
             state=stores.names("state"),
+            replica_of_idx=replica_of,
         ),
         DiskTable(
             name=disks.names("disk"),

@@ -216,6 +216,18 @@ class DatastoreTable(_Table):
     latency_ms: Floats
     iops_capacity: Floats
     state: Names
+    replica_of_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """The datastore whose content this one holds a copy of; -1 for none. Not given: none for all."""
+
+    def __post_init__(self) -> None:
+        if len(self.replica_of_idx) != len(self.name):
+            object.__setattr__(self, "replica_of_idx", np.full(len(self.name), -1, dtype=np.int32))
+        super().__post_init__()
+
+    @cached_property
+    def usable(self) -> Bools:
+        """Where disks may be put, bool[n_datastores]: connected, and no copy of another datastore."""
+        return np.asarray((self.state == "connected") & (self.replica_of_idx < 0))
 
 
 @dataclass(frozen=True)

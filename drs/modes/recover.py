@@ -28,7 +28,8 @@ from drs.rules.local_devices import irreplaceable
 class Recovery:
     """What becomes of the VMs of lost hosts.
 
-    restarts : in the order in which to start them. waiting : VMs that no host takes, and why.
+    restarts : in the order in which to start them. waiting : VMs that no host takes, and why. replicas :
+    datastores that hold copies and take the place of their originals, which no host sees any more.
     """
 
     lost: tuple[str, ...]
@@ -36,10 +37,13 @@ class Recovery:
     restarts: tuple[Restart, ...]
     waiting: tuple[Waiting, ...]
     disabled: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """In words."""
         lines = [f"{some(self.lost)} lost with {self.n_lost_vms} VMs: {len(self.restarts)} restart elsewhere"]
+        if self.replicas:
+            lines.append(f"fail over first, for no host sees what they are copies of: {some(self.replicas)}")
         by_class: dict[str, list[Restart]] = {}
         for start in self.restarts:
             by_class.setdefault(start.priority, []).append(start)
@@ -85,7 +89,30 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     power[on_lost & gone] = "off"
     host_idx = np.where(on_lost & ~gone, -1, home).astype(np.int32)
     vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
-    return Problem(dataclasses.replace(lost, vms=vms), rules, policy)
+    return Problem(failed_over(dataclasses.replace(lost, vms=vms)), rules, policy)
+
+
+def failed_over(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with every disk on the replica of its datastore where no connected host sees the original.
+
+    A datastore fails over as a whole, to the replica that most connected hosts see. That the copy is as new
+    as it has to be, and that it may be written to, is the storage's matter.
+    """
+    stores, disks = snapshot.datastores, snapshot.disks
+    up = snapshot.hosts.state == "connected"
+    seen = snapshot.mounts[up].sum(axis=0)
+    gone = (seen == 0) | (stores.state == "disconnected")
+    instead = np.arange(len(stores), dtype=np.int32)
+    for store in np.flatnonzero(gone).tolist():
+        copies = np.flatnonzero((stores.replica_of_idx == store) & (stores.state == "connected") & (seen > 0))
+        if len(copies):
+            instead[store] = copies[np.argmax(seen[copies])]
+    if not len(disks) or (instead == np.arange(len(stores))).all():
+        return snapshot
+    moved = np.where(disks.datastore_idx >= 0, instead[np.maximum(disks.datastore_idx, 0)], -1)
+    return dataclasses.replace(
+        snapshot, disks=dataclasses.replace(disks, datastore_idx=moved.astype(np.int32))
+    )
 
 
 def report(result: Result, options: Options) -> Recovery:
@@ -111,7 +138,13 @@ def report(result: Result, options: Options) -> Recovery:
         restarts(result),
         (*tied, *waiting(result)),
         tuple(str(name) for name in snapshot.vms.name[off]),
+        tuple(str(snapshot.datastores.name[store]) for store in _replicas_in_use(snapshot)),
     )
+
+
+def _replicas_in_use(snapshot: Snapshot) -> list[int]:
+    used = np.unique(snapshot.disks.datastore_idx)
+    return [int(store) for store in used if store >= 0 and snapshot.datastores.replica_of_idx[store] >= 0]
 
 
 MODE = Mode(pose, ("evacuate", "lost", "site"), report=report)

@@ -214,7 +214,7 @@ class _Disks:
         snapshot, policy = self.snapshot, self.problem.policy.storage
         stores, host = snapshot.datastores, snapshot.vms.host_idx[self.vm]
         mask = np.where((host >= 0)[:, None], snapshot.mounts[np.maximum(host, 0)], True)
-        mask = mask & (stores.state == "connected")[None, :]
+        mask = mask & stores.usable[None, :]
         here = np.maximum(self.start, 0)
         moving_out = (self.start < 0) | (stores.state[here] == "maintenance")
         pod = stores.datastore_cluster
@@ -281,7 +281,7 @@ class _Disks:
             levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
         if repair:
             levels.append(Level("repair", tuple(repair), unit="broken"))
-        usable = (stores.state == "connected").astype(np.float64)
+        usable = stores.usable.astype(np.float64)
         full = np.maximum(0.0, policy.space_ratio * stores.capacity_gib - self.other_gib)
         levels.append(
             Level(
@@ -324,9 +324,7 @@ class _Disks:
         stores = self.snapshot.datastores
         room = np.maximum(stores.capacity_gib - self.other_gib, 1e-6)
         for pod in sorted(set(stores.datastore_cluster.tolist()) - {""}):
-            bins = np.flatnonzero((stores.datastore_cluster == pod) & (stores.state == "connected")).astype(
-                np.int32
-            )
+            bins = np.flatnonzero((stores.datastore_cluster == pod) & stores.usable).astype(np.int32)
             if len(bins) > 1:
                 yield Weighted(Deviation("space", self.gib, room, bins), 1.0, f"space of {pod}")
 

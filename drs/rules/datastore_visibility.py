@@ -55,7 +55,7 @@ class DatastoreVisibility(HostFilter):
             used.setdefault(vm, set()).add(store)
             size_gib[vm] = size_gib.get(vm, 0.0) + gib
         today = snapshot.vms.host_idx.tolist()
-        usable = [state == "connected" for state in stores.state.tolist()]
+        usable = stores.usable.tolist()
 
         def why_not(vm: int, host: int) -> str:
             missing = [s for s in sorted(used.get(vm, ())) if s >= 0 and not snapshot.mounts[host, s]]
@@ -85,7 +85,7 @@ class DatastoreVisibility(HostFilter):
             return None
         if not self.storage_moves:
             return Allowed(set_idx, mask)
-        room_gib = np.where(snapshot.mounts & (snapshot.datastores.state == "connected"),
+        room_gib = np.where(snapshot.mounts & snapshot.datastores.usable,
                             snapshot.datastores.free_gib, -np.inf).max(axis=1, initial=-np.inf)  # fmt: skip
         size_gib = np.bincount(
             snapshot.disks.vm_idx, weights=snapshot.disks.used_gib, minlength=snapshot.n_vms

@@ -47,6 +47,10 @@ class AdviseAsk:
     """For `place`: new VMs are made after this one."""
     new_count: int = 1
     baseline: str = ""
+    cluster: str = ""
+    site: str = ""
+    deadline_h: float | None = None
+    """By when an evacuation must be over, in hours from now."""
     time_s: int = 10
     seed: int = 0
     solver: str = "auto"
@@ -76,6 +80,9 @@ class AdviseAsk:
             "datastores": self.datastores,
             "new": (f"{self.new_like}={self.new_count}",) if self.new_like else (),
             "baseline": self.baseline,
+            "cluster": self.cluster,
+            "site": self.site,
+            "deadline_s": None if self.deadline_h is None else 3600.0 * self.deadline_h,
         }
         takes = modes.MODES[self.mode].takes
         return modes.Options(**{name: value for name, value in given.items() if name in takes})
@@ -194,10 +201,10 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
         job=None,
         result=None,
         trouble=(),
-        advise=dataclasses.replace(old.advise, evacuate=(), datastores=(), new_like=""),
+        advise=dataclasses.replace(old.advise, evacuate=(), datastores=(), new_like="", cluster="", site=""),
         **changes,
     )
-    for key in ("advise.evacuate", "advise.datastores", "advise.new_like"):
+    for key in ("advise.evacuate", "advise.datastores", "advise.new_like", "advise.cluster", "advise.site"):
         st.session_state.pop(key, None)
 
 

@@ -710,6 +710,14 @@ BAD: dict[str, tuple[dict[str, str | bytes | None], str, str, str, str]] = {
         "intel, as the evc_mode intel-broadwell of its cluster prod needs",
         "",
     ),
+    # -- replicas
+    "replica of a replica": (
+        {"datastores_csv": "datastore,capacity_gib,replica_of\nds-1,1000,\nds-2,500,ds-1\nds-3,500,ds-2\n"},
+        "datastores.csv, row 3 (ds-3), field replica_of",
+        "'ds-2', a replica itself",
+        "a datastore that is no replica",
+        "",
+    ),
     # -- resource pools
     "unknown parent": (
         spoil("pools.csv", "web,gold", "web,golf"),

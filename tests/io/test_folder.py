@@ -41,6 +41,7 @@ DERIVED = {
     ("hosts", "cpu_vendor"): "",
     ("pools", "parent"): -1,
     ("vms", "pool"): -1,
+    ("datastores", "replica_of"): -1,
     ("vms", "cpu_shares"): 1000.0,
     ("vms", "memory_shares"): 5120.0,
     ("disks", "used_gib"): 30.0,

@@ -303,10 +303,12 @@ def test_the_ask_reaches_the_library(open_app: Open, monkeypatch: pytest.MonkeyP
     app.number_input(key="advise.max_moves").set_value(5)
     app.number_input(key="advise.max_downtime_ms").set_value(400.0)
     app.number_input(key="advise.seed").set_value(9)
+    app.number_input(key="advise.deadline_h").set_value(2.0)
     finished(app.run().button(key="advise.run").click().run())
     assert seen["mode"] == "evacuate" and seen["options"].evacuate == ("esx-a-03",) and seen["seed"] == 9
     assert seen["policy"].limits.max_moves == 5 and seen["policy"].limits.max_downtime_ms == 400.0
     assert seen["policy"].goals[0].measure_by == "max"
+    assert seen["options"].deadline_s == 7200.0
     assert seen["rules"] == app_state(app).cluster.rules  # type: ignore[union-attr]
 
 
@@ -316,6 +318,7 @@ def test_the_ask_reaches_the_library(open_app: Open, monkeypatch: pytest.MonkeyP
         ("storage", "advise.datastores", None, "datastores", None),
         ("place", "advise.new_like", "app-crm-01", "new", ("app-crm-01=1",)),
         ("upgrade-evc", "advise.baseline", "intel-broadwell", "baseline", "intel-broadwell"),
+        ("upgrade-evc", "advise.cluster", "prod-01", "cluster", "prod-01"),
         ("consolidate", "", None, "evacuate", ()),
     ],
 )

@@ -105,13 +105,34 @@ def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
     """The controls that only one mode has."""
     ask, snapshot = state().advise, cluster.snapshot
     if mode in ("evacuate", "recover"):
-        hosts = st.multiselect(
+        left, middle, right = st.columns([3, 1.5, 1.5])
+        hosts = left.multiselect(
             "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
             snapshot.hosts.name.tolist(),
             key=filled("advise.evacuate", list(ask.evacuate)),
             placeholder="Choose hosts",
         )
-        return {"evacuate": tuple(hosts)}
+        asked: dict[str, Any] = {"evacuate": tuple(hosts)}
+        sites = sorted(set(snapshot.hosts.site.tolist()) - {""})
+        if len(sites) > 1:
+            site = middle.selectbox(
+                "A whole site",
+                ["", *sites],
+                key=filled("advise.site", ask.site),
+                format_func=lambda name: name or "None",
+            )
+            asked["site"] = site or ""
+        if mode == "evacuate":
+            asked["deadline_h"] = right.number_input(
+                "Deadline, h from now",
+                0.1,
+                None,
+                key=filled("advise.deadline_h", ask.deadline_h),
+                placeholder="none",
+                step=1.0,
+                format="%.1f",
+            )
+        return asked
     if mode == "storage":
         stores = st.multiselect(
             "Datastores to empty",
@@ -132,13 +153,20 @@ def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
         return {"new_like": like or "", "new_count": int(count or 1)}
     if mode == "upgrade-evc":
         options = ["", *cpu.BASELINES]
-        baseline = st.selectbox(
+        left, right = st.columns(2)
+        baseline = left.selectbox(
             "Baseline to reach",
             options,
             key=filled("advise.baseline", ask.baseline),
             format_func=lambda key: key or "The highest that every host can take",
         )
-        return {"baseline": baseline or ""}
+        chosen = right.selectbox(
+            "Cluster",
+            ["", *snapshot.clusters.name.tolist()],
+            key=filled("advise.cluster", ask.cluster),
+            format_func=lambda name: name or "Every one",
+        )
+        return {"baseline": baseline or "", "cluster": chosen or ""}
     return {}
 
 

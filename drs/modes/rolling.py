@@ -342,6 +342,10 @@ def _left(result: Result, batch: Sequence[int]) -> bool:
 
 def _why(result: Result) -> tuple[str, ...]:
     told = [conflict.sentence for conflict in result.conflicts]
+    if not told and result.status == "no_solution":
+        told = [
+            "no way was found in time, which proves nothing: give it more (time_s is for all hosts together)"
+        ]
     if result.plan is not None:
         told += [f"{each.vm}: {each.reason}" for each in result.plan.stranded]
     if not told:

@@ -77,7 +77,9 @@ class _Run:
         if self.over:
             return
         try:
-            found = load()(self.lowered, self.best, part, self.seed, self.on_progress)
+            with part.paused():  # no search pays for loading an engine
+                solver = load()
+            found = solver(self.lowered, self.best, part, self.seed, self.on_progress)
         except Exception:
             log.exception("%s failed; the other engines go on", name)
             return

@@ -19,8 +19,8 @@ from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.kernel.search import Search
 from drs.stop import OnProgress, Progress, Stop
-from drs.terms import BinsUsed
-from drs.terms.base import Bools, Floats, Ints, Lowered
+from drs.terms import BinsUsed, MoveCost
+from drs.terms.base import Bools, Floats, Ints, Level, Lowered, Weighted
 from drs.terms.fused import fuse
 
 WALL = 1e-6
@@ -35,11 +35,9 @@ def solve(
 ) -> Answer:
     """Empty bins for every level that counts them, the first one first; see `drs.solvers.base.Solver`."""
     began = time.monotonic()
+    with stop.paused():  # no search pays for compilation
+        _compile()
     search = Search(fuse(lowered), np.array(start, dtype=np.int32), seed)
-    if lowered.n_items:
-        with stop.paused():  # no search pays for compilation
-            search.allowed(0, 0)
-            search.move(0, int(start[0]))
     for number, level in enumerate(lowered.levels):
         for entry in level.terms:
             if isinstance(entry.term, BinsUsed):
@@ -51,6 +49,15 @@ def solve(
     bounds = np.zeros(len(lowered.levels))
     status = order.status(lowered, scores, bounds)
     return Answer(status, assign, scores, bounds, "emptying", time.monotonic() - began)
+
+
+def _compile() -> None:
+    """Load the compiled functions that are used here."""
+    start = np.zeros(2, dtype=np.int32)
+    tiny = Lowered(2, 2, start, (), (Level("", (Weighted(MoveCost(np.ones(2))),)),))
+    search = Search(fuse(tiny), start)
+    if search.allowed(0, 1):
+        search.move(0, 1)
 
 
 class _Emptying:

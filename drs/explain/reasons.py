@@ -76,8 +76,23 @@ def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
     for disk in np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx):
         vm = int(snapshot.disks.vm_idx[disk])
         if vm not in answer:
-            answer[vm] = Reason(str(snapshot.vms.name[vm]), "xvmotionPlacement", "its disks move")
+            code, text = _why_off(problem, int(snapshot.disks.datastore_idx[disk]))
+            answer[vm] = Reason(str(snapshot.vms.name[vm]), code, text)
     return answer
+
+
+def _why_off(problem: Problem, store: int) -> tuple[str, str]:
+    """Why disks leave a datastore, as vSphere codes it and in words."""
+    stores, policy = problem.snapshot.datastores, problem.policy.storage
+    name = str(stores.name[store])
+    if stores.state[store] == "maintenance":
+        return "datastoreMaint", f"{name} is in maintenance and must empty"
+    full = 1.0 - float(stores.free_gib[store] / stores.capacity_gib[store])
+    if full > policy.space_ratio:
+        return "balanceDatastoreSpaceUsage", f"{name} is {full:.0%} full, more than {policy.space_ratio:.0%}"
+    if stores.latency_ms[store] > policy.latency_ms:
+        return "balanceDatastoreIOLoad", f"{name} answers in {stores.latency_ms[store]:.1f} ms"
+    return "xvmotionPlacement", f"its disks on {name} move"
 
 
 def annotate(problem: Problem, plan: Plan, found: Mapping[int, Reason]) -> tuple[Plan, tuple[Reason, ...]]:

@@ -13,7 +13,7 @@ a Warehouse-sized Computer, ISCA 2007).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,8 +136,8 @@ def answer(
 ) -> Result:
     """The fewest watts from which the failures to be tolerated are survived.
 
-    The load that a host may have is lowered step by step until the hosts that are on survive what today's
-    survive (at most the failures wanted); a packing that is too tight for that is no answer.
+    The load that a host may have is lowered step by step in each cluster whose hosts do not survive what they
+    survive today (at most the failures wanted); a packing that is too tight for that is no answer.
     """
     with stop.paused():  # no search pays for loading the cost model
         _ = problem.lowered
@@ -145,22 +145,29 @@ def answer(
     before = np.asarray(problem.snapshot.vms.host_idx)
     connected = problem.snapshot.hosts.state == "connected"
     tolerated = {c: min(k, _survived(problem, before, connected, c, k)) for c, k in wanted.items()}
-    best: tuple[int, Result] | None = None
-    ratio = problem.policy.power.max_load_ratio
+    best: tuple[list[float], Result] | None = None
+    most = problem.policy.power.max_load_ratio
+    ratio = dict.fromkeys(range(len(problem.snapshot.clusters)), most)
     for attempt in range(TRIES):
         tighter = problem if attempt == 0 else _with_headroom(problem, ratio)
-        share = stop.part(0.8 if attempt == 0 else 0.5)
+        share = stop.part(0.45)
         result = solve(tighter, solver=solver, seed=seed, stop=share, on_progress=on_progress)
         after = np.asarray(result.placement.host_idx)
         running = problem.snapshot.vms.on & (after >= 0)
         used = np.bincount(after[running], minlength=problem.snapshot.n_hosts) > 0
         on = connected | used
-        short = sum(max(0, k - _survived(problem, after, on, c, k)) for c, k in tolerated.items() if k)
-        if best is None or short < best[0]:
-            best = (short, result)
-        if not short or stop.interrupted:
+        missing = {c: k - _survived(problem, after, on, c, k) for c, k in tolerated.items() if k}
+        short = [c for c, amount in missing.items() if amount > 0]
+        # What is broken comes first, then the reserve, then the power.
+        broken = [round(score.after, 6) for score in result.goals if score.name in ("must", "repair")]
+        power = [score.after for score in result.goals if score.name.startswith("consolidate")]
+        rank = [*broken, float(sum(missing[c] for c in short)), *power]
+        if best is None or rank < best[0]:
+            best = (rank, result)
+        if not short or stop.interrupted or stop.reached(0):
             break
-        ratio *= 0.93
+        for c in short:
+            ratio[c] *= 0.93
     assert best is not None
     return best[1]
 
@@ -172,13 +179,17 @@ def reserve_of(problem: Problem) -> list[int]:
     return [int(k) for k in clusters.ha_failover_hosts] if asked is None else [asked] * len(clusters)
 
 
-def _with_headroom(problem: Problem, ratio: float) -> Problem:
-    rules = [
-        dataclasses.replace(rule, reserve_ratio=1.0 - ratio)
-        if isinstance(rule, HostCapacity) and rule.name.endswith(" headroom")
-        else rule
-        for rule in problem.rules
-    ]
+def _with_headroom(problem: Problem, ratio: Mapping[int, float]) -> Problem:
+    """The problem with another load limit for each cluster."""
+    hosts, rules = problem.snapshot.hosts, list[Rule]()
+    for rule in problem.rules:
+        if isinstance(rule, HostCapacity) and rule.name.endswith(" headroom"):
+            for cluster, most in ratio.items():
+                own = [str(name) for name in hosts.name[hosts.cluster_idx == cluster]]
+                if own:
+                    rules.append(dataclasses.replace(rule, hosts=own, reserve_ratio=1.0 - most))
+        else:
+            rules.append(rule)
     return dataclasses.replace(problem, rules=tuple(rules))
 
 

@@ -49,9 +49,15 @@ class Recovery:
             by_class.setdefault(start.priority, []).append(start)
         for name, starts in by_class.items():
             lines.append(f"{name}: " + some([f"{start.vm} on {start.host}" for start in starts], 12))
-        lines += [f"not restarted: {each.vm} ({each.priority}): {each.reason}" for each in self.waiting[:30]]
-        if len(self.waiting) > 30:
-            lines.append(f"and {len(self.waiting) - 30} more VMs are not restarted")
+        alike: dict[tuple[str, str], list[str]] = {}
+        for each in self.waiting:
+            alike.setdefault((each.priority, each.reason), []).append(each.vm)
+        for (priority, reason), vms in list(alike.items())[:30]:
+            count = f"{len(vms)} VMs, " if len(vms) > 1 else ""
+            lines.append(f"not restarted: {count}{some(vms, 8)} ({priority}): {reason}")
+        if len(alike) > 30:
+            rest = sum(len(vms) for vms in list(alike.values())[30:])
+            lines.append(f"and {rest} more VMs are not restarted")
         if self.disabled:
             lines.append(f"not to be restarted by policy: {some(self.disabled)}")
         return lines

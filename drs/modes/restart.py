@@ -81,7 +81,8 @@ def why_nowhere(problem: Problem, after: Ints, vm: int) -> str:
     if not allowed.any():
         closed = [origin for origin, row in rows if not row.any()]
         some = [origin for origin, row in rows if not row.all()]
-        return f"{' and '.join(dict.fromkeys(closed or some))} leaves it no host"
+        names = list(dict.fromkeys(closed or some))
+        return f"{' and '.join(names)} {'leaves' if len(names) == 1 else 'together leave'} it no host"
     best = ""
     rooms = list(_rooms(problem, after))
     fits = np.array(allowed)

@@ -121,7 +121,8 @@ def solve(
     small = columns <= EXACT_COLUMNS
     if columns <= GREEDY_COLUMNS:
         run.engine("greedy", _greedy, run.share(0.15))
-    if any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms):
+    packing = any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms)
+    if packing:
         run.engine("emptying", _emptying, run.share(0.3))
     run.bound(run.share(0.05, BOUND_S), 60)
     if small:
@@ -140,6 +141,8 @@ def solve(
             run.engine("cpsat", lambda: prove, run.share(1.0))
     else:
         run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE))
+        if packing:  # a search that repaired more than the first packing did may have let it go
+            run.engine("emptying", _emptying, run.share(0.5))
         if columns <= POLISH_COLUMNS:
             run.engine("lns", _lns, run.share(0.6))
         run.bound(run.share(0.9, BOUND_S), 400)

@@ -126,3 +126,13 @@ def test_a_vm_too_large_for_the_room_left_says_what_is_missing() -> None:
 def test_options_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         modes.Options().site = "x"  # type: ignore[misc]
+
+
+def test_vms_that_wait_for_one_reason_share_a_sentence() -> None:
+    vms = {f"v{i}": ("a", 10, 64) for i in range(3)}
+    rule = RunOn("v*", ["a"], name="licence", policy="hard")
+    report = advise(cluster(["a", "b"], vms), rules=[rule], options=modes.Options(lost=("a",))).report
+    (line,) = [line for line in report.sentences() if line.startswith("not restarted")]
+    assert (
+        line == "not restarted: 3 VMs, v0, v1, v2 (medium): host-state and licence together leave it no host"
+    )

@@ -142,7 +142,9 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     if result.report is not None:
         print_sentences(console, result.report.sentences())
-    print_conflicts(console, result.conflicts, result.status in ("infeasible", "no_solution"))
+    told = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
+    asked = result.status in ("infeasible", "no_solution") and not told
+    print_conflicts(console, result.conflicts, asked)
     if out is not None:
         console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
 

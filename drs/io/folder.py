@@ -294,8 +294,10 @@ def _column(table: str, name: str) -> Column:
 def _says_nothing(table: str, name: str, values: Any) -> bool:
     """Whether leaving the column out reads back as the same."""
     column = _column(table, name)
-    if column.required or column.key or column.default.startswith("=") or not isinstance(values, np.ndarray):
+    if column.required or column.key or column.default.startswith("="):
         return False
+    if not isinstance(values, np.ndarray):
+        return all(value is None for value in values)  # names of another table
     if "<" not in name and name not in tables()[table]:
         return False  # a resource exists because its column does
     if column.numeric:

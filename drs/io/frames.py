@@ -104,8 +104,6 @@ def to_columns(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         found[table] = {}
         for column in tables()[table].values():
             value = getattr(part, column.attribute)
-            if column.attribute == "pool_idx" and not len(snapshot.pools):
-                continue
             if column.attribute.endswith("_idx"):
                 target = column.refers_to
                 found[table][column.column] = _names_at(parts[target].name, value)

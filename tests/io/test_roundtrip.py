@@ -44,6 +44,7 @@ def test_every_format_of_the_good_input(tmp_path: Path) -> None:
     assert list(to_frames(first)) == [
         "hosts",
         "clusters",
+        "pools",
         "vms",
         "disks",
         "datastores",

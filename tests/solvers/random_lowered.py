@@ -27,17 +27,7 @@ from drs.terms import (
     Within,
 )
 
-LIMIT_KINDS = (
-    "allowed",
-    "capacity",
-    "at_once",
-    "at_most",
-    "at_least",
-    "within",
-    "together",
-    "near",
-    "move_limit",
-)
+LIMIT_KINDS = ("allowed", "capacity", "at_once", "at_most", "at_least", "together", "near", "move_limit")
 COST_KINDS = (
     *LIMIT_KINDS, "over", "std", "mad", "max", "range", "free", "move", "pair", "group", "penalty", "used",
 )  # fmt: skip

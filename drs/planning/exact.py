@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.planning.list_schedule import Shares
+from drs.planning.shares import Shares
 from drs.planning.tasks import Rows, Tasks
 
 Floats = NDArray[np.float64]
 
 WHOLE_AT_MOST = 300
 """Legs up to which CP-SAT is asked about the whole schedule even far from the bound."""
+
+NEAR_AT_MOST = 1000
+"""The same within a quarter of the bound."""
 
 MOST_IN_WINDOW = 250
 """Legs of one window at most."""
@@ -65,13 +68,13 @@ def improve(
     interrupted = (lambda: stop.interrupted) if stop is not None else (lambda: False)
     best, bound = start_s, least_s
     makespan = float((best + shares.total_s).max())
-    if n <= WHOLE_AT_MOST or makespan <= 1.25 * least_s:
+    if n <= WHOLE_AT_MOST or (n <= NEAR_AT_MOST and makespan <= 1.25 * least_s):
         first = solve_exact(
             tasks,
             shares,
             start_s,
             least_s=least_s,
-            work=work or (3.0 if n <= 300 else 2.0 if n <= 1000 else 1.0),
+            work=work or (3.0 if n <= WHOLE_AT_MOST else 2.0),
             time_s=wall(),
             seed=seed,
             interrupted=interrupted,
@@ -105,9 +108,10 @@ def compress(
     distances and come sooner by what the window gains: each leg of the window ends sooner than it did, or than
     the window's end, by at least as much, so that whoever comes later finds the room and the slots it had.
     """
-    from drs.planning.list_schedule import run_list
+    from drs.planning.serial import Serial, by_time
 
     n = len(tasks)
+    serial = Serial(tasks, shares)
     best = start_s.copy()
     total = shares.total_s
     span = float((best + total).max())
@@ -145,9 +149,7 @@ def compress(
         spent += max(used, 0.01)
         if gained is None:
             continue
-        again = run_list(tasks, shares, np.lexsort((np.arange(n), gained)), careful=True)
-        if np.isnan(again).any() or (again + total).max() > (gained + total).max():
-            again = gained
+        again = serial.starts(by_time(gained))
         if float((again + total).max()) < span - 1e-6:
             best, span = again, float((again + total).max())
             gains += 1
@@ -370,34 +372,11 @@ def _on_ticks(
     tasks: Tasks, shares: Shares, start_s: Floats, length: NDArray[np.int64], line_length: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
     """A feasible schedule with rounded durations in the same order."""
-    from drs.planning.list_schedule import run_list
+    from drs.planning.serial import Serial, by_time
 
     rounded = replace(shares, total_s=length / TICKS_PER_S, line_s=line_length / TICKS_PER_S)
-    order = np.lexsort((np.arange(len(tasks)), start_s))
-    again = run_list(tasks, rounded, order)
-    if np.isnan(again).any():
-        from drs.planning.order import tokens
-
-        edges = tokens(order.tolist(), tasks.free, _amounts(tasks.take), _amounts(tasks.give),
-                       (start_s + shares.total_s).tolist(), start_s.tolist())  # fmt: skip
-        from drs.planning.tasks import rows_of
-
-        own = tasks.before
-        merged = rows_of([
-            [(j, 1.0) for j in sorted({*edges[i], *own.row[own.start[i]:own.start[i + 1]].tolist()})]
-            for i in range(len(tasks))
-        ])  # fmt: skip
-        again = run_list(tasks, rounded, order, merged)
-        if np.isnan(again).any():
-            return None
-    return np.asarray(np.rint(again * TICKS_PER_S), dtype=np.int64)
-
-
-def _amounts(rows: Rows) -> list[tuple[tuple[int, float], ...]]:
-    return [
-        tuple(zip(rows.row[a:b].tolist(), rows.amount[a:b].tolist(), strict=True))
-        for a, b in zip(rows.start[:-1].tolist(), rows.start[1:].tolist(), strict=True)
-    ]
+    again = Serial(tasks, rounded).starts(by_time(start_s))
+    return None if np.isnan(again).any() else np.asarray(np.rint(again * TICKS_PER_S), dtype=np.int64)
 
 
 def _outside(cp_model: Any, tasks: Tasks, i: int, length: int, latest: int) -> Any:

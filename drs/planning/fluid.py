@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
-from drs.planning.list_schedule import Shares, none_of
 from drs.planning.pricing import Leg, Pricer
+from drs.planning.shares import Shares
 from drs.planning.tasks import Rows, Tasks
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
 
@@ -102,7 +102,7 @@ def run_fluid(
     `shares` still decides how many run at once. With `before` the room that each leg was handed (edges of
     `order.tokens`) takes the place of the room that happens to be free, so that no deadlock can arise.
     """
-    from drs.planning.kernels import fluid_kernel
+    from drs.planning.fluid_kernel import fluid_kernel
 
     n = len(tasks)
     if not n:
@@ -112,7 +112,7 @@ def run_fluid(
     owner = np.repeat(np.arange(n), np.diff(tasks.link.start))
     by_link = np.argsort(tasks.link.row, kind="stable")
     flow_start = np.searchsorted(tasks.link.row[by_link], np.arange(len(tasks.link_mbps) + 1))
-    take, ahead = (tasks.take, tasks.before) if before is None else (none_of(tasks), before)
+    take, ahead = (tasks.take, tasks.before) if before is None else (_none_of(tasks), before)
     start, end, _ = fluid_kernel()(
         np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
         tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.line_s, shares.lead_s,
@@ -132,6 +132,11 @@ def run_fluid(
         states["verdict"] == _CONVERGED,
         flows.jobs["setup_s"] + flows.jobs["settle_s"],
     )
+
+
+def _none_of(tasks: Tasks) -> Rows:
+    """No rows at all."""
+    return Rows(np.zeros(len(tasks) + 1, dtype=np.int32), tasks.take.row[:0], tasks.take.amount[:0])
 
 
 _CONVERGED = 1

@@ -1,60 +1,15 @@
-"""Compiled loops of the schedulers. Imported only when a plan is made, because numba is slow to import."""
+"""Compiled loops of the serial schedule. Imported only when a plan is made, because numba is slow to import."""
 
 from __future__ import annotations
 
-import zlib
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from drs.precopy import kernel
-from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
-
-advance = kernel.advance
-
 TINY = 1e-7
-
-
-@njit(cache=True)
-def may_start(
-    i: int,
-    time: float,
-    duration: float,
-    done: Any,
-    room: Any,
-    slots: Any,
-    lines: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    run_start: Any,
-    run_row: Any,
-    run_amount: Any,
-    line_start: Any,
-    line_row: Any,
-    line_amount: Any,
-    before_start: Any,
-    before_row: Any,
-    hours_start: Any,
-    hours: Any,
-) -> bool:
-    """Whether task i has its room, its slots, its lines, its predecessors and its hour at this time."""
-    for k in range(line_start[i], line_start[i + 1]):
-        if line_amount[k] > lines[line_row[k]] + TINY * (1.0 + line_amount[k]):
-            return False
-    for k in range(run_start[i], run_start[i + 1]):
-        if run_amount[k] > slots[run_row[k]] + TINY * (1.0 + run_amount[k]):
-            return False
-    for k in range(take_start[i], take_start[i + 1]):
-        if take_amount[k] > room[take_row[k]] + TINY * (1.0 + take_amount[k]):
-            return False
-    for k in range(before_start[i], before_start[i + 1]):
-        if not done[before_row[k]]:
-            return False
-    return allowed_from(i, time, duration, hours_start, hours) <= time
+SAME = 1e-6
+"""Moments this close (s) are one."""
 
 
 @njit(cache=True)
@@ -67,95 +22,63 @@ def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: 
 
 
 @njit(cache=True)
-def is_safe(
-    i: int,
-    room: Any,
-    started: Any,
-    done: Any,
-    witness: Any,
-    work: Any,
-    gone: Any,
-    sequence: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    give_start: Any,
-    give_row: Any,
-    give_amount: Any,
-    before_start: Any,
-    before_row: Any,
-) -> bool:
-    """Whether all can still move, one after the other, once task i has started.
-
-    E. W. Dijkstra's banker's algorithm (EWD 108): running tasks end and give back, and then the others go in
-    the order of the witness; where that fails, whoever has room goes, again and again. The order found
-    becomes the witness, so from every state that is reached there is a way on.
-    """
-    n = len(done)
-    for attempt in range(2):
-        work[:] = room
-        for k in range(take_start[i], take_start[i + 1]):
-            work[take_row[k]] -= take_amount[k]
-        left = 0
-        place = 0
-        for j in range(n):
-            gone[j] = started[j] or j == i
-            if gone[j]:
-                sequence[place] = j
-                place += 1
-                if not done[j]:
-                    for k in range(give_start[j], give_start[j + 1]):
-                        work[give_row[k]] += give_amount[k]
-            else:
-                left += 1
-        moved = True
-        while left > 0 and moved:
-            moved = False
-            for w in range(n):
-                j = witness[w]
-                if gone[j]:
-                    continue
-                ok = True
-                for k in range(take_start[j], take_start[j + 1]):
-                    if take_amount[k] > work[take_row[k]] + TINY * (1.0 + take_amount[k]):
-                        ok = False
-                        break
-                if ok:
-                    for k in range(before_start[j], before_start[j + 1]):
-                        if not gone[before_row[k]]:
-                            ok = False
-                            break
-                if ok:
-                    for k in range(take_start[j], take_start[j + 1]):
-                        work[take_row[k]] -= take_amount[k]
-                    for k in range(give_start[j], give_start[j + 1]):
-                        work[give_row[k]] += give_amount[k]
-                    gone[j] = True
-                    sequence[place] = j
-                    place += 1
-                    left -= 1
-                    moved = True
-                elif attempt == 0:
-                    moved = False
-                    break
-        if left == 0:
-            witness[:] = sequence
-            return True
-    return False
+def split(times: Any, levels: Any, first: int, n: int, time: float, base: float) -> int:
+    """Make `time` a breakpoint of a step function; returns its place, negative - 1 where it was one."""
+    at = n
+    while at > 0 and times[first + at - 1] > time:
+        at -= 1
+    if at > 0 and times[first + at - 1] == time:
+        return -at
+    for k in range(n, at, -1):
+        times[first + k] = times[first + k - 1]
+        levels[first + k] = levels[first + k - 1]
+    times[first + at] = time
+    levels[first + at] = base if at == 0 else levels[first + at - 1]
+    return at
 
 
 @njit(cache=True)
-def is_ample(i: int, room: Any, need: Any, take_start: Any, take_row: Any) -> bool:
-    """Whether the rows that task i takes from have room for all that still come: nobody will ever wait there."""
-    for k in range(take_start[i], take_start[i + 1]):
-        row = take_row[k]
-        if need[row] > room[row] + TINY * (1.0 + need[row]):
-            return False
-    return True
+def add(times: Any, levels: Any, first: int, n: int, since: float, until: float, amount: float, base: float) -> int:
+    """Add an amount to a step function between two moments; returns its number of breakpoints."""
+    at = split(times, levels, first, n, since, base)
+    if at < 0:
+        at = -at - 1
+    else:
+        n += 1
+    end = n
+    if until < np.inf:
+        end = split(times, levels, first, n, until, base)
+        if end < 0:
+            end = -end - 1
+        else:
+            n += 1
+    for k in range(at, end):
+        levels[first + k] += amount
+    return n
 
 
 @njit(cache=True)
-def list_schedule(
+def free_from(
+    times: Any, levels: Any, first: int, n: int, amount: float, time: float, length: float
+) -> float:
+    """The earliest moment from which a step function has so much left for so long."""
+    need = amount - TINY * (1.0 + amount)
+    k = 0
+    while k < n and times[first + k] <= time:
+        k += 1
+    k -= 1
+    # Level k holds from times[k] on; what comes before the first breakpoint is not used by anyone.
+    while k < n and (k < 0 or times[first + k] < time + length):
+        if k >= 0 and levels[first + k] < need:
+            if k + 1 >= n:
+                return np.inf
+            time = times[first + k + 1]
+        k += 1
+    return time
+
+
+@njit(cache=True)
+def serial_schedule(
     order: Any,
     duration: Any,
     free: Any,
@@ -178,536 +101,313 @@ def list_schedule(
     before_row: Any,
     hours_start: Any,
     hours: Any,
-    pause: float,
-    witness: Any,
 ) -> Any:
-    """Start of every task, NaN where a deadlock kept it from starting.
+    """Start of every task: each in turn as early as what was placed before leaves room for it.
 
-    With a witness (an order that is safe one at a time; else empty) no task starts that could bring a
-    deadlock about.
-
-    A task holds its lines (shares of links) for `line_s` from its start, everything else for `duration`.
+    NaN where the order is not safe one at a time.
     """
     n = len(duration)
-    careful = len(witness) == n
-    need = np.zeros(len(free))
+    n_room, n_slots, n_lines = len(free), len(slot_capacity), len(line_capacity)
+    n_rows = n_room + n_slots + n_lines
+    # Breakpoints of every row's step function, each row with room for all that it will ever get.
+    count = np.zeros(n_rows + 1, dtype=np.int64)
     for k in range(len(take_row)):
-        need[take_row[k]] += take_amount[k]
-    started = np.zeros(n, dtype=np.bool_)
-    gone = np.zeros(n, dtype=np.bool_)
-    work = np.zeros(len(free))
-    sequence = np.zeros(n, dtype=np.int64)
-    witness = witness.copy()
-    lines = line_capacity.copy()
-    off = np.full(n, np.inf)
+        count[take_row[k] + 1] += 1
+    for k in range(len(give_row)):
+        count[give_row[k] + 1] += 1
+    for k in range(len(run_row)):
+        count[n_room + run_row[k] + 1] += 2
+    for k in range(len(line_row)):
+        count[n_room + n_slots + line_row[k] + 1] += 2
+    for r in range(n_rows):
+        count[r + 1] += count[r]
+    times = np.empty(count[n_rows])
+    levels = np.empty(count[n_rows])
+    used = np.zeros(n_rows, dtype=np.int64)
     start = np.full(n, np.nan)
-    end = np.full(n, np.inf)
-    done = np.zeros(n, dtype=np.bool_)
-    room = free.copy()
-    slots = slot_capacity.copy()
-    waiting = order.copy()
-    n_waiting = n
-    running = np.empty(n, dtype=np.int64)
-    n_running = 0
-    time = 0.0
-    while n_waiting > 0:
-        wake = np.inf
-        if pause <= 0.0 or n_running == 0:
-            kept = 0
-            for w in range(n_waiting):
-                i = waiting[w]
-                if may_start(
-                    i,
-                    time,
-                    duration[i],
-                    done,
-                    room,
-                    slots,
-                    lines,
-                    take_start,
-                    take_row,
-                    take_amount,
-                    run_start,
-                    run_row,
-                    run_amount,
-                    line_start,
-                    line_row,
-                    line_amount,
-                    before_start,
-                    before_row,
-                    hours_start,
-                    hours,
-                ) and (
-                    not careful
-                    or is_ample(i, room, need, take_start, take_row)
-                    or is_safe(
-                        i,
-                        room,
-                        started,
-                        done,
-                        witness,
-                        work,
-                        gone,
-                        sequence,
-                        take_start,
-                        take_row,
-                        take_amount,
-                        give_start,
-                        give_row,
-                        give_amount,
-                        before_start,
-                        before_row,
-                    )
-                ):
-                    started[i] = True
-                    for k in range(take_start[i], take_start[i + 1]):
-                        need[take_row[k]] -= take_amount[k]
-                    start[i] = time
-                    end[i] = time + duration[i]
-                    off[i] = time + line_s[i]
-                    for k in range(line_start[i], line_start[i + 1]):
-                        lines[line_row[k]] -= line_amount[k]
-                    running[n_running] = i
-                    n_running += 1
-                    for k in range(take_start[i], take_start[i + 1]):
-                        room[take_row[k]] -= take_amount[k]
-                    for k in range(run_start[i], run_start[i + 1]):
-                        slots[run_row[k]] -= run_amount[k]
-                else:
-                    later = allowed_from(i, time, duration[i], hours_start, hours)
-                    if later > time:
-                        wake = min(wake, later)
-                    waiting[kept] = i
-                    kept += 1
-            n_waiting = kept
-        if n_running == 0:
-            if np.isinf(wake):
-                break
-            time = wake
-            continue
-        soonest = wake if pause <= 0.0 else np.inf
-        for r in range(n_running):
-            soonest = min(soonest, end[running[r]], off[running[r]])
-        time = soonest
-        kept = 0
-        for r in range(n_running):
-            i = running[r]
-            if off[i] <= time + 1e-9:
-                off[i] = np.inf
-                for k in range(line_start[i], line_start[i + 1]):
-                    lines[line_row[k]] += line_amount[k]
-            if end[i] <= time + 1e-9:
-                done[i] = True
-                for k in range(give_start[i], give_start[i + 1]):
-                    room[give_row[k]] += give_amount[k]
-                for k in range(run_start[i], run_start[i + 1]):
-                    slots[run_row[k]] += run_amount[k]
-            else:
-                running[kept] = i
-                kept += 1
-        n_running = kept
-        if pause > 0.0 and n_running == 0:
-            time += pause
+    for o in range(n):
+        i = order[o]
+        time = 0.0
+        for k in range(take_start[i], take_start[i + 1]):
+            r = take_row[k]
+            need = take_amount[k] - TINY * (1.0 + take_amount[k])
+            first, at = count[r], used[r]
+            # Room once taken is taken for good, so it must be there from some moment on.
+            while at > 0 and levels[first + at - 1] >= need:
+                at -= 1
+            if at > 0:
+                if at == used[r]:
+                    return start
+                time = max(time, times[first + at])
+            elif free[r] < need:
+                if used[r] == 0:
+                    return start
+                time = max(time, times[first])
+        for k in range(before_start[i], before_start[i + 1]):
+            j = before_row[k]
+            if np.isnan(start[j]):
+                return start
+            time = max(time, start[j] + duration[j])
+        again = True
+        while again:
+            begun = time
+            time = allowed_from(i, time, duration[i], hours_start, hours)
+            for k in range(line_start[i], line_start[i + 1]):
+                r = n_room + n_slots + line_row[k]
+                time = free_from(times, levels, count[r], used[r], line_amount[k], time, line_s[i])
+            for k in range(run_start[i], run_start[i + 1]):
+                r = n_room + run_row[k]
+                time = free_from(times, levels, count[r], used[r], run_amount[k], time, duration[i])
+            if time == np.inf:
+                return start
+            again = time > begun
+        start[i] = time
+        end = time + duration[i]
+        for k in range(take_start[i], take_start[i + 1]):
+            r = take_row[k]
+            used[r] = add(times, levels, count[r], used[r], time, np.inf, -take_amount[k], free[r])
+        for k in range(give_start[i], give_start[i + 1]):
+            r = give_row[k]
+            used[r] = add(times, levels, count[r], used[r], end, np.inf, give_amount[k], free[r])
+        for k in range(run_start[i], run_start[i + 1]):
+            r = n_room + run_row[k]
+            used[r] = add(
+                times, levels, count[r], used[r], time, end, -run_amount[k], slot_capacity[run_row[k]]
+            )
+        if line_s[i] > 0.0:
+            for k in range(line_start[i], line_start[i + 1]):
+                r = n_room + n_slots + line_row[k]
+                used[r] = add(
+                    times, levels, count[r], used[r], time, time + line_s[i], -line_amount[k],
+                    line_capacity[line_row[k]],
+                )  # fmt: skip
     return start
 
 
 @njit(cache=True)
-def fill(
-    n_flows: int,
-    flows: Any,
-    cap: Any,
-    rate: Any,
-    link_start: Any,
-    link_row: Any,
-    room: Any,
-    n_on: Any,
-    touched: Any,
-    n_touched: int,
-) -> None:
-    """Max-min fair rates of some flows by progressive filling.
+def push(heap: Any, n: int, key: Any, i: int) -> int:
+    """Put i on a binary heap by its key; returns the heap's size."""
+    at = n
+    heap[at] = i
+    while at > 0:
+        up = (at - 1) // 2
+        if key[heap[up]] <= key[heap[at]]:
+            break
+        heap[up], heap[at] = heap[at], heap[up]
+        at = up
+    return n + 1
 
-    The level of all open flows rises together; a flow stops at its own cap, and all flows of a link stop when
-    the link is full (D. Bertsekas, R. Gallager, "Data Networks", 1992, section 6.5.2).
 
-    Parameters
-    ----------
-    flows : the first `n_flows` are those to fill; reordered
-    cap, rate : of every flow; the rates are written
-    room, n_on : of every link: capacity left and open flows; overwritten
-    touched : the first `n_touched` are the links that may fill
+@njit(cache=True)
+def pop(heap: Any, n: int, key: Any) -> int:
+    """Take the first from a binary heap of n; it stands at place n - 1 then."""
+    first = heap[0]
+    n -= 1
+    heap[0] = heap[n]
+    at = 0
+    while True:
+        least = at
+        for down in (2 * at + 1, 2 * at + 2):
+            if down < n and key[heap[down]] < key[heap[least]]:
+                least = down
+        if least == at:
+            break
+        heap[least], heap[at] = heap[at], heap[least]
+        at = least
+    heap[n] = first
+    return first
+
+
+@njit(cache=True)
+def safe_order(
+    rank: Any,
+    witness: Any,
+    free: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    give_start: Any,
+    give_row: Any,
+    give_amount: Any,
+    before_start: Any,
+    before_row: Any,
+) -> Any:
+    """An order that is safe one at a time and follows `rank` (a permutation) as far as the witness allows.
+
+    A task goes once it has room and the others could still go in the order of the witness. Only those that
+    stand before it there and use its rows need to be asked (after E. W. Dijkstra's banker's algorithm,
+    EWD 108).
     """
-    left = n_flows
-    while left > 0:
-        level = np.inf
-        for t in range(n_touched):
-            link = touched[t]
-            if n_on[link] > 0:
-                level = min(level, room[link] / n_on[link])
-        lowest = np.inf
-        for f in range(left):
-            lowest = min(lowest, cap[flows[f]])
-        by_cap = lowest <= level
-        level = max(level, 0.0)
-        kept = 0
-        stopped = 0
-        for f in range(left):
-            i = flows[f]
-            stop = by_cap and cap[i] <= level
-            if not by_cap:
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if n_on[link] > 0 and room[link] / n_on[link] <= level * (1.0 + 1e-12):
-                        stop = True
-                        break
-            if stop:
-                rate[i] = min(cap[i], level)
-                stopped += 1
-                # Kept at the end, so that the links are charged after the pass.
-                flows[f] = -1 - i
-        for f in range(left):
-            if flows[f] < 0:
-                i = -1 - flows[f]
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if n_on[link] > 0:
-                        room[link] = max(0.0, room[link] - rate[i])
-                        n_on[link] -= 1
-            else:
-                flows[kept] = flows[f]
-                kept += 1
-        left = kept
-        if stopped == 0:
-            for f in range(left):
-                rate[flows[f]] = min(cap[flows[f]], level)
-            left = 0
-
-
-@njit
-def carry(
-    i: int,
-    bandwidth: float,
-    seconds: float,
-    pause: bool,
-    states: Any,
-    at: int,
-    dirty: Any,
-    jobs: Any,
-    pages: Any,
-    rates: Any,
-    cyclic: Any,
-    rule: Any,
-    log: Any,
-) -> None:
-    """Carry migration i forward; its state is row `at` of `states` and `dirty`."""
-    advance(
-        jobs[i : i + 1],
-        states[at : at + 1],
-        dirty[at : at + 1],
-        pages[i : i + 1],
-        rates[i : i + 1],
-        cyclic[i : i + 1],
-        np.full(1, bandwidth),
-        np.full(1, seconds),
-        rule,
-        log,
-        pause,
-    )
-
-
-@cache
-def fluid_kernel() -> Any:
-    """The compiled fluid scheduler, bound to the pre-copy kernel as its source is now.
-
-    Numba's cache does not see a change of a function that is called from another file, so a checksum of that
-    file is a cell of the closure and thereby part of the cache's key.
-    """
-    stamp = zlib.crc32(Path(kernel.__file__).read_bytes())
-
-    @njit(cache=True)
-    def fluid(
-        order: Any,
-        guess: Any,
-        free: Any,
-        take_start: Any,
-        take_row: Any,
-        take_amount: Any,
-        give_start: Any,
-        give_row: Any,
-        give_amount: Any,
-        slot_capacity: Any,
-        run_start: Any,
-        run_row: Any,
-        run_amount: Any,
-        line_capacity: Any,
-        line_start: Any,
-        line_row: Any,
-        line_amount: Any,
-        line_s: Any,
-        lead: float,
-        before_start: Any,
-        before_row: Any,
-        hours_start: Any,
-        hours: Any,
-        pause: float,
-        not_before: Any,
-        cap: Any,
-        link_capacity: Any,
-        link_start: Any,
-        link_row: Any,
-        flow_start: Any,
-        flow_of_link: Any,
-        jobs: Any,
-        states: Any,
-        dirty: Any,
-        pages: Any,
-        rates: Any,
-        cyclic: Any,
-        rule: Any,
-        log: Any,
-        scratch_state: Any,
-        scratch_dirty: Any,
-    ) -> Any:
-        n = len(cap)
-        start = np.full(n, np.nan)
-        end = np.full(n, np.nan)
-        done = np.zeros(n, dtype=np.bool_)
-        room = free.copy()
-        slots = slot_capacity.copy()
-        waiting = order.copy()
-        n_waiting = n
-        running = np.empty(n, dtype=np.int64)
-        n_running = 0
-        rate = np.zeros(n)
-        since = np.zeros(n)
-        event = np.full(n, np.inf)
-        on = np.zeros(n, dtype=np.bool_)
-        n_links = len(link_capacity)
-        asked = np.zeros(n_links)
-        link_room = np.zeros(n_links)
-        n_on = np.zeros(n_links, dtype=np.int64)
-        touched = np.empty(n_links, dtype=np.int64)
-        is_touched = np.zeros(n_links, dtype=np.bool_)
-        affected = np.empty(n, dtype=np.int64)
-        is_affected = np.zeros(n, dtype=np.bool_)
-        flows = np.empty(n, dtype=np.int64)
-        old_rate = np.zeros(n)
-        changed = np.empty(n, dtype=np.int64)
-        steps = 0 * stamp
-        time = 0.0
-        gone = np.empty(n, dtype=np.int64)
-        n_gone = 0
-        lines = line_capacity.copy()
-        holds = np.zeros(n, dtype=np.bool_)
-        while n_waiting > 0 or n_running > 0:
-            steps += 1
-            wake = np.inf
-            n_changed = 0
-            if pause <= 0.0 or n_running == 0:
-                kept = 0
-                for w in range(n_waiting):
-                    i = waiting[w]
-                    ok = not_before[i] <= time + 1e-9
-                    if not ok:
-                        wake = min(wake, not_before[i])
-                    elif may_start(
-                        i,
-                        time,
-                        guess[i],
-                        done,
-                        room,
-                        slots,
-                        lines,
-                        take_start,
-                        take_row,
-                        take_amount,
-                        run_start,
-                        run_row,
-                        run_amount,
-                        line_start,
-                        line_row,
-                        line_amount,
-                        before_start,
-                        before_row,
-                        hours_start,
-                        hours,
-                    ):
-                        holds[i] = True
-                        for k in range(line_start[i], line_start[i + 1]):
-                            lines[line_row[k]] -= line_amount[k]
-                        start[i] = time
-                        since[i] = time
-                        rate[i] = 0.0
-                        running[n_running] = i
-                        n_running += 1
-                        for k in range(take_start[i], take_start[i + 1]):
-                            room[take_row[k]] -= take_amount[k]
-                        for k in range(run_start[i], run_start[i + 1]):
-                            slots[run_row[k]] -= run_amount[k]
-                        continue
-                    else:
-                        later = allowed_from(i, time, guess[i], hours_start, hours)
-                        if later > time:
-                            wake = min(wake, later)
-                    waiting[kept] = i
-                    kept += 1
-                n_waiting = kept
-            if n_running == 0:
-                if np.isinf(wake):
-                    break
-                time = wake
-                continue
-            for g in range(n_gone):
-                changed[n_changed] = gone[g]
-                n_changed += 1
-            n_gone = 0
-            # Those that have just started, and whoever began or ended to use a link.
-            for r in range(n_running):
-                i = running[r]
-                phase = states[i].phase
-                now_on = phase in (DISK, COPY, STOP, POST_COPY)
-                if now_on != on[i]:
-                    on[i] = now_on
-                    changed[n_changed] = i
-                    n_changed += 1
-                    for k in range(link_start[i], link_start[i + 1]):
-                        asked[link_row[k]] += cap[i] if now_on else -cap[i]
-                elif event[i] == np.inf:
-                    changed[n_changed] = i
-                    n_changed += 1
-            # The flows that share a link that may fill with one of those, directly or through others.
-            n_affected = 0
-            n_touched = 0
-            for c in range(n_changed):
-                i = changed[c]
-                if not is_affected[i]:
-                    is_affected[i] = True
-                    affected[n_affected] = i
-                    n_affected += 1
-            at = 0
-            while at < n_affected:
-                i = affected[at]
-                at += 1
-                slack = 0.0 if on[i] else cap[i]
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if is_touched[link] or asked[link] + slack <= link_capacity[link] * (1.0 + 1e-12):
-                        continue
-                    is_touched[link] = True
-                    touched[n_touched] = link
-                    n_touched += 1
-                    for q in range(flow_start[link], flow_start[link + 1]):
-                        j = flow_of_link[q]
-                        if on[j] and not is_affected[j]:
-                            is_affected[j] = True
-                            affected[n_affected] = j
-                            n_affected += 1
-            for t in range(n_touched):
-                link_room[touched[t]] = link_capacity[touched[t]]
-                n_on[touched[t]] = 0
-            n_flows = 0
-            for a in range(n_affected):
-                i = affected[a]
-                old_rate[i] = rate[i]
-                if on[i]:
-                    flows[n_flows] = i
-                    n_flows += 1
-                    for k in range(link_start[i], link_start[i + 1]):
-                        if is_touched[link_row[k]]:
-                            n_on[link_row[k]] += 1
-                else:
-                    rate[i] = cap[i]
-            fill(n_flows, flows, cap, rate, link_start, link_row, link_room, n_on, touched, n_touched)
-            for t in range(n_touched):
-                is_touched[touched[t]] = False
-                n_on[touched[t]] = 0
-            for a in range(n_affected):
-                i = affected[a]
-                is_affected[i] = False
-                if done[i] or (rate[i] == old_rate[i] and event[i] != np.inf):
-                    continue
-                if time > since[i]:
-                    carry(
-                        i,
-                        old_rate[i],
-                        time - since[i],
-                        False,
-                        states,
-                        i,
-                        dirty,
-                        jobs,
-                        pages,
-                        rates,
-                        cyclic,
-                        rule,
-                        log,
-                    )
-                    since[i] = time
-                scratch_state[0] = states[i]
-                scratch_dirty[0] = dirty[i]
-                carry(
-                    i,
-                    rate[i],
-                    np.inf,
-                    True,
-                    scratch_state,
-                    0,
-                    scratch_dirty,
-                    jobs,
-                    pages,
-                    rates,
-                    cyclic,
-                    rule,
-                    log,
-                )
-                event[i] = time + (scratch_state[0].clock_s - states[i].clock_s)
-                if event[i] == np.inf:
-                    event[i] = 1e300
-            soonest = wake if pause <= 0.0 else np.inf
-            for r in range(n_running):
-                i = running[r]
-                soonest = min(soonest, event[i])
-                if holds[i] and on[i]:
-                    soonest = min(soonest, event[i] - lead)
-                elif holds[i]:
-                    soonest = min(soonest, start[i] + line_s[i])
-            if soonest >= 1e299:
+    n, n_rows = len(rank), len(free)
+    place = np.empty(n, dtype=np.int64)
+    for w in range(n):
+        place[witness[w]] = w
+    # Who uses each row, in the order of the witness; a give follows the take of the same task.
+    first = np.zeros(n_rows + 1, dtype=np.int64)
+    for k in range(len(take_row)):
+        first[take_row[k] + 1] += 1
+    for k in range(len(give_row)):
+        first[give_row[k] + 1] += 1
+    for r in range(n_rows):
+        first[r + 1] += first[r]
+    user = np.empty(first[n_rows], dtype=np.int64)
+    amount = np.empty(first[n_rows])
+    filled = first[:-1].copy()
+    for w in range(n):
+        i = witness[w]
+        for k in range(take_start[i], take_start[i + 1]):
+            r = take_row[k]
+            user[filled[r]] = i
+            amount[filled[r]] = -take_amount[k]
+            filled[r] += 1
+        for k in range(give_start[i], give_start[i + 1]):
+            r = give_row[k]
+            user[filled[r]] = i
+            amount[filled[r]] = give_amount[k]
+            filled[r] += 1
+    room = free.copy()
+    done = np.zeros(n, dtype=np.bool_)
+    # Those that wait: a list for each row and for each task.
+    queue = np.full(n_rows + n, -1)
+    following = np.full(n, -1)
+    heap = np.empty(n, dtype=np.int64)
+    n_heap = 0
+    for i in range(n):
+        n_heap = push(heap, n_heap, rank, i)
+    order = np.empty(n, dtype=np.int64)
+    n_order = 0
+    while n_heap > 0:
+        i = pop(heap, n_heap, rank)
+        n_heap -= 1
+        blocked = -1
+        for k in range(before_start[i], before_start[i + 1]):
+            if not done[before_row[k]]:
+                blocked = n_rows + before_row[k]
                 break
-            time = max(time, soonest)
-            kept = 0
-            for r in range(n_running):
-                i = running[r]
-                # Short ones leave their lines before their set-up ends, and those who follow start then.
-                if holds[i] and (event[i] - lead if on[i] else start[i] + line_s[i]) <= time + 1e-9:
-                    holds[i] = False
-                    for k in range(line_start[i], line_start[i + 1]):
-                        lines[line_row[k]] += line_amount[k]
-                if event[i] <= time + 1e-9:
-                    carry(i, rate[i], np.inf, True, states, i, dirty, jobs, pages, rates, cyclic, rule, log)
-                    since[i] = time
-                    event[i] = np.inf
-                    if states[i].phase == DONE:
-                        if holds[i]:
-                            holds[i] = False
-                            for k in range(line_start[i], line_start[i + 1]):
-                                lines[line_row[k]] += line_amount[k]
-                        end[i] = time
-                        done[i] = True
-                        if on[i]:
-                            on[i] = False
-                            gone[n_gone] = i
-                            n_gone += 1
-                            for k in range(link_start[i], link_start[i + 1]):
-                                asked[link_row[k]] -= cap[i]
-                        for k in range(give_start[i], give_start[i + 1]):
-                            room[give_row[k]] += give_amount[k]
-                        for k in range(run_start[i], run_start[i + 1]):
-                            slots[run_row[k]] += run_amount[k]
+        if blocked < 0:
+            for k in range(take_start[i], take_start[i + 1]):
+                r = take_row[k]
+                need = take_amount[k]
+                level = room[r] - need
+                if level < -TINY * (1.0 + need):
+                    blocked = r
+                    break
+                for q in range(first[r], first[r + 1]):
+                    j = user[q]
+                    if place[j] >= place[i]:
+                        break
+                    if done[j]:
                         continue
-                running[kept] = i
-                kept += 1
-            n_running = kept
-            if pause > 0.0 and n_running == 0:
-                time += pause
-        return start, end, steps
+                    level += amount[q]
+                    if amount[q] < 0.0 and level < -TINY * (1.0 - amount[q]):
+                        blocked = r
+                        break
+                if blocked >= 0:
+                    break
+        if blocked >= 0:
+            following[i] = queue[blocked]
+            queue[blocked] = i
+            continue
+        done[i] = True
+        order[n_order] = i
+        n_order += 1
+        j = queue[n_rows + i]
+        queue[n_rows + i] = -1
+        while j >= 0:
+            n_heap = push(heap, n_heap, rank, j)
+            j = following[j]
+        for k in range(take_start[i], take_start[i + 1]):
+            r = take_row[k]
+            room[r] -= take_amount[k]
+            j = queue[r]
+            queue[r] = -1
+            while j >= 0:
+                n_heap = push(heap, n_heap, rank, j)
+                j = following[j]
+        for k in range(give_start[i], give_start[i + 1]):
+            r = give_row[k]
+            room[r] += give_amount[k]
+            j = queue[r]
+            queue[r] = -1
+            while j >= 0:
+                n_heap = push(heap, n_heap, rank, j)
+                j = following[j]
+    return order[:n_order]
 
-    return fluid
+
+@njit(cache=True)
+def critical_path(
+    start: Any,
+    duration: Any,
+    take_start: Any,
+    take_row: Any,
+    giver_start: Any,
+    giver: Any,
+    run_start: Any,
+    run_row: Any,
+    runner_start: Any,
+    runner: Any,
+    line_start: Any,
+    line_row: Any,
+    liner_start: Any,
+    liner: Any,
+    line_s: Any,
+    before_start: Any,
+    before_row: Any,
+    dice: Any,
+) -> Any:
+    """One chain of tasks that keep each other waiting, from one that ends last back to the start.
+
+    Where several keep a task waiting, the dice say which: numbers in [0, 1), one for each step.
+    """
+    n = len(duration)
+    end = start + duration
+    last = end.max()
+    path = np.empty(n, dtype=np.int64)
+    seen = np.zeros(n, dtype=np.bool_)
+    n_path = 0
+    chosen = -1
+    n_found = 0
+    for i in range(n):
+        if end[i] >= last - SAME:
+            n_found += 1
+            if dice[0] * n_found < 1.0 or chosen < 0:
+                chosen = i
+    while chosen >= 0:
+        i = chosen
+        path[n_path] = i
+        n_path += 1
+        seen[i] = True
+        chosen = -1
+        n_found = 0
+        time = start[i]
+        if time <= SAME:
+            break
+        for k in range(take_start[i], take_start[i + 1]):
+            for q in range(giver_start[take_row[k]], giver_start[take_row[k] + 1]):
+                j = giver[q]
+                if abs(end[j] - time) < SAME and not seen[j]:
+                    n_found += 1
+                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
+                        chosen = j
+        for k in range(line_start[i], line_start[i + 1]):
+            for q in range(liner_start[line_row[k]], liner_start[line_row[k] + 1]):
+                j = liner[q]
+                if abs(start[j] + line_s[j] - time) < SAME and not seen[j]:
+                    n_found += 1
+                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
+                        chosen = j
+        for k in range(run_start[i], run_start[i + 1]):
+            for q in range(runner_start[run_row[k]], runner_start[run_row[k] + 1]):
+                j = runner[q]
+                if abs(end[j] - time) < SAME and not seen[j]:
+                    n_found += 1
+                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
+                        chosen = j
+        for k in range(before_start[i], before_start[i + 1]):
+            j = before_row[k]
+            if abs(end[j] - time) < SAME and not seen[j]:
+                n_found += 1
+                if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
+                    chosen = j
+    return path[:n_path]

@@ -17,13 +17,14 @@ from drs.model.network import Network
 from drs.planning import order as ordering
 from drs.planning.fluid import flows_of, run_fluid
 from drs.planning.limits import Concurrency
-from drs.planning.list_schedule import run_list, with_links
 from drs.planning.plan import Plan, Stranded
 from drs.planning.prefixes import prefix_warnings
 from drs.planning.pricing import Leg, Pricer, legs_between, move_of
 from drs.planning.replay import replay
 from drs.planning.rooms import Rooms
 from drs.planning.search import Found, search
+from drs.planning.serial import Serial
+from drs.planning.shares import with_links
 from drs.planning.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
 from drs.planning.waves import by_start, edges_of, waves_of
 from drs.planning.windows import what_fits
@@ -214,10 +215,9 @@ class _Job:
                 return 0.0
             tasks = self.tasks(order, chosen)
             shares = with_links(tasks, np.ones(len(tasks)), price.total_s[chosen])
+            serial = Serial(tasks, shares)
             by_length = np.lexsort((-price.total_s[chosen], -tasks.priority))
-            start = run_list(tasks, shares, by_length, careful=True)
-            if np.isnan(start).any():
-                return math.inf
+            start = serial.starts(serial.safe_order(by_length, np.arange(len(tasks))))
             timed = run_fluid(
                 tasks, shares, flows_of(self.pricer, tasks.legs), np.argsort(start, kind="stable")
             )

@@ -1,8 +1,7 @@
-"""The search for a short schedule: lists in several orders, CP-SAT, and the fluid simulation as the judge."""
+"""The search for a short schedule: local search, CP-SAT, and the fluid simulation as the judge."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,19 +11,24 @@ from numpy.typing import NDArray
 from drs.planning import order as ordering
 from drs.planning.bounds import Bound, earliest_starts, makespan_bound
 from drs.planning.fluid import Flows, Timed, run_fluid
-from drs.planning.list_schedule import Shares, run_list, with_links
+from drs.planning.local_search import LocalSearch
 from drs.planning.pricing import Priced, Pricer
+from drs.planning.shares import Shares, with_links
 from drs.planning.tasks import Rows, Tasks, rows_of
 from drs.stop import OnProgress, Progress, Stop
 
 Floats = NDArray[np.float64]
-Order = NDArray[np.int64]
 
 GOOD_ENOUGH = 1.01
 """A schedule this close to the bound (a factor) is not searched further."""
 
-NEAR_ENOUGH = 1.08
-"""The same for more than 1,000 legs, where CP-SAT takes longest."""
+LEG_ROUNDS = 1_000_000
+"""Rounds of the local search times legs, so that its work does not depend on the size."""
+
+ROUNDS_AT_LEAST = 100
+
+SEARCH_SHARE = 0.5
+"""Of the time, for the local search; the rest is CP-SAT's."""
 
 EXACT_AT_MOST = 2500
 """Legs that CP-SAT is asked about at once."""
@@ -64,20 +68,27 @@ def search(
     """
     n = len(tasks)
     bound = makespan_bound(tasks, priced.total_s, priced.transferred_mib)
+    if not n:
+        return Found(run_fluid(tasks, with_links(tasks, np.ones(0), np.zeros(0)), flows, np.arange(0)), bound, "list")
     whole = with_links(tasks, np.ones(n), priced.total_s)
     urgent = tasks.priority
     if due_s is not None:
         urgent = urgent - np.where(np.isfinite(due_s), due_s, 1e12) * 1e-9
-    ordered = bool(tasks.pause_s > 0 or np.ptp(urgent) > 0) if n else True
-    start, planned = _lists(tasks, whole, urgent, bound.makespan_s, seed, stop)
+    local = LocalSearch(tasks, whole, urgent)
+    start = _begin(tasks, local, whole)
     found = Found(_best_fluid(tasks, whole, flows, start, bound.makespan_s), bound, "list")
     _tell(on_progress, stop, "list", found)
-    enough = GOOD_ENOUGH if n <= 1000 or method == "cpsat" else NEAR_ENOUGH
-    wanted = method == "cpsat" or (method == "auto" and not ordered)
-    if wanted and n <= EXACT_AT_MOST and planned > bound.makespan_s * enough and not stop.interrupted:
-        _exact(tasks, whole, flows, start, found, seed, stop)
+    if method == "list" or tasks.pause_s > 0 or stop.remaining_s <= 0:
+        return found
+    least_s = bound.makespan_s * GOOD_ENOUGH
+    shorter = local.shorten(start, least_s, max(ROUNDS_AT_LEAST, LEG_ROUNDS // n), stop.part(SEARCH_SHARE), seed)
+    _keep(tasks, whole, flows, shorter, found, "local search")
+    _tell(on_progress, stop, "local search", found)
+    exact = method == "cpsat" or not np.ptp(urgent) > 0
+    if exact and n <= EXACT_AT_MOST and local.makespan(shorter) > least_s and stop.remaining_s > 0:
+        shorter = _exact(tasks, whole, flows, shorter, found, seed, stop)
         _tell(on_progress, stop, "cpsat", found)
-    if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02 and not stop.interrupted:
+    if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
             if stop.remaining_s <= 0:
                 break
@@ -93,86 +104,10 @@ def _tell(on_progress: OnProgress | None, stop: Stop, stage: str, found: Found) 
                              found.bound.makespan_s))  # fmt: skip
 
 
-def _lists(
-    tasks: Tasks, shares: Shares, urgent: Floats, bound_s: float, seed: int, stop: Stop
-) -> tuple[Floats, float]:
-    """The best planned starts of several lists, and their makespan.
-
-    Every list is justified: set as late as it can be, and then as early again, which shortens it more often
-    than not (P. Tormos, A. Lova, Annals of Operations Research 102, 2001).
-    """
-    n = len(tasks)
-    if not n:
-        return np.zeros(0), 0.0
-    total = shares.total_s
-    load = _line_load(shares, n)
-    tail = _tails(tasks, total)
-    keys = [-(tail + total), -(load + tail), np.arange(n, dtype=float), -total]
-    if n > 1000:
-        keys = keys[:2]
-    back = None if tasks.pause_s > 0 or len(tasks.hours.row) or np.ptp(urgent) > 0 else _reversed(tasks)
-    rounds = int(np.clip(4_000 // n, 0, 60))
-    rng = np.random.default_rng(seed)
-    best: tuple[float, Floats] | None = None
-    for k in range(len(keys) + rounds):
-        if best is not None and stop.reached(k):
-            break
-        if k < len(keys):
-            key = keys[k]
-        elif best is None:
-            break
-        else:
-            if best[0] <= bound_s * GOOD_ENOUGH:
-                break
-            # Near the best so far: starts shaken by up to some part of the makespan.
-            key = best[1] + rng.normal(0.0, rng.choice([0.02, 0.05, 0.15]) * best[0], n)
-            if k % 4 == 0:
-                key = key - rng.random() * (tail + total)
-        order = np.lexsort((np.arange(n), key, -urgent))
-        start = run_list(tasks, shares, order, careful=True)
-        if np.isnan(start).any():
-            continue
-        makespan = float((start + total).max())
-        for _ in range(4 if n <= 1000 else 1):
-            if back is None or makespan <= bound_s * GOOD_ENOUGH:
-                break
-            again = _justified(tasks, back, shares, start)
-            if again is None or float((again + total).max()) >= makespan - 1e-6:
-                break
-            start, makespan = again, float((again + total).max())
-        if best is None or makespan < best[0] - 1e-9:
-            best = (makespan, start)
-    if best is None:
-        start = run_list(tasks, shares, np.arange(n), _in_turn(tasks))
-        return start, float((start + total).max())
-    return best[1], best[0]
-
-
-def _reversed(tasks: Tasks) -> Tasks:
-    """The same legs with time running backwards: from the target to today, giving what they took."""
-    n = len(tasks)
-    free = tasks.free.copy()
-    np.subtract.at(free, tasks.take.row, tasks.take.amount)
-    np.add.at(free, tasks.give.row, tasks.give.amount)
-    after: list[list[tuple[int, float]]] = [[] for _ in range(n)]
-    for i in range(n):
-        for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
-            after[j].append((i, 1.0))
-    return dataclasses.replace(
-        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after)
-    )
-
-
-def _justified(tasks: Tasks, back: Tasks, shares: Shares, start: Floats) -> Floats | None:
-    """The schedule pushed to its end and then to its beginning; None where that ran into a deadlock."""
-    n = len(tasks)
-    mirror = run_list(back, shares, np.lexsort((np.arange(n), -(start + shares.total_s))), careful=True,
-                      witness=np.arange(n)[::-1])  # fmt: skip
-    if np.isnan(mirror).any():
-        return None
-    late = float((mirror + shares.total_s).max()) - (mirror + shares.total_s)
-    again = run_list(tasks, shares, np.lexsort((np.arange(n), late)), careful=True)
-    return None if np.isnan(again).any() else again
+def _begin(tasks: Tasks, local: LocalSearch, shares: Shares) -> Floats:
+    """The best planned starts of several orders."""
+    tail = _tails(tasks, shares.total_s)
+    return local.begin([-(tail + shares.total_s), -(_line_load(shares, len(tasks)) + tail), -shares.total_s])
 
 
 def _in_turn(tasks: Tasks) -> Rows:
@@ -226,8 +161,6 @@ def _tails(tasks: Tasks, total_s: Floats) -> Floats:
 def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound_s: float) -> Timed:
     """The planned schedule with true rates: as planned, and started as early as its order allows."""
     n = len(tasks)
-    if not n:
-        return run_fluid(tasks, shares, flows, np.zeros(0, dtype=np.int64))
     end = start + shares.total_s
     order = np.lexsort((np.arange(n), start))
     edges = ordering.tokens(
@@ -257,21 +190,28 @@ def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound
     return best
 
 
+def _keep(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, method: str) -> None:
+    """Keeps a planned schedule if it is shorter under true rates."""
+    timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
+    if timed.makespan_s < found.timed.makespan_s - 1e-9:
+        found.timed, found.method = timed, method
+
+
 def _exact(
     tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, seed: int, stop: Stop
-) -> None:
+) -> Floats:
     """CP-SAT on the whole, and on neighbourhoods where that is too much; keeps what is shorter."""
     from drs.planning.exact import improve
 
     budget_s = None if stop.time_s is None else stop.remaining_s
     solved = improve(tasks, shares, start, found.bound.makespan_s, seed=seed, time_s=budget_s, stop=stop)
     if solved is None:
-        return
+        return start
     found.planned_bound_s, found.optimal = solved.bound_s, solved.optimal
-    if solved.start_s is not None:
-        timed = _best_fluid(tasks, shares, flows, solved.start_s, found.bound.makespan_s)
-        if timed.makespan_s < found.timed.makespan_s - 1e-9:
-            found.timed, found.method = timed, "cpsat"
+    if solved.start_s is None:
+        return start
+    _keep(tasks, shares, flows, solved.start_s, found, "cpsat")
+    return solved.start_s
 
 
 def _other_share(
@@ -283,9 +223,11 @@ def _other_share(
     if not np.isfinite(price.total_s).all():
         return
     shares = with_links(tasks, np.full(n, share), price.total_s)
-    short = Stop(None if stop.time_s is None else stop.remaining_s, iterations=8)
-    start, _ = _lists(tasks, shares, urgent, found.bound.makespan_s, seed, short)
+    local = LocalSearch(tasks, shares, urgent)
+    start = _begin(tasks, local, shares)
+    rounds = max(ROUNDS_AT_LEAST, LEG_ROUNDS // n) // 10
+    start = local.shorten(start, found.bound.makespan_s, rounds, stop.part(0.3), seed)
     timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
     if timed.makespan_s < found.timed.makespan_s * 0.99:
-        found.timed, found.method = timed, f"list, {name}"
+        found.timed, found.method = timed, name
         found.optimal = False

@@ -338,10 +338,11 @@ def test_fewer_and_faster_beats_all_at_once():
 
 
 def exhaustive(snapshot, target):
-    """The shortest of all lists, each leg alone on its path: the optimum, since every optimum is a list here."""
+    """The shortest of all serial schedules, each leg alone on its path: the optimum, since it is one of them."""
     from drs.planning import order as ordering
     from drs.planning.fluid import flows_of
-    from drs.planning.list_schedule import run_list, with_links
+    from drs.planning.serial import Serial
+    from drs.planning.shares import with_links
     from drs.planning.pricing import Pricer, legs_between
     from drs.planning.rooms import Rooms
     from drs.planning.tasks import build_tasks
@@ -358,7 +359,7 @@ def exhaustive(snapshot, target):
     shares = with_links(tasks, np.ones(len(tasks)), priced.total_s)
     best = np.inf
     for order in itertools.permutations(range(len(tasks))):
-        start = run_list(tasks, shares, np.array(order))
+        start = Serial(tasks, shares).starts(np.array(order))
         if not np.isnan(start).any():
             best = min(best, float((start + priced.total_s).max()))
     return best

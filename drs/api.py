@@ -350,12 +350,13 @@ def _with_plan(
     priorities = modes.priorities(mode, problem, options)
     # Scheduling comes after the search and gets a share of its own; under an iteration budget a fixed amount
     # of work, so that the clock is never read.
-    budget = None if stop.time_s is None else Stop(min(5.0, max(1.0, 0.1 * stop.time_s)))
+    budget_s = None if stop.time_s is None else min(5.0, max(1.0, 0.1 * stop.time_s))
+    budget = stop.followed_by(budget_s)
     made, reasons = _plan(result, priorities=priorities, seed=seed, stop=budget, on_progress=on_progress)
     warnings = list(result.warnings)
     stranded: list[planning.Stranded] = []
     # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
-    spare = Stop(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
+    spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
         if not made.stranded or not modes.MODES[mode].replans or spare.reached(0):
             break
@@ -365,9 +366,7 @@ def _with_plan(
         problem = problem.holding([move.vm for move in stranded], "no safe order")
         again = Stop(None if spare.time_s is None else min(5.0, spare.remaining_s / 2), stop.iterations)
         result = solve(problem, solver=solver, seed=seed, stop=again, on_progress=on_progress)
-        made, reasons = _plan(
-            result, priorities=priorities, seed=seed, stop=spare.part(0.5) if budget else None
-        )
+        made, reasons = _plan(result, priorities=priorities, seed=seed, stop=spare.part(0.5))
     made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
     for move in made.stranded:
         warnings.append(f"{move.vm} stays on {move.from_host}: {move.reason}")

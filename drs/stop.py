@@ -111,6 +111,13 @@ class Stop:
                 stop._began += lost_s
                 stop = stop._whole
 
+    def followed_by(self, time_s: float | None) -> Stop:
+        """A budget of its own for what comes after this search, ended by the same interrupt."""
+        child = Stop(time_s)
+        child._event = self._event
+        child._whole = self
+        return child
+
     def part(self, share: float) -> Stop:
         """A budget for one stage: `share` of what is left, ended by the same interrupt."""
         child = Stop(

@@ -1,24 +1,28 @@
 """Lower bounds: no schedule of these legs is shorter, however their bandwidth is shared.
 
-A leg takes no less than alone on its whole path, and sends no less. So the makespan is at least
+A leg takes no less than alone on its whole path, and sends no less. It has a head: what must have happened before it
+starts, since its room must have been made (`forced` says by whom), and a tail: what must still happen after its end,
+which is its head with time running backwards. So the makespan is at least
 
-- the longest leg, begun when the room that it needs can first be there,
-- for each directed link (NICs included): the time to carry all that crosses it, after the shortest set-up and
-  before the shortest aftermath; also for those legs alone that cannot begin before some moment,
-- for each host, network, datastore and user limit: its cost-unit seconds over its capacity,
+- the head, the time and the tail of each leg,
+- for each directed link (NICs included) and any of the legs that cross it: their smallest head, the time to carry all
+  that they send, and their smallest tail (the preemptive one-machine problem: J. Carlier, European Journal of
+  Operational Research 11, 1982),
+- the same for each host, network, datastore and user limit, with cost-unit seconds over its capacity,
 - for each row of room: the moment when enough can have left for all that arrive, and the shortest of these.
 """
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.planning.order import fits
-from drs.planning.tasks import Rows, Tasks
+from drs.planning.forced import Bools, forced
+from drs.planning.tasks import Rows, Tasks, backwards, users
 from drs.units import MIBPS_PER_MBPS
 
 Floats = NDArray[np.float64]
@@ -38,111 +42,138 @@ def makespan_bound(tasks: Tasks, total_s: Floats, transferred_mib: Floats) -> Bo
     """The best of the bounds, given what each leg costs alone on its path."""
     if not len(tasks):
         return Bound(0.0, "nothing to do", {})
-    head = earliest_starts(tasks, total_s)
+    before = forced(tasks)
+    head = earliest_starts(tasks, total_s, before)
+    # Backwards there are no forbidden hours: what they forbid is not seen there.
+    tail = earliest_starts(backwards(tasks), total_s, before.T)
     parts = {
-        "leg": float((head + total_s).max()),
-        "link": _links(tasks, head, transferred_mib),
-        "slots": _loads(tasks.run, tasks.slots, head, total_s, np.zeros_like(total_s), len(tasks)),
-        "room": _rooms(tasks, head, total_s),
+        "leg": float((head + total_s + tail).max()),
+        "link": _links(tasks, head, tail, transferred_mib),
+        "slots": _loads(tasks.run, tasks.slots, head, total_s, tail),
+        "room": max(
+            _rooms(tasks, head, total_s, tail),
+            _rooms(backwards(tasks), tail, total_s, head),
+        ),
     }
     why = max(parts, key=lambda name: parts[name])
     return Bound(parts[why], why, parts)
 
 
-def earliest_starts(tasks: Tasks, total_s: Floats) -> Floats:
-    """When each leg can start at the earliest: enough must have left, predecessors must have ended."""
+def earliest_starts(tasks: Tasks, total_s: Floats, before: Bools) -> Floats:
+    """When each leg can start at the earliest: enough must have left, predecessors must have ended.
+
+    before : bool[n, n] of `forced`, or empty.
+    """
     n = len(tasks)
     head = np.zeros(n)
-    hours, before = tasks.hours, tasks.before
-    arrivals, leavers = _by_row(tasks.take, n), _by_row(tasks.give, n)
+    hours, own = tasks.hours, tasks.before
+    ahead = [own.row[own.start[i] : own.start[i + 1]] for i in range(n)]
+    if len(before):
+        ahead = [np.flatnonzero(before[:, i]) for i in range(n)]
+    waiting = list(_waiting(tasks, before))
     for _ in range(n + 1):
-        changed = False
+        old = head.copy()
         ends = head + total_s
-        for row, coming in arrivals.items():
-            free = float(tasks.free[row])
-            waiting = [(i, a) for i, a in coming if not fits(a, free)]
-            if not waiting:
-                continue
-            leaving = sorted((float(ends[j]), a) for j, a in leavers.get(row, ()))
-            times = np.array([t for t, _ in leaving])
-            room = free + np.cumsum([a for _, a in leaving])
-            for i, amount in waiting:
-                k = int(np.searchsorted(room, amount - 1e-7 * (1.0 + amount)))
-                if k < len(times) and times[k] > head[i] + 1e-9:
-                    head[i] = times[k]
-                    changed = True
+        for i, need, gone, left in waiting:
+            order = np.argsort(ends[gone], kind="stable")
+            k = int(np.searchsorted(np.cumsum(left[order]), need))
+            if k < len(gone):
+                head[i] = max(head[i], ends[gone[order[k]]])
         for i in range(n):
-            for k in range(before.start[i], before.start[i + 1]):
-                if ends[before.row[k]] > head[i] + 1e-9:
-                    head[i] = ends[before.row[k]]
-                    changed = True
+            if len(ahead[i]):
+                head[i] = max(head[i], float((head[ahead[i]] + total_s[ahead[i]]).max()))
             for k in range(hours.start[i], hours.start[i + 1], 2):
                 if head[i] < hours.amount[k + 1] and head[i] + total_s[i] > hours.amount[k] + 1e-9:
                     head[i] = hours.amount[k + 1]
-                    changed = True
-        if not changed:
+        if (head <= old + 1e-9).all():
             break
     return head
 
 
-def _by_row(rows: Rows, n: int) -> dict[int, list[tuple[int, float]]]:
-    found: dict[int, list[tuple[int, float]]] = {}
-    owner = np.repeat(np.arange(n), np.diff(rows.start))
-    for i, row, amount in zip(owner.tolist(), rows.row.tolist(), rows.amount.tolist(), strict=True):
-        found.setdefault(row, []).append((i, amount))
-    return found
+def _waiting(
+    tasks: Tasks, before: Bools
+) -> Iterator[tuple[int, float, NDArray[np.int64], Floats]]:
+    """Legs that lack room today: what is missing, who leaves before them and how much."""
+    n = len(tasks)
+    arrivals, departures = users(tasks.take, n), users(tasks.give, n)
+    for row, (who, need) in arrivals.items():
+        gone, left = departures.get(row, (np.zeros(0, dtype=np.int64), np.zeros(0)))
+        for i, amount in zip(who.tolist(), need.tolist(), strict=True):
+            leaving, first = np.ones(len(gone), dtype=np.bool_), amount
+            if len(before):
+                leaving = ~before[i, gone]
+                first += float(need[before[who, i]].sum())
+            missing = first - float(tasks.free[row])
+            if missing > 1e-6 * (1.0 + first):
+                yield i, missing - 1e-6 * (1.0 + first), gone[leaving], left[leaving]
 
 
-def _links(tasks: Tasks, head: Floats, transferred_mib: Floats) -> float:
+def _links(tasks: Tasks, head: Floats, tail: Floats, transferred_mib: Floats) -> float:
     rows = Rows(tasks.link.start, tasks.link.row, np.ones(len(tasks.link.row)))
     return _loads(
         rows,
         tasks.link_mbps * MIBPS_PER_MBPS,
         head + tasks.setup_s,
         transferred_mib,
-        tasks.after_s,
-        len(tasks),
+        tasks.after_s + tail,
     )
 
 
-def _loads(rows: Rows, capacity: Floats, head: Floats, work: Floats, tail: Floats, n: int) -> float:
-    """Over rows and over moments: first possible begin + work that begins no sooner / capacity + tail."""
+def _loads(rows: Rows, capacity: Floats, head: Floats, work: Floats, tail: Floats) -> float:
+    """Over rows and sets of their legs: least head + work / capacity + least tail."""
     best = 0.0
-    owner = np.repeat(np.arange(n), np.diff(rows.start))
-    order = np.lexsort((-head[owner], rows.row))
-    owner, row, amount = owner[order], rows.row[order], rows.amount[order]
-    for first, last in _runs(row):
-        who = owner[first:last]
-        done = np.cumsum(amount[first:last] * work[who]) / max(float(capacity[row[first]]), 1e-12)
-        least_tail = np.minimum.accumulate(tail[who])
-        best = max(best, float((head[who] + done + least_tail).max()))
+    for row, (who, amount) in users(rows, len(head)).items():
+        busy = amount * work[who] / max(float(capacity[row]), 1e-12)
+        if float(head[who].max() + busy.sum() + tail[who].max()) > best:
+            best = max(best, one_machine(head[who], busy, tail[who]))
     return best
 
 
-def _runs(row: NDArray[np.int32]) -> list[tuple[int, int]]:
-    if not len(row):
-        return []
-    cuts = np.flatnonzero(np.diff(row)) + 1
-    edges = [0, *cuts.tolist(), len(row)]
-    return list(pairwise(edges))
+def one_machine(head: Floats, busy: Floats, tail: Floats) -> float:
+    """The largest of least head + sum of times + least tail over all sets of jobs.
+
+    That is the length of Jackson's preemptive schedule: at every moment the job with the longest tail runs.
+    """
+    order = np.argsort(head, kind="stable").tolist()
+    begin, left, after = head.tolist(), busy.tolist(), tail.tolist()
+    waiting: list[tuple[float, int]] = []
+    time, best, k = 0.0, 0.0, 0
+    while k < len(order) or waiting:
+        if not waiting:
+            time = max(time, begin[order[k]])
+        while k < len(order) and begin[order[k]] <= time + 1e-12:
+            heapq.heappush(waiting, (-after[order[k]], order[k]))
+            k += 1
+        _, job = waiting[0]
+        until = time + left[job]
+        if k < len(order) and begin[order[k]] < until:
+            left[job] -= begin[order[k]] - time
+            time = begin[order[k]]
+            continue
+        heapq.heappop(waiting)
+        time = until
+        best = max(best, time + after[job])
+    return best
 
 
-def _rooms(tasks: Tasks, head: Floats, total_s: Floats) -> float:
+def _rooms(tasks: Tasks, head: Floats, total_s: Floats, tail: Floats) -> float:
     """All that arrive need enough to have left; the last of them still takes its time."""
     n, best = len(tasks), 0.0
-    leavers = _by_row(tasks.give, n)
+    departures = users(tasks.give, n)
     ends = head + total_s
-    for row, coming in _by_row(tasks.take, n).items():
-        leaving = sorted((float(ends[j]), a) for j, a in leavers.get(row, ()))
-        if not leaving:
+    for row, (who, need) in users(tasks.take, n).items():
+        if row not in departures:
             continue
-        room = float(tasks.free[row]) + np.cumsum([a for _, a in leaving])
+        gone, left = departures[row]
+        order = np.argsort(ends[gone], kind="stable")
+        room = float(tasks.free[row]) + np.cumsum(left[order])
         # The arrivals that take longest need their room last at the earliest.
-        by_time = sorted(coming, key=lambda entry: -total_s[entry[0]])
-        need = 0.0
-        for i, amount in by_time:
-            need += amount
-            k = int(np.searchsorted(room, need - 1e-7 * (1.0 + need)))
-            if need > tasks.free[row] + 1e-7 * (1.0 + need) and k < len(leaving):
-                best = max(best, leaving[k][0] + float(total_s[i]))
+        rest = total_s[who] + tail[who]
+        by_time = np.argsort(-rest, kind="stable")
+        needed = np.cumsum(need[by_time])
+        k = np.searchsorted(room, needed - 1e-6 * (1.0 + needed))
+        lacking = (needed > tasks.free[row] + 1e-6 * (1.0 + needed)) & (k < len(gone))
+        if lacking.any():
+            last = ends[gone[order[k[lacking]]]] + rest[by_time[lacking]]
+            best = max(best, float(last.max()))
     return best

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.planning.shares import Shares
-from drs.planning.serial import Serial, backwards, by_time
-from drs.planning.tasks import Tasks
+from drs.planning.serial import Serial, by_time
+from drs.planning.tasks import Tasks, backwards
 from drs.stop import Stop
 
 Floats = NDArray[np.float64]
@@ -123,7 +123,7 @@ class LocalSearch:
             key[some] -= rng.random() * rng.choice([0.05, 0.2, 0.5]) * makespan
             key += rng.normal(0.0, rng.choice([0.0, 0.005, 0.02]) * makespan, n)
         elif mode < 0.85:
-            last, width = rng.random() * makespan, rng.choice([0.1, 0.3]) * makespan
+            last, width = rng.random() * makespan, rng.choice([0.02, 0.05, 0.1, 0.3]) * makespan
             some = np.flatnonzero((key >= last - width) & (key <= last))
             key[some] = last - width * rng.random(len(some))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from drs.planning.prefixes import prefix_warnings
 from drs.planning.pricing import Leg, Pricer, legs_between, move_of
 from drs.planning.replay import replay
 from drs.planning.rooms import Rooms
-from drs.planning.search import Found, search
+from drs.planning.search import Found, schedule_all, search
 from drs.planning.serial import Serial
 from drs.planning.shares import with_links
 from drs.planning.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
@@ -33,6 +34,11 @@ from drs.terms import During
 
 Floats = NDArray[np.float64]
 Method = Literal["auto", "list", "cpsat"]
+
+LOADED_WITH = 50
+"""Legs that are asked for one with which the compiled kernels can be loaded."""
+
+_loaded = threading.Event()
 
 REPLAYED_IN_FULL = 60
 """Moves up to which a plan has its durations replayed before it is returned; its safety always is."""
@@ -89,6 +95,12 @@ def make_plan(
     pricer = Pricer(snapshot, profile, network)
     asked = legs_between(snapshot, target)
     rooms = Rooms.of(snapshot, during, [leg.vm for leg in asked])
+    job = _Job(
+        snapshot, network, pricer, rooms, concurrency, forbidden or {}, priorities or {}, deadline_s, method,
+        seed, stop, on_progress,
+    )  # fmt: skip
+    with stop.paused():  # no plan pays for compilation
+        job.load_kernels(asked)
     lost, possible = _possible(snapshot, network, pricer, rooms, asked, concurrency)
     found = ordering.find_order(
         possible, rooms, pricer, allowed or ordering.default_hosts(snapshot), priorities=priorities, seed=seed
@@ -100,10 +112,6 @@ def make_plan(
             f"{snapshot.vms.name[lost[0].leg.vm]}: {lost[0].reason}",
             [str(snapshot.vms.name[vm]) for vm in cycle],
         )
-    job = _Job(
-        snapshot, network, pricer, rooms, concurrency, forbidden or {}, priorities or {}, deadline_s, method,
-        seed, stop, on_progress,
-    )  # fmt: skip
     tasks = job.tasks(found, range(len(found.legs)))
     schedule = job.schedule(tasks)
     if window is not None and schedule.timed.makespan_s > window:
@@ -186,6 +194,18 @@ class _Job:
             [tuple(new[j] for j in order.before[i] if j in new) for i in chosen],
             self.concurrency, self.pricer.profile.link_ratio, flows.beside_s, self.forbidden, self.priorities,
         )  # fmt: skip
+
+    def load_kernels(self, legs: Sequence[Leg]) -> None:
+        """Call everything that is compiled once, with the first leg that is possible."""
+        if _loaded.is_set():
+            return
+        refused = self.pricer.price(legs[:LOADED_WITH]).refused
+        leg = next((leg for leg, why in zip(legs, refused, strict=False) if not why), None)
+        if leg is None:
+            return
+        tasks = self.tasks(ordering.Order((leg,), ((),), ((),), ((),), ()), [0])
+        schedule_all(tasks, self.pricer.price([leg]), flows_of(self.pricer, [leg]))
+        _loaded.set()
 
     def due_s(self, tasks: Tasks) -> Floats | None:
         """When each leg must have ended, inf for no matter when."""

@@ -30,6 +30,9 @@ MAX_IN_VAIN = 4
 MAX_CANDIDATES = 200
 """Parking legs priced at one deadlock."""
 
+HOSTS_TRIED = 8
+"""Third hosts considered for each VM, those with the least migrations first."""
+
 
 @dataclass(frozen=True)
 class Lost:
@@ -284,7 +287,7 @@ def _with_parking(
         in_vain = 0 if len(stuck) < n_before else in_vain + 1
         if not stuck or in_vain > MAX_IN_VAIN:
             return stuck
-        found = _cheapest_parking(stuck, walk, rooms, pricer, hosts_for, parked)
+        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
         if found is None:
             return stuck
         first, second = found
@@ -296,6 +299,7 @@ def _with_parking(
 
 
 def _cheapest_parking(
+    done: Sequence[Leg],
     stuck: Sequence[Leg],
     walk: _Walk,
     rooms: Rooms,
@@ -321,23 +325,27 @@ def _cheapest_parking(
     residents: dict[int, list[int]] = {}
     for vm in np.flatnonzero(np.isin(walk.host, list(hosts))).tolist():
         residents.setdefault(int(walk.host[vm]), []).append(vm)
+    # Among equals the host that has the least to do, so that detours do not queue for one NIC.
+    busy_mib = np.zeros(snapshot.n_hosts)
+    for leg in (*done, *stuck):
+        busy_mib[[leg.src, leg.dst]] += snapshot.vms.memory_mib[leg.vm]
     options: list[tuple[int, Leg, Leg]] = []
     own = [leg for leg in stuck if leg.vm not in parked]
     for leg in sorted(own, key=lambda leg: snapshot.vms.memory_mib[leg.vm]):
         _, give = rooms.taken(leg)
         if any(row in waits for row, _ in give):
-            options.extend(_park_at(leg, leg.dst, walk, rooms, hosts_for))
+            options.extend(_park_at(leg, leg.dst, walk, rooms, hosts_for, busy_mib))
     if len(options) < MAX_CANDIDATES // 4:
         for host in sorted(hosts):
             around = [vm for vm in residents.get(host, ()) if vm not in goes and vm not in parked]
             for vm in sorted(around, key=lambda vm: snapshot.vms.memory_mib[vm])[:12]:
                 stay = Leg(vm, host, host)
                 if walk.host[vm] == walk.start[vm]:
-                    options.extend(_park_at(stay, host, walk, rooms, hosts_for))
+                    options.extend(_park_at(stay, host, walk, rooms, hosts_for, busy_mib))
     options = options[:MAX_CANDIDATES]
     if not options:
         return None
-    scores: list[tuple[float, int, float, int]] = []
+    scores: list[tuple[float, float, float, int]] = []
     out = pricer.price([first for _, first, _ in options])
     on = pricer.price([second for _, _, second in options])
     straight = pricer.price(
@@ -350,17 +358,21 @@ def _cheapest_parking(
         cost = float(out.total_s[i] + on.total_s[i]) - direct
         lets_go, freed = _gain(first, waits, need, walk, rooms)
         if freed > 0:
-            scores.append((0.0 if lets_go else 1.0, 0, cost if lets_go else cost / freed, i))
+            cost = cost if lets_go else cost / freed
+            scores.append((0.0 if lets_go else 1.0, round(cost, 3), float(busy_mib[first.dst]), i))
     if not scores:
         return None
     i = min(scores)[3]
     return options[i][1], options[i][2]
 
 
-def _park_at(leg: Leg, goal: int, walk: _Walk, rooms: Rooms, hosts_for: Hosts) -> list[tuple[int, Leg, Leg]]:
-    """Every way to park a VM on a third host and to bring it to its goal later."""
-    ways = []
-    for host in np.flatnonzero(hosts_for(leg.vm)).tolist():
+def _park_at(
+    leg: Leg, goal: int, walk: _Walk, rooms: Rooms, hosts_for: Hosts, busy_mib: NDArray[np.float64]
+) -> list[tuple[int, Leg, Leg]]:
+    """Ways to park a VM on a third host and to bring it to its goal later."""
+    ways: list[tuple[int, Leg, Leg]] = []
+    hosts = np.flatnonzero(hosts_for(leg.vm) & rooms.holds(leg.vm, np.asarray(walk.free)))
+    for host in hosts[np.lexsort((hosts, busy_mib[hosts]))].tolist():
         if host in (leg.src, goal) or rooms.forbids(leg.vm, host):
             continue
         first = Leg(leg.vm, leg.src, host, parking=True)
@@ -368,6 +380,8 @@ def _park_at(leg: Leg, goal: int, walk: _Walk, rooms: Rooms, hosts_for: Hosts) -
         if walk.lacks(first, take) is None:
             second = replace(leg, src=host, dst=goal)
             ways.append((leg.vm, first, second))
+            if len(ways) == HOSTS_TRIED:
+                break
     return ways
 
 

@@ -192,6 +192,15 @@ class Rooms:
                 give[row] = give.get(row, 0.0) + float(used_gib[disk])
         return tuple(take.items()), tuple(give.items())
 
+    def holds(self, vm: int, free: Floats) -> NDArray[np.bool_]:
+        """The hosts whose capacities have room for a VM, bool[n_hosts], where so much is free: f8[n_rows]."""
+        fit = np.ones(self.snapshot.n_hosts, dtype=np.bool_)
+        for first, capacity in self._capacity:
+            amount = float(capacity.demand[vm])
+            if amount > 0:
+                fit &= free[first : first + len(fit)] >= amount - 1e-7 * (1.0 + amount)
+        return fit
+
     def forbids(self, vm: int, host: int) -> str:
         """The limit that keeps a VM off a host at every instant, "" for none. Today's host always counts."""
         if self.snapshot.vms.host_idx[vm] == host:

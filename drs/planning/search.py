@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.planning import order as ordering
-from drs.planning.bounds import Bound, earliest_starts, makespan_bound
+from drs.planning.bounds import Bound, makespan_bound
 from drs.planning.fluid import Flows, Timed, run_fluid
 from drs.planning.local_search import LocalSearch
 from drs.planning.pricing import Priced, Pricer
+from drs.planning.serial import by_time
 from drs.planning.shares import Shares, with_links
 from drs.planning.tasks import Rows, Tasks, rows_of
 from drs.stop import OnProgress, Progress, Stop
@@ -30,8 +31,11 @@ ROUNDS_AT_LEAST = 100
 SEARCH_SHARE = 0.5
 """Of the time, for the local search; the rest is CP-SAT's."""
 
-EXACT_AT_MOST = 2500
-"""Legs that CP-SAT is asked about at once."""
+EXACT_AT_MOST = 300
+"""Legs up to which CP-SAT is asked. Beyond, it improved nothing that the local search had found."""
+
+EXACT_WORK = 3.0
+"""CP-SAT's deterministic time."""
 
 
 @dataclass(eq=False)
@@ -84,9 +88,9 @@ def search(
     shorter = local.shorten(start, least_s, max(ROUNDS_AT_LEAST, LEG_ROUNDS // n), stop.part(SEARCH_SHARE), seed)
     _keep(tasks, whole, flows, shorter, found, "local search")
     _tell(on_progress, stop, "local search", found)
-    exact = method == "cpsat" or not np.ptp(urgent) > 0
-    if exact and n <= EXACT_AT_MOST and local.makespan(shorter) > least_s and stop.remaining_s > 0:
-        shorter = _exact(tasks, whole, flows, shorter, found, seed, stop)
+    exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0)
+    if exact and local.makespan(shorter) > least_s and stop.remaining_s > 0:
+        _exact(tasks, whole, flows, shorter, found, seed, stop)
         _tell(on_progress, stop, "cpsat", found)
     if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
@@ -95,6 +99,15 @@ def search(
             _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
     _tell(on_progress, stop, "done", found)
     return found
+
+
+def schedule_all(tasks: Tasks, priced: Priced, flows: Flows) -> Timed:
+    """One schedule of tasks by each compiled kernel, for the sake of the kernels."""
+    shares = with_links(tasks, np.ones(len(tasks)), priced.total_s)
+    local = LocalSearch(tasks, shares, tasks.priority)
+    start = _begin(tasks, local, shares)
+    local.forwards.critical_path(start, np.zeros(len(tasks)))
+    return run_fluid(tasks, shares, flows, by_time(start))
 
 
 def _tell(on_progress: OnProgress | None, stop: Stop, stage: str, found: Found) -> None:
@@ -148,11 +161,10 @@ def _line_load(shares: Shares, n: int) -> Floats:
 def _tails(tasks: Tasks, total_s: Floats) -> Floats:
     """How long what waits for each leg's room takes at least after its end, f8[n]."""
     n = len(tasks)
-    head = earliest_starts(tasks, total_s)
     tail = np.zeros(n)
     edges = ordering.tokens(range(n), tasks.free, amounts_of(tasks.take), amounts_of(tasks.give))
     own = tasks.before
-    for i in sorted(range(n), key=lambda i: (-head[i], -i)):
+    for i in reversed(range(n)):
         for j in {*edges[i], *own.row[own.start[i] : own.start[i + 1]].tolist()}:
             tail[j] = max(tail[j], tail[i] + total_s[i])
     return tail
@@ -199,19 +211,23 @@ def _keep(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Foun
 
 def _exact(
     tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, seed: int, stop: Stop
-) -> Floats:
-    """CP-SAT on the whole, and on neighbourhoods where that is too much; keeps what is shorter."""
-    from drs.planning.exact import improve
+) -> None:
+    """CP-SAT with the best schedule as its hint; keeps what is shorter."""
+    from drs.planning.exact import solve_exact
 
-    budget_s = None if stop.time_s is None else stop.remaining_s
-    solved = improve(tasks, shares, start, found.bound.makespan_s, seed=seed, time_s=budget_s, stop=stop)
-    if solved is None:
-        return start
+    solved = solve_exact(
+        tasks,
+        shares,
+        start,
+        least_s=found.bound.makespan_s,
+        work=EXACT_WORK,
+        time_s=None if stop.time_s is None else 0.8 * stop.remaining_s,
+        seed=seed,
+        interrupted=lambda: stop.interrupted,
+    )
     found.planned_bound_s, found.optimal = solved.bound_s, solved.optimal
-    if solved.start_s is None:
-        return start
-    _keep(tasks, shares, flows, solved.start_s, found, "cpsat")
-    return solved.start_s
+    if solved.start_s is not None:
+        _keep(tasks, shares, flows, solved.start_s, found, "cpsat")
 
 
 def _other_share(

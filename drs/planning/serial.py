@@ -7,12 +7,11 @@ R. Kolisch, European Journal of Operational Research 90, 1996).
 
 from __future__ import annotations
 
-import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
 from drs.planning.shares import Shares
-from drs.planning.tasks import Rows, Tasks, rows_of
+from drs.planning.tasks import Rows, Tasks
 
 Floats = NDArray[np.float64]
 Order = NDArray[np.int64]
@@ -82,18 +81,3 @@ def _users(rows: Rows, n: int, n_rows: int) -> tuple[NDArray[np.int64], NDArray[
 def by_time(start: Floats) -> Order:
     """The tasks by their starts."""
     return np.lexsort((np.arange(len(start)), start))
-
-
-def backwards(tasks: Tasks) -> Tasks:
-    """The same legs with time running backwards: from the target to today, giving what they took."""
-    n = len(tasks)
-    free = tasks.free.copy()
-    np.subtract.at(free, tasks.take.row, tasks.take.amount)
-    np.add.at(free, tasks.give.row, tasks.give.amount)
-    after: list[list[tuple[int, float]]] = [[] for _ in range(n)]
-    for i in range(n):
-        for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
-            after[j].append((i, 1.0))
-    return dataclasses.replace(
-        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after)
-    )

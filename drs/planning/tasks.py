@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -217,3 +217,28 @@ def _slots(
         np.array([limits[key] for key in binding], dtype=np.float64),
         rows_of([[(new[key], float(a)) for key, a in use.items() if key in new] for use in uses]),
     )
+
+
+def backwards(tasks: Tasks) -> Tasks:
+    """The same legs with time running backwards: from the target to today, giving what they took."""
+    n = len(tasks)
+    free = tasks.free.copy()
+    np.subtract.at(free, tasks.take.row, tasks.take.amount)
+    np.add.at(free, tasks.give.row, tasks.give.amount)
+    after: list[list[tuple[int, float]]] = [[] for _ in range(n)]
+    for i in range(n):
+        for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
+            after[j].append((i, 1.0))
+    return replace(
+        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after)
+    )
+
+
+def users(rows: Rows, n: int) -> dict[int, tuple[NDArray[np.int64], Floats]]:
+    """Who uses each row that is used, and how much."""
+    owner = np.repeat(np.arange(n), np.diff(rows.start))
+    order = np.argsort(rows.row, kind="stable")
+    cuts = np.flatnonzero(np.diff(rows.row[order])) + 1
+    return {
+        int(rows.row[part[0]]): (owner[part], rows.amount[part]) for part in np.split(order, cuts) if len(part)
+    }

@@ -41,10 +41,10 @@ from drs.model import Placement, Snapshot
 from drs.planning import Concurrency, make_plan
 from drs.planning import order as ordering
 from drs.planning.fluid import Timed, flows_of, run_fluid
-from drs.planning.shares import with_links
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
 from drs.planning.search import _in_turn
+from drs.planning.shares import with_links
 from drs.planning.tasks import build_tasks
 from drs.terms import Capacity, During
 

@@ -25,9 +25,9 @@ from scheduling import full
 from drs.planning import Concurrency, make_plan, replay
 from drs.planning import order as ordering
 from drs.planning.fluid import flows_of, run_fluid
-from drs.planning.shares import run_list, with_links
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
+from drs.planning.shares import run_list, with_links
 from drs.planning.tasks import build_tasks
 from drs.terms import Capacity, During
 

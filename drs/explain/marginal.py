@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from drs.terms import (
@@ -33,17 +36,12 @@ class Marginal:
         self.cost_start = term.cost(start, start)
         self._use: Floats | None = None
         self._members: set[int] | None = None
-        if isinstance(term, (Capacity, OverTarget, Deviation)):
+        if isinstance(term, Deviation) and len(term.bins):
+            self._spread = _Spread(term, usage(after, term.demand, n_bins))
+        if isinstance(term, (Capacity, OverTarget)):
             self._use = usage(after, term.demand, n_bins)
             if isinstance(term, Capacity) and term.when == "at_once":
                 self._use = None
-            if isinstance(term, Deviation):
-                self._inverse = np.zeros(n_bins)
-                self._inverse[term.bins] = 1.0 / term.capacity[term.bins]
-                load = usage(after, term.demand, n_bins) * self._inverse
-                mean = float(load[term.bins].mean()) if len(term.bins) else 0.0
-                self._centred = load - mean
-                self._square_sum = float((self._centred[term.bins] ** 2).sum())
         elif isinstance(term, BinsUsed):
             counted = after[term.items]
             self._use = np.bincount(counted[counted >= 0], minlength=n_bins).astype(np.float64)
@@ -103,28 +101,53 @@ class Marginal:
         return float(change)
 
     def _deviation(self, term: Deviation, item: int, old: int, new: int) -> float:
-        need, inverse = float(term.demand[item]), self._inverse
-        if need == 0.0 or not (inverse[old] or inverse[new]):
+        need = float(term.demand[item])
+        if need == 0.0 or not len(term.bins):
             return 0.0
-        if term.measure == "std":
-            # around the mean, so that the difference of the two moments loses no digits
-            n = len(term.bins)
-            first = second = 0.0
-            for bin_, more in ((old, need * inverse[old]), (new, -need * inverse[new])):
-                first += more
-                second += more * (2.0 * self._centred[bin_] + more)
-            value = float(np.sqrt(max(0.0, (self._square_sum + second) / n - (first / n) ** 2)))
-            return max(0.0, value - term.target) - self.cost_after
-        assert self._use is not None
-        use = self._use.copy()
-        use[old] += need
-        use[new] -= need
-        x = use[term.bins] * inverse[term.bins]
-        match term.measure:
-            case "mad":
-                value = float(np.abs(x - x.mean()).mean())
-            case "max":
-                value = float(x.max())
-            case "range":
-                value = float(x.max() - x.min())
+        value = self._spread.put_back(need, old, new)
         return max(0.0, value - term.target) - self.cost_after
+
+
+class _Spread:
+    """The spread of loads after the plan, and what it is when one item is put back."""
+
+    def __init__(self, term: Deviation, use: Floats) -> None:
+        self.term = term
+        self.load = use[term.bins] / term.capacity[term.bins]
+        self.place = {int(bin_): k for k, bin_ in enumerate(term.bins)}
+        # Around the mean of before, so that the differences of squares keep their digits.
+        self.mean = float(self.load.mean())
+        self.squares = float(((self.load - self.mean) ** 2).sum())
+        order = np.argsort(self.load, kind="stable")
+        self.ends = order[:3].tolist(), order[::-1][:3].tolist()
+
+    def put_back(self, need: float, old: int, new: int) -> float:
+        """The measure with an item that needs so much on `old` again instead of on `new`."""
+        changed: dict[int, float] = {}
+        for bin_, amount in ((old, need), (new, -need)):
+            k = self.place.get(bin_)
+            if k is not None:
+                changed[k] = float(self.load[k]) + amount / float(self.term.capacity[bin_])
+        n = len(self.load)
+        match self.term.measure:
+            case "std":
+                shift = sum(x - float(self.load[k]) for k, x in changed.items()) / n
+                squares = self.squares + sum(
+                    (x - self.mean) ** 2 - (float(self.load[k]) - self.mean) ** 2 for k, x in changed.items()
+                )
+                return math.sqrt(max(0.0, squares / n - shift * shift))
+            case "mad":
+                x = self.load.copy()
+                for k, value in changed.items():
+                    x[k] = value
+                return float(np.abs(x - x.mean()).mean())
+            case "max":
+                return self._extreme(max, self.ends[1], changed)
+            case "range":
+                return self._extreme(max, self.ends[1], changed) - self._extreme(min, self.ends[0], changed)
+
+    def _extreme(
+        self, pick: Callable[[list[float]], float], ends: list[int], changed: dict[int, float]
+    ) -> float:
+        """The largest or smallest load: of the three at that end, two of which may have changed."""
+        return pick([*(float(self.load[k]) for k in ends if k not in changed), *changed.values()])

@@ -192,6 +192,8 @@ class _Book:
                 for vm in found._members:
                     self.by_vm.setdefault(vm, []).append(k)
         self._loads: dict[str, tuple[Floats, Floats]] = {}
+        self._demands: dict[str, Floats] = {}
+        self._uses: dict[int, tuple[Floats, Floats]] = {}
 
     def reason(self, vm: int) -> Reason:
         name, host, to = str(self.snapshot.vms.name[vm]), int(self.start[vm]), int(self.after[vm])
@@ -237,13 +239,14 @@ class _Book:
                 verb = "should" if level == "preferences" else "may"
                 return code, f"{origin}: it {verb} not run on {here}", f"without it {origin} stays broken"
             case Capacity() as term:
-                use = float(term.demand[self.start == host].sum())
+                before, after = self._use(term)
+                use = float(before[host])
                 if term.demand[vm] <= 0 or use <= term.limit[host] * (1 + 1e-9):
                     return None
                 if kind == "capacity" and term.resource in ("cpu", "memory"):
                     code = "reservationCpu" if term.resource == "cpu" else "reservationMem"
                 limit = max(float(term.limit[host]), 1e-9)
-                left = float(term.demand[self.after == host].sum())
+                left = float(after[host])
                 back = left + float(term.demand[vm])
                 text = (
                     f"{term.resource} of {self.names[host]} is over its limit: "
@@ -310,18 +313,30 @@ class _Book:
         """The resource in which the source was loaded most above the destination."""
         best, gain = "cpu", -np.inf
         for resource in self.snapshot.resources:
-            if self.snapshot.demand(resource)[vm] <= 0:
+            if self._demand(resource)[vm] <= 0:
                 continue
             before, _ = self._load(resource)
             if before[host] - before[to] > gain:
                 gain, best = float(before[host] - before[to]), resource
         return best
 
+    def _demand(self, resource: str) -> Floats:
+        if resource not in self._demands:
+            self._demands[resource] = self.snapshot.demand(resource)
+        return self._demands[resource]
+
+    def _use(self, term: Capacity) -> tuple[Floats, Floats]:
+        """What every host holds of a capacity, today and after the plan."""
+        if id(term) not in self._uses:
+            n = self.snapshot.n_hosts
+            self._uses[id(term)] = (usage(self.start, term.demand, n), usage(self.after, term.demand, n))
+        return self._uses[id(term)]
+
     def _load(self, resource: str) -> tuple[Floats, Floats]:
         if resource not in self._loads:
             n = self.snapshot.n_hosts
             capacity = np.maximum(self.snapshot.capacity(resource), 1e-9)
-            demand = self.snapshot.demand(resource)
+            demand = self._demand(resource)
             self._loads[resource] = (
                 usage(self.start, demand, n) / capacity,
                 usage(self.after, demand, n) / capacity,

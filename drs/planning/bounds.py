@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def earliest_starts(tasks: Tasks, total_s: Floats, before: Bools) -> Floats:
     n = len(tasks)
     head = np.zeros(n)
     hours, own = tasks.hours, tasks.before
-    ahead = [own.row[own.start[i] : own.start[i + 1]] for i in range(n)]
+    ahead: list[NDArray[Any]] = [own.row[own.start[i] : own.start[i + 1]] for i in range(n)]
     if len(before):
         ahead = [np.flatnonzero(before[:, i]) for i in range(n)]
     waiting = list(_waiting(tasks, before))
@@ -90,9 +91,7 @@ def earliest_starts(tasks: Tasks, total_s: Floats, before: Bools) -> Floats:
     return head
 
 
-def _waiting(
-    tasks: Tasks, before: Bools
-) -> Iterator[tuple[int, float, NDArray[np.int64], Floats]]:
+def _waiting(tasks: Tasks, before: Bools) -> Iterator[tuple[int, float, NDArray[np.int64], Floats]]:
     """Legs that lack room today: what is missing, who leaves before them and how much."""
     n = len(tasks)
     arrivals, departures = users(tasks.take, n), users(tasks.give, n)

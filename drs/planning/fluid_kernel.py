@@ -17,6 +17,7 @@ from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
 
 advance = kernel.advance
 
+
 @njit(cache=True)
 def lacks(
     i: int,

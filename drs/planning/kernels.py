@@ -38,7 +38,9 @@ def split(times: Any, levels: Any, first: int, n: int, time: float, base: float)
 
 
 @njit(cache=True)
-def add(times: Any, levels: Any, first: int, n: int, since: float, until: float, amount: float, base: float) -> int:
+def add(
+    times: Any, levels: Any, first: int, n: int, since: float, until: float, amount: float, base: float
+) -> int:
     """Add an amount to a step function between two moments; returns its number of breakpoints."""
     at = split(times, levels, first, n, since, base)
     if at < 0:

@@ -3,8 +3,9 @@
 A round shakes the order of the best schedule so far: tasks of a critical path come sooner, or a span of time is
 shuffled, or everything a little. The result is justified: set as late as it can be, and so on alternately,
 which shortens it more often than not (P. Tormos, A. Lova, Annals of Operations Research 102, 2001). Rounds go on from
-either image, so that both ends of the schedule are improved. Somewhat longer schedules are taken with a probability
-that falls (simulated annealing: S. Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220, 1983).
+either image, so that both ends of the schedule are improved. A somewhat longer schedule is taken now and then (S.
+Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220, 1983), and after many rounds in vain a new one is made from the
+best.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.planning.shares import Shares
 from drs.planning.serial import Serial, by_time
+from drs.planning.shares import Shares
 from drs.planning.tasks import Tasks, backwards
 from drs.stop import Stop
 
@@ -24,10 +25,13 @@ Floats = NDArray[np.float64]
 Order = NDArray[np.int64]
 
 TEMPERATURE = 0.01
-"""Of the annealing at its start, in makespans."""
+"""Of the annealing, in makespans."""
 
-GIVE_UP_AFTER = 0.4
-"""Share of the rounds without a gain after which the search ends."""
+PATIENCE = 300
+"""Rounds without a gain after which the best schedule is shaken thoroughly; more where there are many rounds."""
+
+PATIENCE_RATIO = 0.1
+"""The same as a share of all rounds."""
 
 
 @dataclass(eq=False)
@@ -58,7 +62,7 @@ class LocalSearch:
     def begin(self, keys: list[Floats]) -> Floats:
         """The shortest of the schedules in the tasks' own order and by each key (lowest first), justified."""
         witness = np.arange(self.n)
-        orders = [self._order(self.forwards, key, witness) for key in (witness, *keys)]
+        orders = [self._order(self.forwards, key, witness) for key in (witness.astype(float), *keys)]
         images = [self._justified(self._image(self.forwards, order), 6) for order in orders]
         return self._unmirrored(min(images, key=lambda image: image.makespan))
 
@@ -70,23 +74,30 @@ class LocalSearch:
         """A schedule no longer than the one given, until it is `least_s` long or the budget is spent."""
         rng = np.random.default_rng(seed)
         now = best = _Image(self.forwards, start, self.forwards.makespan(start))
-        in_vain = 0
+        reached, in_vain = now.makespan, 0
         for k in range(rounds):
-            if best.makespan <= least_s or in_vain > rounds * GIVE_UP_AFTER:
-                break
             part = max(k / rounds, stop.fraction(0))
-            if part >= 1.0:
+            if best.makespan <= least_s or part >= 1.0:
                 break
-            order = self._order(now.serial, self._shaken(now, rng), by_time(now.start))
-            found = self._justified(self._image(now.serial, order), 2)
-            heat = TEMPERATURE * now.makespan * (1.0 - part)
+            if in_vain > max(PATIENCE, PATIENCE_RATIO * rounds):
+                key = best.start + rng.normal(0.0, 0.3 * best.makespan, self.n)
+                now = self._by_key(best, key, 6)
+                reached, in_vain = now.makespan, 0
+            found = self._by_key(now, self._shaken(now, rng), 2)
             longer = found.makespan - now.makespan
-            if longer <= 1e-9 or rng.random() < math.exp(-longer / heat):
+            if longer <= 1e-9 or rng.random() < math.exp(-longer / (TEMPERATURE * now.makespan)):
                 now = found
             in_vain += 1
+            if found.makespan < reached - 1e-6:
+                reached, in_vain = found.makespan, 0
             if found.makespan < best.makespan - 1e-6:
-                best, in_vain = found, 0
+                best = found
         return self._unmirrored(best)
+
+    def _by_key(self, image: _Image, key: Floats, times: int) -> _Image:
+        """The tasks by key, as far as the order of a schedule allows, justified."""
+        order = self._order(image.serial, key, by_time(image.start))
+        return self._justified(self._image(image.serial, order), times)
 
     def _order(self, serial: Serial, key: Floats, witness: Order) -> Order:
         return serial.safe_order(np.lexsort((np.arange(self.n), key, -self.urgent)), witness)

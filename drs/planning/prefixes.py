@@ -69,15 +69,40 @@ def prefix_states(plan: Plan) -> Iterator[PrefixState]:
 
 def prefix_warnings(plan: Plan) -> list[str]:
     """Where a plan that is ended early leaves the hosts less even than today and than at its end."""
-    states = list(prefix_states(plan))
     warnings = []
     for name in plan.snapshot.resources:
-        today, end = states[0].spread[name], states[-1].spread[name]
-        worst = max(states, key=lambda state: state.spread[name])
-        if worst.spread[name] > max(today, end) + NOTEWORTHY:
+        spread = _spreads(plan, name)
+        today, end, worst = spread[0], spread[-1], int(np.argmax(spread))
+        if spread[worst] > max(today, end) + NOTEWORTHY:
             warnings.append(
-                f"ended after step {worst.step} of {len(plan.moves)}, the plan leaves the hosts less even "
-                f"than today in {name}: imbalance {worst.spread[name]:.3f}, today {today:.3f}, "
+                f"ended after step {plan.moves[worst - 1].step} of {len(plan.moves)}, the plan leaves the hosts "
+                f"less even than today in {name}: imbalance {spread[worst]:.3f}, today {today:.3f}, "
                 f"at its end {end:.3f}"
             )
     return warnings
+
+
+def _spreads(plan: Plan, name: str) -> Floats:
+    """The spread of one resource today and after each move, f8[n_moves + 1], by sums that each move changes."""
+    snapshot = plan.snapshot
+    capacity, demand, host = snapshot.capacity(name), snapshot.demand(name), snapshot.vms.host_idx
+    placed = host >= 0
+    use = np.bincount(host[placed], weights=demand[placed], minlength=snapshot.n_hosts)
+    real = capacity > 0
+    n = max(1, int(real.sum()))
+    ratio = np.where(real, 1.0 / np.where(real, capacity, 1.0), 0.0)
+    # Loads are counted from today's mean, so that the squares keep their digits.
+    mean = float((use * ratio).sum()) / n
+    off = (np.where(real, use * ratio - mean, 0.0)).tolist()
+    total, squares = sum(off), sum(x * x for x in off)
+    spread = [max(0.0, squares / n - (total / n) ** 2)]
+    for move in plan.moves:
+        amount = float(demand[snapshot.vms.position[move.vm]])
+        for place, change in ((move.from_host, -amount), (move.to_host, amount)):
+            h = snapshot.hosts.position[place]
+            before = off[h]
+            off[h] += change * float(ratio[h])
+            total += off[h] - before
+            squares += off[h] ** 2 - before**2
+        spread.append(max(0.0, squares / n - (total / n) ** 2))
+    return np.asarray(np.sqrt(spread))

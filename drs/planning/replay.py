@@ -121,8 +121,14 @@ class _World:
         self.host = {str(name): i for i, name in enumerate(snapshot.hosts.name)}
         self.store = {str(name): i for i, name in enumerate(snapshot.datastores.name)}
         self.capacities = [(entry.origin, entry.term) for entry in during if isinstance(entry.term, Capacity)]
-        self.others = [(entry.origin, entry.term) for entry in during if not isinstance(entry.term, Capacity)]
-        self.base = [self._broken(term, self._spots(self.today, {})) for _, term in self.others]
+        self.allowed = [(entry.origin, entry.term) for entry in during if isinstance(entry.term, Allowed)]
+        self.others = [
+            (entry.origin, entry.term) for entry in during if not isinstance(entry.term, (Capacity, Allowed))
+        ]
+        self.members = {
+            id(term): set(term.items.tolist()) for _, term in self.others if isinstance(term, AtMost)
+        }
+        self.base = [self._broken(term, self.today, {}) for _, term in self.others]
         about: dict[int, list[int]] = {}
         for k, (_, term) in enumerate(self.others):
             members = {*np.asarray(getattr(term, "items", ())).tolist(),
@@ -146,32 +152,21 @@ class _World:
                     "order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended"
                 )
 
-    def _spots(self, settled: Ints, flying: dict[int, int]) -> Callable[[int], tuple[int, ...]]:
-        """Says of a VM on which hosts it counts; asked of those alone that a limit is about."""
-
-        def spots(i: int) -> tuple[int, ...]:
-            here = int(settled[i])
-            if i in flying and flying[i] != here:
-                return here, flying[i]
-            return (here,) if here >= 0 else ()
-
-        return spots
-
-    def _outside(self, term: Allowed, i: int, hosts: Sequence[int]) -> float:
-        """1 where a VM counts on a host that it may not be on."""
-        row, stay = term.mask[term.class_idx[i]], -1 if term.stay is None else term.stay[i]
-        return float(any(not row[h] and h != self.today[i] and h != stay for h in hosts))
-
-    def _broken(self, term: Any, spots: Callable[[int], tuple[int, ...]]) -> Floats:
+    def _broken(self, term: Any, settled: Ints, flying: dict[int, int]) -> Floats:
         """By how much a limit may be broken, part by part, wherever the VMs in flight are."""
 
         def areas(i: int) -> set[int]:
-            return {int(term.domain[h]) for h in spots(i)} - {-1}
+            """The domains in which a VM counts."""
+            hosts = {int(settled[i]), flying.get(i, -1)} - {-1}
+            return {int(term.domain[h]) for h in hosts} - {-1}
 
         if isinstance(term, AtMost):
-            n = np.zeros(len(term.limit))
-            for i in term.items.tolist():
-                for d in areas(i):
+            homes = settled[term.items]
+            here = term.domain[homes[homes >= 0]]
+            n = np.bincount(here[here >= 0], minlength=len(term.limit)).astype(float)
+            members = self.members[id(term)]
+            for i in [i for i in flying if i in members]:
+                for d in areas(i) - {int(term.domain[settled[i]]) if settled[i] >= 0 else -1}:
                     n[d] += 1
             return np.asarray(np.maximum(0.0, n - term.limit))
         if isinstance(term, AtLeast):
@@ -200,14 +195,16 @@ class _World:
             have = {d for i in term.needs.tolist() for d in areas(i) if len(areas(i)) == 1}
             alone = sum(1 for i in term.items.tolist() if areas(i) - have)
             return np.array([max(0.0, alone - term.allowance)])
-        every = [spots(i) for i in range(self.snapshot.n_vms)]
-        if isinstance(term, Allowed):
-            return np.array([self._outside(term, i, hosts) for i, hosts in enumerate(every)])
-        last = np.array([hosts[-1] if hosts else -1 for hosts in every], dtype=np.int32)
+        last = settled.copy()
+        last[list(flying)] = list(flying.values())
         if isinstance(term, MoveLimit):
             return np.array([term.cost(last, self.today)])
-        first = np.array([hosts[0] if hosts else -1 for hosts in every], dtype=np.int32)
-        return np.array([max(term.cost(first, self.today), term.cost(last, self.today))])
+        return np.array([max(term.cost(settled, self.today), term.cost(last, self.today))])
+
+    def _forbids(self, term: Allowed, i: int, host: int) -> bool:
+        """Whether a VM may not be on a host at all; today's and one that it may stay on do not count."""
+        stays = term.stay is not None and term.stay[i] == host
+        return bool(not term.mask[term.class_idx[i], host] and host != self.today[i] and not stays)
 
     def sweep(self, ends: dict[int, float]) -> None:
         """Every instant at which something starts or ends."""
@@ -277,14 +274,14 @@ class _World:
                         self.report("safety", at, step, f"no space on {move.to_datastores}")
                 else:
                     free_gib[a] += gib
-            spots = self._spots(settled, flying)
+            for origin, wall in self.allowed:
+                if starts and self._forbids(wall, vm, new):
+                    self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
             for k in self.about.get(vm, ()):
                 origin, limited = self.others[k]
-                if isinstance(limited, Allowed):  # each VM for itself: the others are as they were
-                    worse = self._outside(limited, vm, spots(vm)) > self.base[k][vm]
-                else:
-                    worse = bool((self._broken(limited, spots) > self.base[k] + 1e-6).any())
-                if worse:
+                if isinstance(limited, AtMost) and not starts:
+                    continue  # an end frees a place
+                if (self._broken(limited, settled, flying) > self.base[k] + 1e-6).any():
                     self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
         for k, (_, capacity) in enumerate(self.capacities):
             with np.errstate(divide="ignore", invalid="ignore"):

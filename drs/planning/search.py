@@ -73,7 +73,9 @@ def search(
     n = len(tasks)
     bound = makespan_bound(tasks, priced.total_s, priced.transferred_mib)
     if not n:
-        return Found(run_fluid(tasks, with_links(tasks, np.ones(0), np.zeros(0)), flows, np.arange(0)), bound, "list")
+        return Found(
+            run_fluid(tasks, with_links(tasks, np.ones(0), np.zeros(0)), flows, np.arange(0)), bound, "list"
+        )
     whole = with_links(tasks, np.ones(n), priced.total_s)
     urgent = tasks.priority
     if due_s is not None:
@@ -85,7 +87,9 @@ def search(
     if method == "list" or tasks.pause_s > 0 or stop.remaining_s <= 0:
         return found
     least_s = bound.makespan_s * GOOD_ENOUGH
-    shorter = local.shorten(start, least_s, max(ROUNDS_AT_LEAST, LEG_ROUNDS // n), stop.part(SEARCH_SHARE), seed)
+    shorter = local.shorten(
+        start, least_s, max(ROUNDS_AT_LEAST, LEG_ROUNDS // n), stop.part(SEARCH_SHARE), seed
+    )
     _keep(tasks, whole, flows, shorter, found, "local search")
     _tell(on_progress, stop, "local search", found)
     exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0)

@@ -229,9 +229,7 @@ def backwards(tasks: Tasks) -> Tasks:
     for i in range(n):
         for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
             after[j].append((i, 1.0))
-    return replace(
-        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after)
-    )
+    return replace(tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after))
 
 
 def users(rows: Rows, n: int) -> dict[int, tuple[NDArray[np.int64], Floats]]:
@@ -240,5 +238,7 @@ def users(rows: Rows, n: int) -> dict[int, tuple[NDArray[np.int64], Floats]]:
     order = np.argsort(rows.row, kind="stable")
     cuts = np.flatnonzero(np.diff(rows.row[order])) + 1
     return {
-        int(rows.row[part[0]]): (owner[part], rows.amount[part]) for part in np.split(order, cuts) if len(part)
+        int(rows.row[part[0]]): (owner[part], rows.amount[part])
+        for part in np.split(order, cuts)
+        if len(part)
     }

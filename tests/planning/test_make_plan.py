@@ -341,10 +341,10 @@ def exhaustive(snapshot, target):
     """The shortest of all serial schedules, each leg alone on its path: the optimum, since it is one of them."""
     from drs.planning import order as ordering
     from drs.planning.fluid import flows_of
-    from drs.planning.serial import Serial
-    from drs.planning.shares import with_links
     from drs.planning.pricing import Pricer, legs_between
     from drs.planning.rooms import Rooms
+    from drs.planning.serial import Serial
+    from drs.planning.shares import with_links
     from drs.planning.tasks import build_tasks
 
     pricer = Pricer(snapshot)

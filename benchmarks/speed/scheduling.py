@@ -2,8 +2,9 @@
 
     python benchmarks/speed/scheduling.py [--fill 0.75]
 
-Stages: `order` (safe order with parking), `list` (one list schedule), `fluid` (one simulation with max-min fair
-shares), `plan` (`make_plan` as a whole, method `list`), `replay` (the independent check with its own durations).
+Stages: `order` (safe order with parking), `bound` (the lower bounds), `serial` (one serial schedule), `fluid` (one
+simulation with max-min fair shares), `list` (`make_plan` as a whole with the first schedules only), `plan`
+(`make_plan` as a whole), `replay` (the independent check with its own durations).
 The kernels are compiled before anything is timed.
 """
 
@@ -24,10 +25,12 @@ from scheduling import full
 
 from drs.planning import Concurrency, make_plan, replay
 from drs.planning import order as ordering
+from drs.planning.bounds import makespan_bound
 from drs.planning.fluid import flows_of, run_fluid
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
-from drs.planning.shares import run_list, with_links
+from drs.planning.serial import Serial
+from drs.planning.shares import with_links
 from drs.planning.tasks import build_tasks
 from drs.terms import Capacity, During
 
@@ -45,8 +48,10 @@ def main() -> None:
     parser.add_argument("--fill", type=float, default=0.75)
     fill = parser.parse_args().fill
     make_plan(*full(4, 4, 0.75))
-    print("n_moves,n_hosts,order_cpu_s,list_cpu_s,fluid_cpu_s,plan_cpu_s,replay_cpu_s")
-    for n_moves, n_hosts in ((20, 10), (100, 20), (500, 100), (2000, 200), (2000, 1000)):
+    print(
+        "n_moves,n_hosts,order_cpu_s,bound_cpu_s,serial_cpu_s,fluid_cpu_s,list_cpu_s,plan_cpu_s,replay_cpu_s"
+    )
+    for n_moves, n_hosts in ((20, 10), (100, 20), (500, 100), (2000, 200), (2000, 1000), (5000, 2000)):
         snapshot, target = full(n_moves, n_hosts, fill)
         during = [
             During(Capacity("memory", snapshot.demand("memory"), snapshot.capacity("memory")), "memory")
@@ -62,12 +67,16 @@ def main() -> None:
             Concurrency(), pricer.profile.link_ratio, flows.beside_s,
         )  # fmt: skip
         shares = with_links(tasks, np.ones(len(tasks)), priced.total_s)
-        by_length = np.argsort(-priced.total_s)
-        start, list_s = timed(lambda: run_list(tasks, shares, by_length, careful=True))  # noqa: B023
+        _, bound_s = timed(lambda: makespan_bound(tasks, priced.total_s, priced.transferred_mib))  # noqa: B023
+        serial = Serial(tasks, shares)
+        start, serial_s = timed(lambda: serial.starts(np.arange(len(tasks))))  # noqa: B023
         _, fluid_s = timed(lambda: run_fluid(tasks, shares, flows, np.argsort(start, kind="stable")))  # noqa: B023
-        plan, plan_s = timed(lambda: make_plan(snapshot, target, during, method="list"))  # noqa: B023
+        _, list_s = timed(lambda: make_plan(snapshot, target, during, method="list"))  # noqa: B023
+        plan, plan_s = timed(lambda: make_plan(snapshot, target, during))  # noqa: B023
         _, replay_s = timed(lambda: replay(plan, during))  # noqa: B023
-        figures = ",".join(f"{value:.3f}" for value in (order_s, list_s, fluid_s, plan_s, replay_s))
+        figures = ",".join(
+            f"{value:.3f}" for value in (order_s, bound_s, serial_s, fluid_s, list_s, plan_s, replay_s)
+        )
         print(f"{n_moves},{n_hosts},{figures}", flush=True)
 
 

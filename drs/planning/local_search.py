@@ -3,9 +3,8 @@
 A round shakes the order of the best schedule so far: tasks of a critical path come sooner, or a span of time is
 shuffled, or everything a little. The result is justified: set as late as it can be, and so on alternately,
 which shortens it more often than not (P. Tormos, A. Lova, Annals of Operations Research 102, 2001). Rounds go on from
-either image, so that both ends of the schedule are improved. A somewhat longer schedule is taken now and then (S.
-Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220, 1983), and after many rounds in vain a new one is made from the
-best.
+either image, so that both ends of the schedule are improved. A longer schedule is taken with a probability that falls
+(simulated annealing: S. Kirkpatrick, C. D. Gelatt, M. P. Vecchi, Science 220, 1983).
 """
 
 from __future__ import annotations
@@ -24,14 +23,11 @@ from drs.stop import Stop
 Floats = NDArray[np.float64]
 Order = NDArray[np.int64]
 
-TEMPERATURE = 0.01
-"""Of the annealing, in makespans."""
+TEMPERATURE = 0.03
+"""Of the annealing at its start, in makespans."""
 
-PATIENCE = 300
-"""Rounds without a gain after which the best schedule is shaken thoroughly; more where there are many rounds."""
-
-PATIENCE_RATIO = 0.1
-"""The same as a share of all rounds."""
+CYCLE = 1500
+"""Rounds in which the temperature falls; then the best schedule is shaken thoroughly and it starts again."""
 
 
 @dataclass(eq=False)
@@ -74,22 +70,20 @@ class LocalSearch:
         """A schedule no longer than the one given, until it is `least_s` long or the budget is spent."""
         rng = np.random.default_rng(seed)
         now = best = _Image(self.forwards, start, self.forwards.makespan(start))
-        reached, in_vain = now.makespan, 0
+        n_cycles = max(1, round(rounds / CYCLE))
+        cycle = 0
         for k in range(rounds):
             part = max(k / rounds, stop.fraction(0))
             if best.makespan <= least_s or part >= 1.0:
                 break
-            if in_vain > max(PATIENCE, PATIENCE_RATIO * rounds):
-                key = best.start + rng.normal(0.0, 0.3 * best.makespan, self.n)
-                now = self._by_key(best, key, 6)
-                reached, in_vain = now.makespan, 0
+            if int(part * n_cycles) > cycle:
+                cycle = int(part * n_cycles)
+                now = self._by_key(best, best.start + rng.normal(0.0, 0.3 * best.makespan, self.n), 6)
+            heat = TEMPERATURE * now.makespan * (1.0 - part * n_cycles % 1.0)
             found = self._by_key(now, self._shaken(now, rng), 2)
             longer = found.makespan - now.makespan
-            if longer <= 1e-9 or rng.random() < math.exp(-longer / (TEMPERATURE * now.makespan)):
+            if longer <= 1e-9 or rng.random() < math.exp(-longer / heat):
                 now = found
-            in_vain += 1
-            if found.makespan < reached - 1e-6:
-                reached, in_vain = found.makespan, 0
             if found.makespan < best.makespan - 1e-6:
                 best = found
         return self._unmirrored(best)

@@ -162,8 +162,8 @@ class _World:
 
         if isinstance(term, AtMost):
             homes = settled[term.items]
-            here = term.domain[homes[homes >= 0]]
-            n = np.bincount(here[here >= 0], minlength=len(term.limit)).astype(float)
+            held = term.domain[homes[homes >= 0]]
+            n = np.bincount(held[held >= 0], minlength=len(term.limit)).astype(float)
             members = self.members[id(term)]
             for i in [i for i in flying if i in members]:
                 for d in areas(i) - {int(term.domain[settled[i]]) if settled[i] >= 0 else -1}:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 GOOD_ENOUGH = 1.01
 """A schedule this close to the bound (a factor) is not searched further."""
 
-LEG_ROUNDS = 1_000_000
+LEG_ROUNDS = 2_000_000
 """Rounds of the local search times legs, so that its work does not depend on the size."""
 
 ROUNDS_AT_LEAST = 100

@@ -221,9 +221,106 @@ def pop(heap: Any, n: int, key: Any) -> int:
 
 
 @njit(cache=True)
+def greedy_order(
+    place: Any,
+    room: Any,
+    done: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    give_start: Any,
+    give_row: Any,
+    give_amount: Any,
+    before_start: Any,
+    before_row: Any,
+    order: Any,
+) -> int:
+    """Whoever is not done goes by its place as soon as it has room; returns how many could, `order` says how.
+
+    `room` and `done` are changed.
+    """
+    n, n_rows = len(place), len(room)
+    queue = np.full(n_rows + n, -1)
+    following = np.full(n, -1)
+    heap = np.empty(n, dtype=np.int64)
+    n_heap = 0
+    for i in range(n):
+        if not done[i]:
+            n_heap = push(heap, n_heap, place, i)
+    n_order = 0
+    while n_heap > 0:
+        i = pop(heap, n_heap, place)
+        n_heap -= 1
+        blocked = -1
+        for k in range(before_start[i], before_start[i + 1]):
+            if not done[before_row[k]]:
+                blocked = n_rows + before_row[k]
+                break
+        if blocked < 0:
+            for k in range(take_start[i], take_start[i + 1]):
+                if room[take_row[k]] - take_amount[k] < -TINY * (1.0 + take_amount[k]):
+                    blocked = take_row[k]
+                    break
+        if blocked >= 0:
+            following[i] = queue[blocked]
+            queue[blocked] = i
+            continue
+        done[i] = True
+        order[n_order] = i
+        n_order += 1
+        j = queue[n_rows + i]
+        while j >= 0:
+            n_heap = push(heap, n_heap, place, j)
+            j = following[j]
+        for k in range(take_start[i], take_start[i + 1]):
+            room[take_row[k]] -= take_amount[k]
+        for k in range(give_start[i], give_start[i + 1]):
+            r = give_row[k]
+            room[r] += give_amount[k]
+            j = queue[r]
+            queue[r] = -1
+            while j >= 0:
+                n_heap = push(heap, n_heap, place, j)
+                j = following[j]
+    return n_order
+
+
+@njit(cache=True)
+def list_users(
+    order: Any,
+    n_order: int,
+    first: Any,
+    last: Any,
+    user: Any,
+    amount: Any,
+    take_start: Any,
+    take_row: Any,
+    take_amount: Any,
+    give_start: Any,
+    give_row: Any,
+    give_amount: Any,
+) -> None:
+    """Who uses each row and how much, in an order; a give follows the take of the same task."""
+    last[:] = first[:-1]
+    for w in range(n_order):
+        i = order[w]
+        for k in range(take_start[i], take_start[i + 1]):
+            r = take_row[k]
+            user[last[r]] = i
+            amount[last[r]] = -take_amount[k]
+            last[r] += 1
+        for k in range(give_start[i], give_start[i + 1]):
+            r = give_row[k]
+            user[last[r]] = i
+            amount[last[r]] = give_amount[k]
+            last[r] += 1
+
+
+@njit(cache=True)
 def safe_order(
     rank: Any,
     witness: Any,
+    tries: int,
     free: Any,
     take_start: Any,
     take_row: Any,
@@ -236,15 +333,14 @@ def safe_order(
 ) -> Any:
     """An order that is safe one at a time and follows `rank` (a permutation) as far as the witness allows.
 
-    A task goes once it has room and the others could still go in the order of the witness. Only those that
-    stand before it there and use its rows need to be asked (after E. W. Dijkstra's banker's algorithm,
-    EWD 108).
+    A task goes once it has room and the others could still go after it (E. W. Dijkstra's banker's algorithm,
+    EWD 108): in the order of the witness, where only those that stand before it there and use its rows need to
+    be asked; where that fails, so many times, in any order that is found, which becomes the witness.
     """
     n, n_rows = len(rank), len(free)
     place = np.empty(n, dtype=np.int64)
     for w in range(n):
         place[witness[w]] = w
-    # Who uses each row, in the order of the witness; a give follows the take of the same task.
     first = np.zeros(n_rows + 1, dtype=np.int64)
     for k in range(len(take_row)):
         first[take_row[k] + 1] += 1
@@ -252,21 +348,14 @@ def safe_order(
         first[give_row[k] + 1] += 1
     for r in range(n_rows):
         first[r + 1] += first[r]
+    last = np.empty(n_rows, dtype=np.int64)
     user = np.empty(first[n_rows], dtype=np.int64)
     amount = np.empty(first[n_rows])
-    filled = first[:-1].copy()
-    for w in range(n):
-        i = witness[w]
-        for k in range(take_start[i], take_start[i + 1]):
-            r = take_row[k]
-            user[filled[r]] = i
-            amount[filled[r]] = -take_amount[k]
-            filled[r] += 1
-        for k in range(give_start[i], give_start[i + 1]):
-            r = give_row[k]
-            user[filled[r]] = i
-            amount[filled[r]] = give_amount[k]
-            filled[r] += 1
+    list_users(
+        witness, n, first, last, user, amount, take_start, take_row, take_amount, give_start, give_row,
+        give_amount,
+    )  # fmt: skip
+    other = np.empty(n, dtype=np.int64)
     room = free.copy()
     done = np.zeros(n, dtype=np.bool_)
     # Those that wait: a list for each row and for each task.
@@ -282,19 +371,21 @@ def safe_order(
         i = pop(heap, n_heap, rank)
         n_heap -= 1
         blocked = -1
+        unsafe = False
         for k in range(before_start[i], before_start[i + 1]):
             if not done[before_row[k]]:
                 blocked = n_rows + before_row[k]
                 break
         if blocked < 0:
             for k in range(take_start[i], take_start[i + 1]):
-                r = take_row[k]
-                need = take_amount[k]
-                level = room[r] - need
-                if level < -TINY * (1.0 + need):
-                    blocked = r
+                if room[take_row[k]] - take_amount[k] < -TINY * (1.0 + take_amount[k]):
+                    blocked = take_row[k]
                     break
-                for q in range(first[r], first[r + 1]):
+        if blocked < 0:
+            for k in range(take_start[i], take_start[i + 1]):
+                r = take_row[k]
+                level = room[r] - take_amount[k]
+                for q in range(first[r], last[r]):
                     j = user[q]
                     if place[j] >= place[i]:
                         break
@@ -302,10 +393,32 @@ def safe_order(
                         continue
                     level += amount[q]
                     if amount[q] < 0.0 and level < -TINY * (1.0 - amount[q]):
+                        unsafe = True
                         blocked = r
                         break
-                if blocked >= 0:
+                if unsafe:
                     break
+        if unsafe and tries > 0:
+            tries -= 1
+            then = room.copy()
+            gone = done.copy()
+            gone[i] = True
+            for k in range(take_start[i], take_start[i + 1]):
+                then[take_row[k]] -= take_amount[k]
+            for k in range(give_start[i], give_start[i + 1]):
+                then[give_row[k]] += give_amount[k]
+            found = greedy_order(
+                place, then, gone, take_start, take_row, take_amount, give_start, give_row, give_amount,
+                before_start, before_row, other,
+            )  # fmt: skip
+            if found == n - n_order - 1:
+                for w in range(found):
+                    place[other[w]] = w
+                list_users(
+                    other, found, first, last, user, amount, take_start, take_row, take_amount, give_start,
+                    give_row, give_amount,
+                )  # fmt: skip
+                blocked = -1
         if blocked >= 0:
             following[i] = queue[blocked]
             queue[blocked] = i
@@ -314,7 +427,6 @@ def safe_order(
         order[n_order] = i
         n_order += 1
         j = queue[n_rows + i]
-        queue[n_rows + i] = -1
         while j >= 0:
             n_heap = push(heap, n_heap, rank, j)
             j = following[j]
@@ -334,6 +446,15 @@ def safe_order(
             while j >= 0:
                 n_heap = push(heap, n_heap, rank, j)
                 j = following[j]
+    # Whoever still waits for what the witness has changed meanwhile goes as it says.
+    if n_order < n:
+        found = greedy_order(
+            place, room, done, take_start, take_row, take_amount, give_start, give_row, give_amount,
+            before_start, before_row, other,
+        )  # fmt: skip
+        for w in range(found):
+            order[n_order + w] = other[w]
+        n_order += found
     return order[:n_order]
 
 

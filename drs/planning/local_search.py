@@ -132,5 +132,5 @@ class LocalSearch:
             some = np.flatnonzero((key >= last - width) & (key <= last))
             key[some] = last - width * rng.random(len(some))
         else:
-            key += rng.normal(0.0, rng.choice([0.01, 0.03, 0.1]) * makespan, n)
+            key += rng.normal(0.0, rng.choice([0.01, 0.03, 0.1, 0.3]) * makespan, n)
         return key

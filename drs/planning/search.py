@@ -26,7 +26,8 @@ GOOD_ENOUGH = 1.01
 LEG_ROUNDS = 2_000_000
 """Rounds of the local search times legs, so that its work does not depend on the size."""
 
-ROUNDS_AT_LEAST = 100
+ROUNDS = 100, 8000
+"""At least and at most."""
 
 SEARCH_SHARE = 0.5
 """Of the time, for the local search; the rest is CP-SAT's."""
@@ -87,9 +88,7 @@ def search(
     if method == "list" or tasks.pause_s > 0 or stop.remaining_s <= 0:
         return found
     least_s = bound.makespan_s * GOOD_ENOUGH
-    shorter = local.shorten(
-        start, least_s, max(ROUNDS_AT_LEAST, LEG_ROUNDS // n), stop.part(SEARCH_SHARE), seed
-    )
+    shorter = local.shorten(start, least_s, _rounds(n), stop.part(SEARCH_SHARE), seed)
     _keep(tasks, whole, flows, shorter, found, "local search")
     _tell(on_progress, stop, "local search", found)
     exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0)
@@ -103,6 +102,12 @@ def search(
             _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
     _tell(on_progress, stop, "done", found)
     return found
+
+
+def _rounds(n: int) -> int:
+    """Rounds of the local search."""
+    least, most = ROUNDS
+    return max(least, min(most, LEG_ROUNDS // n))
 
 
 def schedule_all(tasks: Tasks, priced: Priced, flows: Flows) -> Timed:
@@ -245,7 +250,7 @@ def _other_share(
     shares = with_links(tasks, np.full(n, share), price.total_s)
     local = LocalSearch(tasks, shares, urgent)
     start = _begin(tasks, local, shares)
-    rounds = max(ROUNDS_AT_LEAST, LEG_ROUNDS // n) // 10
+    rounds = _rounds(n) // 10
     start = local.shorten(start, found.bound.makespan_s, rounds, stop.part(0.3), seed)
     timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
     if timed.makespan_s < found.timed.makespan_s * 0.99:

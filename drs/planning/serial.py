@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 Order = NDArray[np.int64]
 
 
+TRIES = 10
+"""How often another safe order of the rest is sought, so that a task may go before what the witness asks."""
+
+
 class Serial:
     """Serial schedules of one set of tasks, forwards and backwards in time."""
 
@@ -57,7 +61,9 @@ class Serial:
         rank = np.empty(len(wish), dtype=np.int64)
         rank[wish] = np.arange(len(wish))
         before = self.tasks.before
-        return np.asarray(self._kernels.safe_order(rank, witness, *self._room, before.start, before.row))
+        return np.asarray(
+            self._kernels.safe_order(rank, witness, TRIES, *self._room, before.start, before.row)
+        )
 
     def critical_path(self, start: Floats, dice: Floats) -> Order:
         """A chain of tasks that keep each other waiting, the last first."""

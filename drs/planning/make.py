@@ -301,6 +301,9 @@ class _Job:
     def _reason(self, leg: Leg, reasons: Mapping[int, str]) -> str:
         if not leg.parking:
             return reasons.get(leg.vm, "")
+        if leg.src == leg.dst:
+            stores = sorted({str(self.snapshot.datastores.name[store]) for store in leg.to_datastores})
+            return f"makes room: its disks wait on {', '.join(stores)} until they can go on"
         return f"makes room: parked on {self.snapshot.hosts.name[leg.dst]} until it can go on"
 
     def _warnings(self, tasks: Tasks, end_s: Floats, start_s: Floats) -> list[str]:

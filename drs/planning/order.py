@@ -1,6 +1,7 @@
 """A safe order of the moves: one after the other, every `during` limit holding at every instant.
 
-Moves whose room is free go first; where none can go, the cheapest parking move on a third host makes room;
+Moves whose room is free go first; where none can go, the cheapest parking move, on a third host or of the disks on a
+third datastore, makes room;
 where that fails too, the VMs that wait for each other are named and stay, and the rest goes on.
 """
 
@@ -335,6 +336,7 @@ def _cheapest_parking(
         _, give = rooms.taken(leg)
         if any(row in waits for row, _ in give):
             options.extend(_park_at(leg, leg.dst, walk, rooms, hosts_for, busy_mib))
+            options.extend(_park_disks(leg, walk, rooms))
     if len(options) < MAX_CANDIDATES // 4:
         for host in sorted(hosts):
             around = [vm for vm in residents.get(host, ()) if vm not in goes and vm not in parked]
@@ -380,6 +382,26 @@ def _park_at(
         if walk.lacks(first, take) is None:
             second = replace(leg, src=host, dst=goal)
             ways.append((leg.vm, first, second))
+            if len(ways) == HOSTS_TRIED:
+                break
+    return ways
+
+
+def _park_disks(leg: Leg, walk: _Walk, rooms: Rooms) -> list[tuple[int, Leg, Leg]]:
+    """Ways to put the disks of a VM on a third datastore, from where they go on later."""
+    snapshot = rooms.snapshot
+    ways: list[tuple[int, Leg, Leg]] = []
+    if not leg.disks or leg.from_datastores:
+        return ways
+    seen = snapshot.mounts[leg.src] & snapshot.mounts[leg.dst] & (snapshot.datastores.state == "connected")
+    for store in np.flatnonzero(seen).tolist():
+        there = (store,) * len(leg.disks)
+        if store in leg.to_datastores or store in leg.is_on(snapshot):
+            continue
+        first = Leg(leg.vm, leg.src, leg.src, leg.disks, there, parking=True)
+        take, _ = rooms.taken(first)
+        if walk.lacks(first, take) is None:
+            ways.append((leg.vm, first, replace(leg, from_datastores=there)))
             if len(ways) == HOSTS_TRIED:
                 break
     return ways

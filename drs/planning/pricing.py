@@ -29,7 +29,10 @@ STORAGE_MBPS = 8000.0
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One migration of one VM, by positions; `to_datastores` says where each of `disks` goes."""
+    """One migration of one VM, by positions; `to_datastores` says where each of `disks` goes.
+
+    `from_datastores` says where the disks are if a detour has brought them elsewhere; empty: where they are today.
+    """
 
     vm: int
     src: int
@@ -39,6 +42,13 @@ class Leg:
     parking: bool = False
     kind: Kind | None = None
     """Asked for by hand; None for what the hosts and disks make it."""
+    from_datastores: tuple[int, ...] = ()
+
+    def is_on(self, snapshot: Snapshot) -> tuple[int, ...]:
+        """The datastore on which each of `disks` is before this migration."""
+        if self.from_datastores or not self.disks:
+            return self.from_datastores
+        return tuple(snapshot.disks.datastore_idx[list(self.disks)].tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,12 +341,13 @@ def datastores_of(snapshot: Snapshot, leg: Leg) -> tuple[tuple[str, ...], tuple[
     goes = dict(zip(leg.disks, leg.to_datastores, strict=True))
     names = snapshot.datastores.name
     store = snapshot.disks.datastore_idx
+    was = dict(zip(leg.disks, leg.is_on(snapshot), strict=True))
 
     def name(position: int) -> str:
         return str(names[position]) if position >= 0 else ""
 
     return (
-        tuple(name(int(store[disk])) for disk in mine),
+        tuple(name(was.get(disk, int(store[disk]))) for disk in mine),
         tuple(name(goes.get(disk, int(store[disk]))) for disk in mine),
     )
 

@@ -182,8 +182,7 @@ class Rooms:
                     if here >= 0:
                         give[first + here] = 1.0
         used_gib = self.snapshot.disks.used_gib
-        for disk, store in zip(leg.disks, leg.to_datastores, strict=True):
-            old = int(self.snapshot.disks.datastore_idx[disk])
+        for disk, store, old in zip(leg.disks, leg.to_datastores, leg.is_on(self.snapshot), strict=True):
             if store >= 0:
                 row = self._datastore_row + store
                 take[row] = take.get(row, 0.0) + float(used_gib[disk])

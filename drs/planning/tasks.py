@@ -170,9 +170,11 @@ def slots_of(
     first, order = snapshot.disks_of_vm
     store_of = snapshot.disks.datastore_idx
     goes = dict(zip(leg.disks, leg.to_datastores, strict=True))
+    was = dict(zip(leg.disks, leg.is_on(snapshot), strict=True))
     still = 1 if len(ends) == 2 and kind != "cold" else 0
     for disk in order[first[leg.vm] : first[leg.vm + 1]].tolist():
-        for store in {int(store_of[disk]), goes.get(disk, int(store_of[disk]))}:
+        here = was.get(disk, int(store_of[disk]))
+        for store in {here, goes.get(disk, here)}:
             amount = datastore_units if disk in goes else min(still, datastore_units)
             if store >= 0 and amount:
                 use["datastore", store] = max(use.get(("datastore", store), 0), amount)

@@ -9,6 +9,7 @@ import pytest
 from planning_clusters import cluster, hosts, memory
 
 from drs.errors import NoSafeOrderError
+from drs.model import Placement
 from drs.planning import Concurrency, make_plan, prefix_states, price_moves, replay
 from drs.stop import Stop
 from drs.terms import AtLeast, AtMost, During, Near, Together
@@ -165,8 +166,6 @@ def test_kinds_and_their_cost_units():
         [GIB8] * 2, [0, 0, 0, 0], [1024] * 4, disks=[(i, 0, 10.0) for i in range(4)], stores=[500.0, 500.0],
         power=["on", "on", "on", "off"],
     )  # fmt: skip
-    from drs.model import Placement
-
     target = Placement(np.array([1, 0, 1, 1], np.int32), np.array([0, 1, 1, 0], np.int32))
     plan = make_plan(snapshot, target)
     kind = {move.vm: move.kind for move in plan.moves}
@@ -184,11 +183,23 @@ def test_kinds_and_their_cost_units():
 
 def test_datastore_space_counts_on_both_sides():
     snapshot = cluster([GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 10.0])
-    from drs.model import Placement
-
     plan = make_plan(snapshot, Placement(snapshot.vms.host_idx, np.array([1, 0], np.int32)))
     assert [move.vm for move in plan.moves] == ["vm-000", "vm-001"]
     assert plan.moves[1].after_steps == (1,)
+
+
+def test_disks_that_swap_full_datastores_go_through_a_third():
+    snapshot = cluster(
+        [GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 0.0, 10.0]
+    )
+    target = Placement(snapshot.vms.host_idx, np.array([1, 0], np.int32))
+    plan = make_plan(snapshot, target)
+    assert not plan.stranded and [move.parking for move in plan.moves] == [True, False, False]
+    assert plan.moves[0].to_datastores == ("ds-2",) and plan.moves[2].from_datastores == ("ds-2",)
+    assert "ds-2" in plan.moves[0].reason and plan.placement.datastore_idx.tolist() == [1, 0]
+    assert replay(plan).differences == ()
+    full = cluster([GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 0.0, 5.0])
+    assert len(make_plan(full, target).stranded) == 2
 
 
 @pytest.mark.parametrize("limit", ["per_host", "total", "per_cluster", "per_link"])

@@ -8,7 +8,7 @@ every host holds at each moment, every `during` limit and every cost unit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 

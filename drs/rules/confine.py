@@ -36,18 +36,18 @@ class Confine(Rule):
     at_most: int = 1
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
-        vms = select_vms(self.vms, snapshot).tolist()
+        vms = select_vms(self.vms, snapshot)
         used = by_domain(vms, snapshot, placement, self.scope)
         excess = len(used) - self.at_most
         if excess > 0:
             _, names = domains(snapshot, self.scope)
             yield Violation(
                 self.label,
-                names_of(vms, snapshot),
-                hosts_of(vms, snapshot, placement),
+                names_of(vms.tolist(), snapshot),
+                hosts_of(vms.tolist(), snapshot, placement),
                 float(excess),
                 f"{self.scope}s",
-                f"{some(names_of(vms, snapshot))} run in {len(used)} {self.scope}s "
+                f"{some(names_of(vms.tolist(), snapshot))} run in {len(used)} {self.scope}s "
                 f"({some([names[d] for d in used])}); at most {self.at_most} are allowed",
             )
 

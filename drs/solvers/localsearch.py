@@ -313,13 +313,15 @@ class _Run:
         whole = stop_at - began
         self.descend(k, began + QUENCH * whole)
         quenched = min(float(w.search.state.energy[0]) for w in self.workers)
-        first = self.stop.fraction(self.iterations)
+        now = first = self.stop.fraction(self.iterations)
+        until = min(stop_at, first + MELT * whole)
         temperature = hot
-        while (gone := (self.stop.fraction(self.iterations) - first) / max(MELT * whole, 1e-9)) < 1.0:
-            temperature = hot * (COOLEST / ABOVE_MELTING) ** gone
+        while now < until:
+            temperature = hot * (COOLEST / ABOVE_MELTING) ** ((now - first) / (until - first))
             self.together("anneal", self.chunks(MELT * whole * (self.stop.time_s or 1.0)), temperature)
             if min(float(w.search.state.energy[0]) for w in self.workers) < quenched:
                 break
+            now = self.stop.fraction(self.iterations)
         return min(hot, max(COOLEST * hot, ABOVE_MELTING * temperature))
 
     def energy_is_floor(self, k: int) -> bool:

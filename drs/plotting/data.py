@@ -272,6 +272,13 @@ def running(plan: Plan, at_s: float) -> tuple[Move, ...]:
     return tuple(move for move in plan.moves if move.start_s <= at_s < move.end_s)
 
 
+def busiest_moment(plan: Plan) -> float:
+    """The first second at which most moves run."""
+    return max(
+        (move.start_s for move in plan.moves), key=lambda at_s: (len(running(plan, at_s)), -at_s), default=0.0
+    )
+
+
 def _links_of(snapshot: Snapshot, network: Network, moves: Sequence[Move]) -> list[list[int]]:
     position = snapshot.hosts.position
     src = np.array([position.get(move.from_host, -1) for move in moves], dtype=np.int32)

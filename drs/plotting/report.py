@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from drs.plotting import words
-from drs.plotting.data import host_loads, replayed_link_use
-from drs.plotting.svg import host_load_svg, link_use_svg, timeline_svg
+from drs.plotting.data import busiest_moment, host_loads, replayed_link_use
+from drs.plotting.svg import flows_svg, host_load_svg, link_use_svg, timeline_svg
 from drs.result import Result
 from drs.rules import Violation
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 5000
 """A table longer than this is cut, and says so: `moves.csv` has the rest."""
+
+MOST_FLOWS = 1000
+"""The network of a plan with more moves is not drawn: it would be a ball of wool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ def render_report(result: Result) -> str:
         loads=shown,
         timeline=timeline_svg(plan) if plan and plan.moves else None,
         link_chart=link_use_svg(uses, plan.makespan_s) if plan and uses else None,
+        flows=flows_svg(plan, uses) if plan and uses and len(plan.moves) <= MOST_FLOWS else None,
+        busiest_s=busiest_moment(plan) if plan and uses else 0.0,
         metrics_before=result.metrics_before,
         metrics_after=result.metrics_after,
         disks_move=any(m.from_datastores != m.to_datastores for m in plan.moves) if plan else False,

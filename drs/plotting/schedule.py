@@ -11,6 +11,7 @@ from drs.model import Snapshot
 from drs.model.network import Network
 from drs.planning import Plan
 from drs.plotting.data import LinkUse, lanes, replayed_link_use, running, waves
+from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.style import GRID, INK, empty_figure, finish, plain
 from drs.plotting.words import (
     AFTER,
@@ -267,12 +268,8 @@ def topology(
     moves = running(plan, at_s) if plan is not None and at_s is not None else ()
     graph = Network.of(snapshot).graph
     names = snapshot.hosts.name.tolist()
-    keep = set(names)
-    if len(names) > most:
-        busy = {host for move in (plan.moves if plan else ()) for host in (move.from_host, move.to_host)}
-        ordered = [name for name in names if name in busy] + [name for name in names if name not in busy]
-        keep = set(ordered[:most])
-    position = _layout(graph, snapshot, keep)
+    keep = shown_hosts(snapshot, plan, most)
+    position = layout(graph, snapshot, keep)
     use: dict[str, LinkUse] = {}
     if plan is not None and at_s is not None:
         found = replayed_link_use(plan) if uses is None else uses
@@ -367,48 +364,6 @@ def topology(
         title += f" ({left_out} idle hosts not shown)"
     depth = max(y for _, y in position.values()) - min(y for _, y in position.values())
     return finish(figure, title, height=int(min(760, max(340, 200 + 90 * depth))))
-
-
-def _layout(graph: Any, snapshot: Snapshot, keep: set[str]) -> dict[str, tuple[float, float]]:
-    """Where each node stands: hosts in rows below their first switch, switches above by distance to hosts."""
-    hosts = [name for name in snapshot.hosts.name.tolist() if name in keep]
-    switches = [node for node, data in graph.nodes(data=True) if data["kind"] != "host"]
-    level: dict[str, int] = {}
-    frontier = [node for node in switches if any(graph.nodes[n]["kind"] == "host" for n in graph[node])]
-    for node in frontier:
-        level[node] = 1
-    while frontier:
-        beyond = []
-        for node in frontier:
-            for other in graph[node]:
-                if graph.nodes[other]["kind"] != "host" and other not in level:
-                    level[other] = level[node] + 1
-                    beyond.append(other)
-        frontier = beyond
-    home: dict[str, list[str]] = {}
-    for host in hosts:
-        above = [n for n in graph[host] if graph.nodes[n]["kind"] != "host"]
-        home.setdefault(min(above) if above else "", []).append(host)
-    position: dict[str, tuple[float, float]] = {}
-    x = 0.0
-    wide = 8 if len(hosts) > 24 else 12
-    for switch in sorted(home):
-        group = home[switch]
-        columns = min(wide, len(group))
-        for i, host in enumerate(group):
-            position[host] = (x + i % columns, -0.75 * (i // columns))
-        if switch:
-            position[switch] = (x + (columns - 1) / 2, 1.2)
-        x += columns + 1.0
-    highest = max(level.values(), default=1)
-    for rank in range(1, highest + 1):
-        for node in sorted(n for n in switches if level.get(n, 1) == rank and n not in position):
-            below = [position[n][0] for n in graph[node] if n in position and position[n][1] < 1.2 * rank]
-            at = float(np.mean(below)) if below else x
-            while any(abs(at - px) < 1.0 and abs(py - 1.2 * rank) < 0.1 for px, py in position.values()):
-                at += 1.0
-            position[node] = (at, 1.2 * rank)
-    return position
 
 
 def _draw_links(

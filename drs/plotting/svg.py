@@ -11,11 +11,14 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
+from drs.model.network import Network
 from drs.planning import Move, Plan
-from drs.plotting.data import HostLoads, LinkUse, lanes, waves
+from drs.plotting.data import HostLoads, LinkUse, busiest_moment, lanes, running, waves
+from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.words import (
     KIND_TITLES,
     amount,
+    count,
     mebibytes,
     megabits,
     milliseconds,
@@ -239,6 +242,88 @@ def link_use_svg(uses: tuple[LinkUse, ...], end_s: float, *, most: int = 6) -> M
     return _frame(width, height, "Use of the fullest links over time", parts)
 
 
+BANDS = (0.01, 0.5, 0.85)
+"""Shares of a link's capacity: idle up to the first, then up to half, busy, full."""
+
+
+def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Markup:
+    """The network with the migrations of one moment: the busiest, until the page's script asks for another.
+
+    Links carry in `data-bands` when their use comes to which of the `BANDS`, flows in `data-start` and `data-end` when
+    they run, in seconds.
+
+    Parameters
+    ----------
+    plan : with its times.
+    uses : of the links, as `replayed_link_use` finds it.
+    most : beyond so many hosts, only those that take part in the plan are drawn.
+    """
+    snapshot, at_s = plan.snapshot, busiest_moment(plan)
+    graph = Network.of(snapshot).graph
+    place = layout(graph, snapshot, shown_hosts(snapshot, plan, most))
+    across, up = (np.array([place[node][axis] for node in place]) for axis in (0, 1))
+    width, step = 1080.0, 58.0
+    scale = min(90.0, (width - 120.0) / max(float(np.ptp(across)), 1e-9))
+    left = (width - scale * float(np.ptp(across))) / 2
+    top = 44.0
+    at = {
+        node: (left + scale * (x - float(across.min())), top + step * (float(up.max()) - y))
+        for node, (x, y) in place.items()
+    }
+    height = top + step * float(np.ptp(up)) + 60.0
+    few = sum(graph.nodes[node]["kind"] == "host" for node in at) <= 24
+    by_name = {use.name: use for use in uses}
+    parts = [
+        _link(a, b, at, [by_name[name] for name in _directions(a, b, data["link"]) if name in by_name], at_s)
+        for a, b, data in graph.edges(data=True)
+        if a in at and b in at
+    ]
+    for node, (x, y) in at.items():
+        host = graph.nodes[node]["kind"] == "host"
+        parts.append(_rect(x - 6, y - 6, 12, 12, "host" if host else "switch", node))
+        if few or not host:
+            words = shortened(node, 12 if host else 20)
+            parts.append(_text(x, y + (20 if host else -12), words, "tick", "middle"))
+    shown = running(plan, at_s)
+    for move in plan.moves:
+        if move.from_host in at and move.to_host in at and move.from_host != move.to_host:
+            (x0, y0), (x1, y1) = at[move.from_host], at[move.to_host]
+            sag = max(y0, y1) + 16 + 0.12 * abs(x1 - x0)
+            css = f"flow flow-{move.kind}" + ("" if move in shown else " off")
+            parts.append(
+                f'<g class="{css}" data-start="{move.start_s:.2f}" data-end="{min(move.end_s, 1e9):.2f}">'
+                f"<title>{escape(_tip(move))}</title>"
+                f'<path d="M{x0:.1f},{y0:.1f} Q{(x0 + x1) / 2:.1f},{sag:.1f} {x1:.1f},{y1:.1f}"/>'
+                f'<circle cx="{x1:.1f}" cy="{y1:.1f}" r="4"/></g>'
+            )
+    label = f"The network at {seconds(at_s)}: {count(len(shown), 'migration')} under way"
+    return _frame(width, height, label, parts)
+
+
+def _directions(a: str, b: str, link: int) -> tuple[str, str]:
+    """The names of an edge's two directed links; an edge without a link of its own is the host's NICs."""
+    if link < 0:
+        return f"NICs of {a}, sending", f"NICs of {a}, receiving"
+    return f"{a} to {b}", f"{b} to {a}"
+
+
+def _link(a: str, b: str, at: dict[str, tuple[float, float]], uses: list[LinkUse], at_s: float) -> str:
+    times = sorted({float(t) for use in uses for t in use.time_s})
+    bands: list[tuple[float, int]] = [(0.0, 0)]
+    for t in times:
+        share = max((use.at(t) / use.capacity_mbps for use in uses if use.capacity_mbps > 0), default=0.0)
+        band = sum(share > limit for limit in BANDS)
+        if band != bands[-1][1]:
+            bands.append((t, band))
+    now = [band for t, band in bands if t <= at_s][-1]
+    text = " ".join(f"{t:g}:{band}" for t, band in bands)
+    (x0, y0), (x1, y1) = at[a], at[b]
+    return (
+        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" class="wire use-{now}" data-bands="{text}">'
+        f"<title>{escape(a)} – {escape(b)}</title></line>"
+    )
+
+
 def _ticks(end: float) -> list[float]:
     """Round steps of time, five to ten of them."""
     rough = end / 8
@@ -248,4 +333,4 @@ def _ticks(end: float) -> list[float]:
     return [i * step for i in range(int(end / step) + 1)]
 
 
-__all__ = ["host_load_svg", "link_use_svg", "timeline_svg"]
+__all__ = ["flows_svg", "host_load_svg", "link_use_svg", "timeline_svg"]

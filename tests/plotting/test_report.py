@@ -54,6 +54,24 @@ class Page(HTMLParser):
         return " ".join(self.text)
 
 
+def test_flows_of_the_busiest_moment_are_shown_and_all_others_are_there(result: Result) -> None:
+    plan = result.plan
+    assert plan is not None
+    page = Page(render_report(result))
+    flows = [
+        attrs for tag, attrs in page.tags if tag == "g" and (attrs.get("class") or "").startswith("flow ")
+    ]
+    between = [move for move in plan.moves if move.from_host and move.from_host != move.to_host]
+    assert len(flows) == len(between) > 0
+    (moment,) = [float(attrs["value"] or "") for tag, attrs in page.tags if attrs.get("id") == "moment"]
+    most = max(sum(m.start_s <= t < m.end_s for m in plan.moves) for t in (m.start_s for m in plan.moves))
+    shown = [attrs for attrs in flows if not (attrs["class"] or "").endswith(" off")]
+    assert len(shown) == sum(m.start_s <= moment + 0.01 < m.end_s for m in between)
+    assert sum(m.start_s <= moment + 0.01 < m.end_s for m in plan.moves) == most
+    wires = [attrs for tag, attrs in page.tags if (attrs.get("class") or "").startswith("wire")]
+    assert any("use-" in (attrs["class"] or "") and "use-0" not in (attrs["class"] or "") for attrs in wires)
+
+
 def test_report_holds_everything(result: Result) -> None:
     page = Page(render_report(result))
     assert result.plan is not None
@@ -70,7 +88,7 @@ def test_report_holds_everything(result: Result) -> None:
         "Please note",
     ):
         assert words in page.words
-    assert sum(tag == "svg" for tag, _ in page.tags) == len(result.snapshot.resources) + 2
+    assert sum(tag == "svg" for tag, _ in page.tags) == len(result.snapshot.resources) + 3
     assert sum(tag == "tr" for tag, _ in page.tags) > len(result.plan.moves)
 
 

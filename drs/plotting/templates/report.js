@@ -39,3 +39,26 @@ if (filter) {
     shown.textContent = want ? `${n} of ${rows.length} moves` : "";
   });
 }
+const moment = document.getElementById("moment");
+if (moment) {
+  const flows = [...document.querySelectorAll("svg .flow")];
+  const wires = [...document.querySelectorAll("svg .wire")].map((wire) => [
+    wire,
+    wire.dataset.bands.split(" ").map((pair) => pair.split(":").map(Number)),
+  ]);
+  const said = document.getElementById("moment-words");
+  moment.addEventListener("input", () => {
+    const at = Number(moment.value);
+    let n = 0;
+    for (const flow of flows) {
+      const runs = Number(flow.dataset.start) <= at && at < Number(flow.dataset.end);
+      flow.classList.toggle("off", !runs);
+      if (runs) n += 1;
+    }
+    for (const [wire, bands] of wires) {
+      const now = bands.filter(([start]) => start <= at).pop();
+      wire.setAttribute("class", `wire use-${now ? now[1] : 0}`);
+    }
+    said.textContent = `${at.toFixed(1)} s: ${n} under way`;
+  });
+}

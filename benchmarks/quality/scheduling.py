@@ -40,11 +40,10 @@ from drs.io import from_frames
 from drs.model import Placement, Snapshot
 from drs.planning import Concurrency, make_plan
 from drs.planning import order as ordering
-from drs.planning.fluid import Timed, flows_of, run_fluid
+from drs.planning.fluid import Timed, flows_of
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
-from drs.planning.search import _in_turn
-from drs.planning.shares import with_links
+from drs.planning.search import first_come
 from drs.planning.tasks import build_tasks
 from drs.terms import Capacity, During
 
@@ -153,14 +152,7 @@ def baseline(snapshot: Snapshot, target: Placement, during: list[During], total:
         snapshot, pricer.network, found.legs, pricer.price(found.legs), rooms.free, found.take, found.give,
         found.before, Concurrency(total=total), pricer.profile.link_ratio, flows.beside_s,
     )  # fmt: skip
-    n = len(tasks)
-    shares = with_links(tasks, np.zeros(n), pricer.price(found.legs).total_s)
-    order = np.arange(n)
-    results = [
-        run_fluid(tasks, shares, flows, order),
-        run_fluid(tasks, shares, flows, order, before=_in_turn(tasks)),
-    ]
-    return min(results, key=lambda timed: timed.makespan_s)
+    return first_come(tasks, pricer.price(found.legs), flows)
 
 
 def scenarios() -> Iterator[tuple[str, float, Snapshot, Placement]]:

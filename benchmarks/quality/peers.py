@@ -10,6 +10,7 @@ VMs bound to a few hosts, one in ten broken at the start. CPU is what the VMs us
 Solvers
 -------
 drs             `advise`: as even as possible (`balance` with target 0), then the fewest GiB copied
+drs, knee       `drs.pareto`: the plan of the frontier beyond which more balance becomes dear
 proxlb-solver   CP-SAT; memory and CPU weighed alike, its most eager setting (`balanciness` 5), rules hard
 rebalancer      Meta's local search, shifts and swaps; variance of CPU and of memory with upper bound 0, then
                 the fewest GiB moved; rules as constraints under its default policy
@@ -275,14 +276,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--envs", type=Path, default=Path(tempfile.gettempdir()) / "drs-peers")
     args = parser.parse_args()
-    solvers = {"drs": (sys.executable, "peers_drs.py")}
+    solvers = {
+        "drs": (sys.executable, "peers_drs.py"),
+        "drs, knee of the frontier": (sys.executable, "peers_drs_knee.py"),
+    }
     for peer in PEERS:
         python, why = install(peer, args.envs)
         if why:
             print(f"skipped {peer.package}: {why}", file=sys.stderr)
         else:
             solvers[peer.package.replace("==", " ")] = (python, peer.script)
-    run(sys.executable, "peers_drs.py", make_case(4, 0), 1.0, 0)  # compiles what is not yet cached
+    for _, script in solvers.values():
+        if script.startswith("peers_drs"):  # compiles what is not yet cached
+            run(sys.executable, script, make_case(4, 0), 1.0, 0)
     columns = ("cpu std", "memory std", "GiB moved", "moves", "broken")
     print("| hosts | VMs | solver | " + " | ".join(columns) + " | wall s | CPU s | status |")
     print("|---" * (len(columns) + 6) + "|")

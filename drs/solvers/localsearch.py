@@ -76,8 +76,10 @@ QUENCH, MELT = 0.03, 0.04
 ABOVE_MELTING, COOLEST = 20.0, 0.03
 """Start temperature over the one at which a quick cooling gets below the first descent, and the least start
 temperature. Where steps are few for the items (b_3, b_5), a hotter start loses more than it finds."""
-SHARE = np.array([0.5, 0.9, 1.0, 1.0])
-SHARE_BLOCS = np.array([0.45, 0.82, 0.9, 1.0])
+SHARE = np.array([0.4, 0.9, 1.0, 1.0])
+SHARE_BLOCS = np.array([0.4, 0.88, 0.98, 1.0])
+"""Cumulative shares of shifts, swaps, ejection chains and blocs among the proposals, without and with blocs. A chain or a
+bloc takes as long as twenty shifts."""
 
 
 class _Worker:

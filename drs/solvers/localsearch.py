@@ -78,8 +78,8 @@ ABOVE_MELTING, COOLEST = 20.0, 0.03
 temperature. Where steps are few for the items (b_3, b_5), a hotter start loses more than it finds."""
 SHARE = np.array([0.4, 0.9, 1.0, 1.0])
 SHARE_BLOCS = np.array([0.4, 0.88, 0.98, 1.0])
-"""Cumulative shares of shifts, swaps, ejection chains and blocs among the proposals, without and with blocs. A chain or a
-bloc takes as long as twenty shifts."""
+"""Cumulative shares of shifts, swaps, ejection chains and blocs among the proposals, without and with blocs.
+A chain or a bloc takes as long as twenty shifts."""
 
 
 class _Worker:

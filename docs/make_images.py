@@ -86,11 +86,12 @@ def app_pictures(browser: Any, address: str, dataset: str, solver: str) -> None:
     page.wait_for_selector("text=Time of all moves")
     quiet(page)
     whole(page, "app-schedule.png")
-    frontier = page.get_by_role("link", name="Frontier")
-    if frontier.count():
-        frontier.click()
-        quiet(page)
-        whole(page, "app-frontier.png")
+    page.get_by_role("link", name="Frontier").click()
+    quiet(page)
+    page.get_by_role("button", name="Find the frontier").click()
+    page.wait_for_selector("text=Order and time these moves", state="attached", timeout=90_000)
+    quiet(page)
+    whole(page, "app-frontier.png", 1250)
     page.close()
 
 

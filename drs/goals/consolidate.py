@@ -10,6 +10,7 @@ import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
+from drs.model.selector import select
 from drs.terms import BinsUsed, Weighted
 from drs.terms.base import Floats
 
@@ -20,20 +21,24 @@ class Consolidate(Goal):
     """The price of every host that runs at least one powered-on VM.
 
     by : `power`, the host's idle power in watts (where not known, the mean of the known ones); `hosts`, 1
-        for each host.
+        for each host. hosts : those that are worth emptying; all others cost nothing.
     """
 
     unit: ClassVar[str] = "W or hosts"
     _: KW_ONLY
     by: Literal["power", "hosts"] = "power"
+    hosts: str | Sequence[str] = "*"
 
     def price(self, snapshot: Snapshot) -> Floats:
         """What each host costs while it is on, f8[n_hosts]."""
         idle_w = snapshot.hosts.power_idle_w
         known = ~np.isnan(idle_w)
-        if self.by == "hosts" or not known.any():
-            return np.ones(snapshot.n_hosts)
-        return np.where(known, idle_w, idle_w[known].mean())
+        price = np.ones(snapshot.n_hosts)
+        if self.by == "power" and known.any():
+            price = np.where(known, idle_w, idle_w[known].mean())
+        counted = np.zeros(snapshot.n_hosts)
+        counted[select(self.hosts, snapshot.hosts)] = 1.0
+        return np.asarray(price * counted)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         price = self.price(snapshot)

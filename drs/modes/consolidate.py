@@ -35,8 +35,13 @@ from drs.terms.limits import usage
 
 ADMISSION_S = 3.0
 """Time for one look at the failures of a cluster, at most."""
-TRIES = 5
-"""So often the packing is loosened until the reserve is kept."""
+TRIES = 4
+"""So often a packing is sought from which failures are survived; the last time clusters whose reserve could not be
+kept are not packed at all."""
+LOOSER = 0.9
+"""Of the load that a host may have, where the packing before was too tight."""
+TRY_SHARE = 0.35
+"""Of the time left, for one of them; the last one takes nearly all."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ def answer(
     """The fewest watts from which the failures to be tolerated are survived.
 
     The load that a host may have is lowered step by step in each cluster whose hosts do not survive what they
-    survive today (at most the failures wanted); a packing that is too tight for that is no answer.
+    survive today (at most the failures wanted); a packing that is too tight for that is no answer. A cluster
+    where that does not help keeps all its hosts in the end: power is not worth its reserve.
     """
     with stop.paused():  # no search pays for loading the cost model
         _ = problem.lowered
@@ -146,28 +152,33 @@ def answer(
     connected = problem.snapshot.hosts.state == "connected"
     tolerated = {c: min(k, _survived(problem, before, connected, c, k)) for c, k in wanted.items()}
     best: tuple[list[float], Result] | None = None
+    short: list[int] = []
     most = problem.policy.power.max_load_ratio
     ratio = dict.fromkeys(range(len(problem.snapshot.clusters)), most)
     for attempt in range(TRIES):
-        tighter = problem if attempt == 0 else _with_headroom(problem, ratio)
-        share = stop.part(0.45)
-        result = solve(tighter, solver=solver, seed=seed, stop=share, on_progress=on_progress)
+        last = attempt == TRIES - 1
+        posed = _with_headroom(problem, ratio)
+        posed = _sparing(posed, short) if last else posed
+        share = stop.part(0.9 if last else TRY_SHARE)
+        result = solve(posed, solver=solver, seed=seed, stop=share, on_progress=on_progress)
         after = np.asarray(result.placement.host_idx)
         running = problem.snapshot.vms.on & (after >= 0)
         used = np.bincount(after[running], minlength=problem.snapshot.n_hosts) > 0
         on = connected | used
         missing = {c: k - _survived(problem, after, on, c, k) for c, k in tolerated.items() if k}
         short = [c for c, amount in missing.items() if amount > 0]
-        # What is broken comes first, then the reserve, then the power.
-        broken = [round(score.after, 6) for score in result.goals if score.name in ("must", "repair")]
-        power = [score.after for score in result.goals if score.name.startswith("consolidate")]
+        # What is broken comes first, then the reserve, then the power: all by the problem as it was posed.
+        scored = zip(problem.lowered.levels, problem.lowered.scores(after), strict=True)
+        worth = {level.name: round(float(score), 6) for level, score in scored}
+        broken = [worth[name] for name in ("must", "repair") if name in worth]
+        power = [score for name, score in worth.items() if name.startswith("consolidate")]
         rank = [*broken, float(sum(missing[c] for c in short)), *power]
         if best is None or rank < best[0]:
             best = (rank, result)
         if not short or stop.interrupted or stop.reached(0):
             break
         for c in short:
-            ratio[c] *= 0.93
+            ratio[c] *= LOOSER
     assert best is not None
     return best[1]
 
@@ -177,6 +188,17 @@ def reserve_of(problem: Problem) -> list[int]:
     asked = problem.policy.power.reserve_hosts
     clusters = problem.snapshot.clusters
     return [int(k) for k in clusters.ha_failover_hosts] if asked is None else [asked] * len(clusters)
+
+
+def _sparing(problem: Problem, clusters: Sequence[int]) -> Problem:
+    """The problem with nothing to gain from an empty host of these clusters."""
+    hosts = problem.snapshot.hosts
+    others = [str(name) for name in hosts.name[~np.isin(hosts.cluster_idx, clusters)]]
+    goals = tuple(
+        dataclasses.replace(goal, hosts=others) if isinstance(goal, Consolidate) else goal
+        for goal in problem.policy.goals
+    )
+    return dataclasses.replace(problem, policy=dataclasses.replace(problem.policy, goals=goals))
 
 
 def _with_headroom(problem: Problem, ratio: Mapping[int, float]) -> Problem:

@@ -31,7 +31,7 @@ POLISH_COLUMNS = 400_000
 """Up to so many neighbourhoods are polished exactly."""
 SEARCH_SHARE = 0.75
 """Local search's share of the budget where no proof is tried."""
-SEARCH_SHARE_EXACT = 0.15
+SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most."""
 BOUND_S = 5.0

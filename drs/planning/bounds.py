@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.planning.forced import Bools, forced
-from drs.planning.tasks import Rows, Tasks, backwards, users
+from drs.planning.tasks import Rows, Tasks, amounts_by_row, backwards
 from drs.units import MIBPS_PER_MBPS
 
 Floats = NDArray[np.float64]
@@ -93,8 +93,7 @@ def earliest_starts(tasks: Tasks, total_s: Floats, before: Bools) -> Floats:
 
 def _waiting(tasks: Tasks, before: Bools) -> Iterator[tuple[int, float, NDArray[np.int64], Floats]]:
     """Legs that lack room today: what is missing, who leaves before them and how much."""
-    n = len(tasks)
-    arrivals, departures = users(tasks.take, n), users(tasks.give, n)
+    arrivals, departures = amounts_by_row(tasks.take), amounts_by_row(tasks.give)
     for row, (who, need) in arrivals.items():
         gone, left = departures.get(row, (np.zeros(0, dtype=np.int64), np.zeros(0)))
         for i, amount in zip(who.tolist(), need.tolist(), strict=True):
@@ -121,7 +120,7 @@ def _links(tasks: Tasks, head: Floats, tail: Floats, transferred_mib: Floats) ->
 def _loads(rows: Rows, capacity: Floats, head: Floats, work: Floats, tail: Floats) -> float:
     """Over rows and sets of their legs: least head + work / capacity + least tail."""
     best = 0.0
-    for row, (who, amount) in users(rows, len(head)).items():
+    for row, (who, amount) in amounts_by_row(rows).items():
         busy = amount * work[who] / max(float(capacity[row]), 1e-12)
         if float(head[who].max() + busy.sum() + tail[who].max()) > best:
             best = max(best, one_machine(head[who], busy, tail[who]))
@@ -157,10 +156,10 @@ def one_machine(head: Floats, busy: Floats, tail: Floats) -> float:
 
 def _rooms(tasks: Tasks, head: Floats, total_s: Floats, tail: Floats) -> float:
     """All that arrive need enough to have left; the last of them still takes its time."""
-    n, best = len(tasks), 0.0
-    departures = users(tasks.give, n)
+    best = 0.0
+    departures = amounts_by_row(tasks.give)
     ends = head + total_s
-    for row, (who, need) in users(tasks.take, n).items():
+    for row, (who, need) in amounts_by_row(tasks.take).items():
         if row not in departures:
             continue
         gone, left = departures[row]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drs import precopy
 from drs.planning.pricing import Leg, Pricer
 from drs.planning.shares import Shares
-from drs.planning.tasks import Rows, Tasks
+from drs.planning.tasks import Rows, Tasks, users_of
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
 
 Floats = NDArray[np.float64]
@@ -109,17 +109,13 @@ def run_fluid(
         none = np.zeros(0)
         return Timed(none, none, none, none, none.astype(np.int64), none > 0, none)
     states, dirty = flows.states.copy(), flows.dirty.copy()
-    owner = np.repeat(np.arange(n), np.diff(tasks.link.start))
-    by_link = np.argsort(tasks.link.row, kind="stable")
-    flow_start = np.searchsorted(tasks.link.row[by_link], np.arange(len(tasks.link_mbps) + 1))
     take, ahead = (tasks.take, tasks.before) if before is None else (_none_of(tasks), before)
     start, end, _ = fluid_kernel()(
-        np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, *take, *tasks.give,
-        tasks.slots, *tasks.run, shares.line_mbps, *shares.line, shares.line_s, shares.lead_s,
-        ahead.start, ahead.row, tasks.hours.start, tasks.hours.amount, tasks.pause_s,
-        np.zeros(n) if not_before is None else not_before,
-        flows.cap, tasks.link_mbps * BYTES_PER_S_PER_MBPS, tasks.link.start, tasks.link.row,
-        flow_start.astype(np.int32), owner[by_link].astype(np.int32),
+        np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, take, tasks.give,
+        tasks.slots, tasks.run, shares.line_mbps, shares.line, shares.line_s, shares.lead_s,
+        ahead, tasks.hours, tasks.pause_s, np.zeros(n) if not_before is None else not_before,
+        flows.cap, tasks.link_mbps * BYTES_PER_S_PER_MBPS, tasks.link,
+        users_of(tasks.link, len(tasks.link_mbps)),
         flows.jobs, states, dirty, flows.pages, flows.rates, flows.cyclic, flows.rule, np.zeros((0, 6)),
         states[:1].copy(), dirty[:1].copy(),
     )  # fmt: skip

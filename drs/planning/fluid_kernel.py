@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from drs.planning import kernels
-from drs.planning.kernels import TINY, allowed_from, pop, push
+from drs.planning.kernels import TINY, allowed_from, lacks_room, pop, push, wake_all
 from drs.precopy import kernel
 from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
 
@@ -20,51 +20,21 @@ advance = kernel.advance
 
 @njit(cache=True)
 def lacks(
-    i: int,
-    done: Any,
-    room: Any,
-    slots: Any,
-    lines: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    run_start: Any,
-    run_row: Any,
-    run_amount: Any,
-    line_start: Any,
-    line_row: Any,
-    line_amount: Any,
-    before_start: Any,
-    before_row: Any,
+    i: int, done: Any, room: Any, slots: Any, lines: Any, take: Any, run: Any, line: Any, before: Any
 ) -> int:
     """What task i waits for, -1 for nothing: a task, then a row of room, of slots or of lines, numbered in turn."""
-    for k in range(before_start[i], before_start[i + 1]):
-        if not done[before_row[k]]:
-            return int(before_row[k])
-    first = len(done)
-    for k in range(take_start[i], take_start[i + 1]):
-        if take_amount[k] > room[take_row[k]] + TINY * (1.0 + take_amount[k]):
-            return first + int(take_row[k])
-    first += len(room)
-    for k in range(run_start[i], run_start[i + 1]):
-        if run_amount[k] > slots[run_row[k]] + TINY * (1.0 + run_amount[k]):
-            return first + int(run_row[k])
+    what = lacks_room(i, done, room, take, before)
+    if what >= 0:
+        return int(what)
+    first = len(done) + len(room)
+    for k in range(run.start[i], run.start[i + 1]):
+        if run.amount[k] > slots[run.row[k]] + TINY * (1.0 + run.amount[k]):
+            return first + int(run.row[k])
     first += len(slots)
-    for k in range(line_start[i], line_start[i + 1]):
-        if line_amount[k] > lines[line_row[k]] + TINY * (1.0 + line_amount[k]):
-            return first + int(line_row[k])
+    for k in range(line.start[i], line.start[i + 1]):
+        if line.amount[k] > lines[line.row[k]] + TINY * (1.0 + line.amount[k]):
+            return first + int(line.row[k])
     return -1
-
-
-@njit(cache=True)
-def wake_all(queue: Any, following: Any, what: int, heap: Any, n_heap: int, rank: Any) -> int:
-    """Those that wait for something are ready to be asked again; returns the size of the heap of these."""
-    j = queue[what]
-    queue[what] = -1
-    while j >= 0:
-        n_heap = push(heap, n_heap, rank, j)
-        j = following[j]
-    return n_heap
 
 
 @njit(cache=True)
@@ -73,8 +43,7 @@ def fill(
     flows: Any,
     cap: Any,
     rate: Any,
-    link_start: Any,
-    link_row: Any,
+    link: Any,
     room: Any,
     n_on: Any,
     touched: Any,
@@ -96,9 +65,9 @@ def fill(
     while left > 0:
         level = np.inf
         for t in range(n_touched):
-            link = touched[t]
-            if n_on[link] > 0:
-                level = min(level, room[link] / n_on[link])
+            at = touched[t]
+            if n_on[at] > 0:
+                level = min(level, room[at] / n_on[at])
         lowest = np.inf
         for f in range(left):
             lowest = min(lowest, cap[flows[f]])
@@ -110,9 +79,9 @@ def fill(
             i = flows[f]
             stop = by_cap and cap[i] <= level
             if not by_cap:
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if n_on[link] > 0 and room[link] / n_on[link] <= level * (1.0 + 1e-12):
+                for k in range(link.start[i], link.start[i + 1]):
+                    at = link.row[k]
+                    if n_on[at] > 0 and room[at] / n_on[at] <= level * (1.0 + 1e-12):
                         stop = True
                         break
             if stop:
@@ -123,11 +92,11 @@ def fill(
         for f in range(left):
             if flows[f] < 0:
                 i = -1 - flows[f]
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if n_on[link] > 0:
-                        room[link] = max(0.0, room[link] - rate[i])
-                        n_on[link] -= 1
+                for k in range(link.start[i], link.start[i + 1]):
+                    at = link.row[k]
+                    if n_on[at] > 0:
+                        room[at] = max(0.0, room[at] - rate[i])
+                        n_on[at] -= 1
             else:
                 flows[kept] = flows[f]
                 kept += 1
@@ -184,34 +153,22 @@ def fluid_kernel() -> Any:
         order: Any,
         guess: Any,
         free: Any,
-        take_start: Any,
-        take_row: Any,
-        take_amount: Any,
-        give_start: Any,
-        give_row: Any,
-        give_amount: Any,
+        take: Any,
+        give: Any,
         slot_capacity: Any,
-        run_start: Any,
-        run_row: Any,
-        run_amount: Any,
+        run: Any,
         line_capacity: Any,
-        line_start: Any,
-        line_row: Any,
-        line_amount: Any,
+        line: Any,
         line_s: Any,
         lead: float,
-        before_start: Any,
-        before_row: Any,
-        hours_start: Any,
+        before: Any,
         hours: Any,
         pause: float,
         not_before: Any,
         cap: Any,
         link_capacity: Any,
-        link_start: Any,
-        link_row: Any,
-        flow_start: Any,
-        flow_of_link: Any,
+        link: Any,
+        flows_on: Any,
         jobs: Any,
         states: Any,
         dirty: Any,
@@ -279,46 +236,29 @@ def fluid_kernel() -> Any:
             while may_begin and n_ready > 0:
                 i = pop(ready, n_ready, rank)
                 n_ready -= 1
-                later = allowed_from(i, time, guess[i], hours_start, hours)
+                later = allowed_from(i, time, guess[i], hours)
                 if later > time:
                     wake_at[i] = later
                     n_asleep = push(asleep, n_asleep, wake_at, i)
                     continue
-                what = lacks(
-                    i,
-                    done,
-                    room,
-                    slots,
-                    lines,
-                    take_start,
-                    take_row,
-                    take_amount,
-                    run_start,
-                    run_row,
-                    run_amount,
-                    line_start,
-                    line_row,
-                    line_amount,
-                    before_start,
-                    before_row,
-                )
+                what = lacks(i, done, room, slots, lines, take, run, line, before)
                 if what >= 0:
                     following[i] = queue[what]
                     queue[what] = i
                     continue
                 n_waiting -= 1
                 holds[i] = True
-                for k in range(line_start[i], line_start[i + 1]):
-                    lines[line_row[k]] -= line_amount[k]
+                for k in range(line.start[i], line.start[i + 1]):
+                    lines[line.row[k]] -= line.amount[k]
                 start[i] = time
                 since[i] = time
                 rate[i] = 0.0
                 running[n_running] = i
                 n_running += 1
-                for k in range(take_start[i], take_start[i + 1]):
-                    room[take_row[k]] -= take_amount[k]
-                for k in range(run_start[i], run_start[i + 1]):
-                    slots[run_row[k]] -= run_amount[k]
+                for k in range(take.start[i], take.start[i + 1]):
+                    room[take.row[k]] -= take.amount[k]
+                for k in range(run.start[i], run.start[i + 1]):
+                    slots[run.row[k]] -= run.amount[k]
             wake = wake_at[asleep[0]] if n_asleep > 0 else np.inf
             if n_running == 0:
                 if np.isinf(wake):
@@ -338,8 +278,8 @@ def fluid_kernel() -> Any:
                     on[i] = now_on
                     changed[n_changed] = i
                     n_changed += 1
-                    for k in range(link_start[i], link_start[i + 1]):
-                        asked[link_row[k]] += cap[i] if now_on else -cap[i]
+                    for k in range(link.start[i], link.start[i + 1]):
+                        asked[link.row[k]] += cap[i] if now_on else -cap[i]
                 elif event[i] == np.inf:
                     changed[n_changed] = i
                     n_changed += 1
@@ -357,15 +297,17 @@ def fluid_kernel() -> Any:
                 i = affected[at]
                 at += 1
                 slack = 0.0 if on[i] else cap[i]
-                for k in range(link_start[i], link_start[i + 1]):
-                    link = link_row[k]
-                    if is_touched[link] or asked[link] + slack <= link_capacity[link] * (1.0 + 1e-12):
+                for k in range(link.start[i], link.start[i + 1]):
+                    on_link = link.row[k]
+                    if is_touched[on_link] or asked[on_link] + slack <= link_capacity[on_link] * (
+                        1.0 + 1e-12
+                    ):
                         continue
-                    is_touched[link] = True
-                    touched[n_touched] = link
+                    is_touched[on_link] = True
+                    touched[n_touched] = on_link
                     n_touched += 1
-                    for q in range(flow_start[link], flow_start[link + 1]):
-                        j = flow_of_link[q]
+                    for q in range(flows_on.start[on_link], flows_on.start[on_link + 1]):
+                        j = flows_on.task[q]
                         if on[j] and not is_affected[j]:
                             is_affected[j] = True
                             affected[n_affected] = j
@@ -380,12 +322,12 @@ def fluid_kernel() -> Any:
                 if on[i]:
                     flows[n_flows] = i
                     n_flows += 1
-                    for k in range(link_start[i], link_start[i + 1]):
-                        if is_touched[link_row[k]]:
-                            n_on[link_row[k]] += 1
+                    for k in range(link.start[i], link.start[i + 1]):
+                        if is_touched[link.row[k]]:
+                            n_on[link.row[k]] += 1
                 else:
                     rate[i] = cap[i]
-            fill(n_flows, flows, cap, rate, link_start, link_row, link_room, n_on, touched, n_touched)
+            fill(n_flows, flows, cap, rate, link, link_room, n_on, touched, n_touched)
             for t in range(n_touched):
                 is_touched[touched[t]] = False
                 n_on[touched[t]] = 0
@@ -448,9 +390,9 @@ def fluid_kernel() -> Any:
                 # Short ones leave their lines before their set-up ends, and those who follow start then.
                 if holds[i] and (event[i] - lead if on[i] else start[i] + line_s[i]) <= time + 1e-9:
                     holds[i] = False
-                    for k in range(line_start[i], line_start[i + 1]):
-                        lines[line_row[k]] += line_amount[k]
-                        n_ready = wake_all(queue, following, line_at + line_row[k], ready, n_ready, rank)
+                    for k in range(line.start[i], line.start[i + 1]):
+                        lines[line.row[k]] += line.amount[k]
+                        n_ready = wake_all(queue, following, line_at + line.row[k], ready, n_ready, rank)
                 if event[i] <= time + 1e-9:
                     carry(i, rate[i], np.inf, True, states, i, dirty, jobs, pages, rates, cyclic, rule, log)
                     since[i] = time
@@ -458,10 +400,10 @@ def fluid_kernel() -> Any:
                     if states[i].phase == DONE:
                         if holds[i]:
                             holds[i] = False
-                            for k in range(line_start[i], line_start[i + 1]):
-                                lines[line_row[k]] += line_amount[k]
+                            for k in range(line.start[i], line.start[i + 1]):
+                                lines[line.row[k]] += line.amount[k]
                                 n_ready = wake_all(
-                                    queue, following, line_at + line_row[k], ready, n_ready, rank
+                                    queue, following, line_at + line.row[k], ready, n_ready, rank
                                 )
                         end[i] = time
                         done[i] = True
@@ -469,15 +411,15 @@ def fluid_kernel() -> Any:
                             on[i] = False
                             gone[n_gone] = i
                             n_gone += 1
-                            for k in range(link_start[i], link_start[i + 1]):
-                                asked[link_row[k]] -= cap[i]
+                            for k in range(link.start[i], link.start[i + 1]):
+                                asked[link.row[k]] -= cap[i]
                         n_ready = wake_all(queue, following, i, ready, n_ready, rank)
-                        for k in range(give_start[i], give_start[i + 1]):
-                            room[give_row[k]] += give_amount[k]
-                            n_ready = wake_all(queue, following, room_at + give_row[k], ready, n_ready, rank)
-                        for k in range(run_start[i], run_start[i + 1]):
-                            slots[run_row[k]] += run_amount[k]
-                            n_ready = wake_all(queue, following, slot_at + run_row[k], ready, n_ready, rank)
+                        for k in range(give.start[i], give.start[i + 1]):
+                            room[give.row[k]] += give.amount[k]
+                            n_ready = wake_all(queue, following, room_at + give.row[k], ready, n_ready, rank)
+                        for k in range(run.start[i], run.start[i + 1]):
+                            slots[run.row[k]] += run.amount[k]
+                            n_ready = wake_all(queue, following, slot_at + run.row[k], ready, n_ready, rank)
                         continue
                 running[kept] = i
                 kept += 1

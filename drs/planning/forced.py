@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.planning.tasks import Tasks, users
+from drs.planning.tasks import Tasks, amounts_by_row
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ def forced(tasks: Tasks) -> Bools:
     for i in range(n):
         for j in own.row[own.start[i] : own.start[i + 1]].tolist():
             _add(before, j, i)
-    arrivals, departures = users(tasks.take, n), users(tasks.give, n)
+    arrivals, departures = amounts_by_row(tasks.take), amounts_by_row(tasks.give)
     rows = [
         (float(tasks.free[row]), *arrivals[row], *departures[row])
         for row in sorted(arrivals)

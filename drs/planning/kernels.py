@@ -1,4 +1,8 @@
-"""Compiled loops of the serial schedule. Imported only when a plan is made, because numba is slow to import."""
+"""Compiled loops of the serial schedule. Imported only when a plan is made, because numba is slow to import.
+
+Arguments named `take`, `give`, `run`, `line`, `before` and `hours` are `tasks.Rows`, those named `givers`,
+`runners` and `liners` are `tasks.Users`: numba reads their fields as it reads arrays.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,12 @@ SAME = 1e-6
 """Moments this close (s) are one."""
 
 
-@njit(cache=True)
-def allowed_from(i: int, time: float, duration: float, hours_start: Any, hours: Any) -> float:
+@njit(cache=True, inline="always")
+def allowed_from(i: int, time: float, duration: float, hours: Any) -> float:
     """The earliest time from which task i may run for so long outside its forbidden hours."""
-    for k in range(hours_start[i], hours_start[i + 1], 2):
-        if time < hours[k + 1] and time + duration > hours[k] + 1e-9:
-            time = hours[k + 1]
+    for k in range(hours.start[i], hours.start[i + 1], 2):
+        if time < hours.amount[k + 1] and time + duration > hours.amount[k] + 1e-9:
+            time = hours.amount[k + 1]
     return time
 
 
@@ -80,28 +84,37 @@ def free_from(
 
 
 @njit(cache=True)
+def tally(count: Any, row: Any, first: int, times: int) -> None:
+    """Count the entries of each row, so many times, one place behind `first` + row."""
+    for k in range(len(row)):
+        count[first + row[k] + 1] += times
+
+
+@njit(cache=True, inline="always")
+def lacks_room(i: int, done: Any, room: Any, take: Any, before: Any) -> int:
+    """What task i waits for, -1 for nothing: a task that must end before, or a row of room, numbered after these."""
+    for k in range(before.start[i], before.start[i + 1]):
+        if not done[before.row[k]]:
+            return int(before.row[k])
+    for k in range(take.start[i], take.start[i + 1]):
+        if room[take.row[k]] - take.amount[k] < -TINY * (1.0 + take.amount[k]):
+            return len(done) + int(take.row[k])
+    return -1
+
+
+@njit(cache=True)
 def serial_schedule(
     order: Any,
     duration: Any,
     free: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    give_start: Any,
-    give_row: Any,
-    give_amount: Any,
+    take: Any,
+    give: Any,
     slot_capacity: Any,
-    run_start: Any,
-    run_row: Any,
-    run_amount: Any,
+    run: Any,
     line_capacity: Any,
-    line_start: Any,
-    line_row: Any,
-    line_amount: Any,
+    line: Any,
     line_s: Any,
-    before_start: Any,
-    before_row: Any,
-    hours_start: Any,
+    before: Any,
     hours: Any,
 ) -> Any:
     """Start of every task: each in turn as early as what was placed before leaves room for it.
@@ -113,16 +126,11 @@ def serial_schedule(
     n_rows = n_room + n_slots + n_lines
     # Breakpoints of every row's step function, each row with room for all that it will ever get.
     count = np.zeros(n_rows + 1, dtype=np.int64)
-    for k in range(len(take_row)):
-        count[take_row[k] + 1] += 1
-    for k in range(len(give_row)):
-        count[give_row[k] + 1] += 1
-    for k in range(len(run_row)):
-        count[n_room + run_row[k] + 1] += 2
-    for k in range(len(line_row)):
-        count[n_room + n_slots + line_row[k] + 1] += 2
-    for r in range(n_rows):
-        count[r + 1] += count[r]
+    tally(count, take.row, 0, 1)
+    tally(count, give.row, 0, 1)
+    tally(count, run.row, n_room, 2)
+    tally(count, line.row, n_room + n_slots, 2)
+    count = np.cumsum(count)
     times = np.empty(count[n_rows])
     levels = np.empty(count[n_rows])
     used = np.zeros(n_rows, dtype=np.int64)
@@ -130,9 +138,9 @@ def serial_schedule(
     for o in range(n):
         i = order[o]
         time = 0.0
-        for k in range(take_start[i], take_start[i + 1]):
-            r = take_row[k]
-            need = take_amount[k] - TINY * (1.0 + take_amount[k])
+        for k in range(take.start[i], take.start[i + 1]):
+            r = take.row[k]
+            need = take.amount[k] - TINY * (1.0 + take.amount[k])
             first, at = count[r], used[r]
             # Room once taken is taken for good, so it must be there from some moment on.
             while at > 0 and levels[first + at - 1] >= need:
@@ -145,43 +153,43 @@ def serial_schedule(
                 if used[r] == 0:
                     return start
                 time = max(time, times[first])
-        for k in range(before_start[i], before_start[i + 1]):
-            j = before_row[k]
+        for k in range(before.start[i], before.start[i + 1]):
+            j = before.row[k]
             if np.isnan(start[j]):
                 return start
             time = max(time, start[j] + duration[j])
         again = True
         while again:
             begun = time
-            time = allowed_from(i, time, duration[i], hours_start, hours)
-            for k in range(line_start[i], line_start[i + 1]):
-                r = n_room + n_slots + line_row[k]
-                time = free_from(times, levels, count[r], used[r], line_amount[k], time, line_s[i])
-            for k in range(run_start[i], run_start[i + 1]):
-                r = n_room + run_row[k]
-                time = free_from(times, levels, count[r], used[r], run_amount[k], time, duration[i])
+            time = allowed_from(i, time, duration[i], hours)
+            for k in range(line.start[i], line.start[i + 1]):
+                r = n_room + n_slots + line.row[k]
+                time = free_from(times, levels, count[r], used[r], line.amount[k], time, line_s[i])
+            for k in range(run.start[i], run.start[i + 1]):
+                r = n_room + run.row[k]
+                time = free_from(times, levels, count[r], used[r], run.amount[k], time, duration[i])
             if time == np.inf:
                 return start
             again = time > begun
         start[i] = time
         end = time + duration[i]
-        for k in range(take_start[i], take_start[i + 1]):
-            r = take_row[k]
-            used[r] = add(times, levels, count[r], used[r], time, np.inf, -take_amount[k], free[r])
-        for k in range(give_start[i], give_start[i + 1]):
-            r = give_row[k]
-            used[r] = add(times, levels, count[r], used[r], end, np.inf, give_amount[k], free[r])
-        for k in range(run_start[i], run_start[i + 1]):
-            r = n_room + run_row[k]
+        for k in range(take.start[i], take.start[i + 1]):
+            r = take.row[k]
+            used[r] = add(times, levels, count[r], used[r], time, np.inf, -take.amount[k], free[r])
+        for k in range(give.start[i], give.start[i + 1]):
+            r = give.row[k]
+            used[r] = add(times, levels, count[r], used[r], end, np.inf, give.amount[k], free[r])
+        for k in range(run.start[i], run.start[i + 1]):
+            r = n_room + run.row[k]
             used[r] = add(
-                times, levels, count[r], used[r], time, end, -run_amount[k], slot_capacity[run_row[k]]
+                times, levels, count[r], used[r], time, end, -run.amount[k], slot_capacity[run.row[k]]
             )
         if line_s[i] > 0.0:
-            for k in range(line_start[i], line_start[i + 1]):
-                r = n_room + n_slots + line_row[k]
+            for k in range(line.start[i], line.start[i + 1]):
+                r = n_room + n_slots + line.row[k]
                 used[r] = add(
-                    times, levels, count[r], used[r], time, time + line_s[i], -line_amount[k],
-                    line_capacity[line_row[k]],
+                    times, levels, count[r], used[r], time, time + line_s[i], -line.amount[k],
+                    line_capacity[line.row[k]],
                 )  # fmt: skip
     return start
 
@@ -220,19 +228,25 @@ def pop(heap: Any, n: int, key: Any) -> int:
     return first
 
 
+@njit(cache=True, inline="always")
+def wake_all(queue: Any, following: Any, what: int, heap: Any, n_heap: int, rank: Any) -> int:
+    """Those that wait for something are ready to be asked again; returns the size of the heap of these."""
+    j = queue[what]
+    queue[what] = -1
+    while j >= 0:
+        n_heap = push(heap, n_heap, rank, j)
+        j = following[j]
+    return n_heap
+
+
 @njit(cache=True)
 def greedy_order(
     place: Any,
     room: Any,
     done: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    give_start: Any,
-    give_row: Any,
-    give_amount: Any,
-    before_start: Any,
-    before_row: Any,
+    take: Any,
+    give: Any,
+    before: Any,
     order: Any,
 ) -> int:
     """Whoever is not done goes by its place as soon as it has room; returns how many could, `order` says how.
@@ -240,7 +254,7 @@ def greedy_order(
     `room` and `done` are changed.
     """
     n, n_rows = len(place), len(room)
-    queue = np.full(n_rows + n, -1)
+    queue = np.full(n + n_rows, -1)
     following = np.full(n, -1)
     heap = np.empty(n, dtype=np.int64)
     n_heap = 0
@@ -251,16 +265,7 @@ def greedy_order(
     while n_heap > 0:
         i = pop(heap, n_heap, place)
         n_heap -= 1
-        blocked = -1
-        for k in range(before_start[i], before_start[i + 1]):
-            if not done[before_row[k]]:
-                blocked = n_rows + before_row[k]
-                break
-        if blocked < 0:
-            for k in range(take_start[i], take_start[i + 1]):
-                if room[take_row[k]] - take_amount[k] < -TINY * (1.0 + take_amount[k]):
-                    blocked = take_row[k]
-                    break
+        blocked = lacks_room(i, done, room, take, before)
         if blocked >= 0:
             following[i] = queue[blocked]
             queue[blocked] = i
@@ -268,20 +273,13 @@ def greedy_order(
         done[i] = True
         order[n_order] = i
         n_order += 1
-        j = queue[n_rows + i]
-        while j >= 0:
-            n_heap = push(heap, n_heap, place, j)
-            j = following[j]
-        for k in range(take_start[i], take_start[i + 1]):
-            room[take_row[k]] -= take_amount[k]
-        for k in range(give_start[i], give_start[i + 1]):
-            r = give_row[k]
-            room[r] += give_amount[k]
-            j = queue[r]
-            queue[r] = -1
-            while j >= 0:
-                n_heap = push(heap, n_heap, place, j)
-                j = following[j]
+        n_heap = wake_all(queue, following, i, heap, n_heap, place)
+        for k in range(take.start[i], take.start[i + 1]):
+            room[take.row[k]] -= take.amount[k]
+        for k in range(give.start[i], give.start[i + 1]):
+            r = give.row[k]
+            room[r] += give.amount[k]
+            n_heap = wake_all(queue, following, n + r, heap, n_heap, place)
     return n_order
 
 
@@ -293,26 +291,22 @@ def list_users(
     last: Any,
     user: Any,
     amount: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    give_start: Any,
-    give_row: Any,
-    give_amount: Any,
+    take: Any,
+    give: Any,
 ) -> None:
     """Who uses each row and how much, in an order; a give follows the take of the same task."""
     last[:] = first[:-1]
     for w in range(n_order):
         i = order[w]
-        for k in range(take_start[i], take_start[i + 1]):
-            r = take_row[k]
+        for k in range(take.start[i], take.start[i + 1]):
+            r = take.row[k]
             user[last[r]] = i
-            amount[last[r]] = -take_amount[k]
+            amount[last[r]] = -take.amount[k]
             last[r] += 1
-        for k in range(give_start[i], give_start[i + 1]):
-            r = give_row[k]
+        for k in range(give.start[i], give.start[i + 1]):
+            r = give.row[k]
             user[last[r]] = i
-            amount[last[r]] = give_amount[k]
+            amount[last[r]] = give.amount[k]
             last[r] += 1
 
 
@@ -322,14 +316,9 @@ def safe_order(
     witness: Any,
     tries: int,
     free: Any,
-    take_start: Any,
-    take_row: Any,
-    take_amount: Any,
-    give_start: Any,
-    give_row: Any,
-    give_amount: Any,
-    before_start: Any,
-    before_row: Any,
+    take: Any,
+    give: Any,
+    before: Any,
 ) -> Any:
     """An order that is safe one at a time and follows `rank` (a permutation) as far as the witness allows.
 
@@ -342,24 +331,18 @@ def safe_order(
     for w in range(n):
         place[witness[w]] = w
     first = np.zeros(n_rows + 1, dtype=np.int64)
-    for k in range(len(take_row)):
-        first[take_row[k] + 1] += 1
-    for k in range(len(give_row)):
-        first[give_row[k] + 1] += 1
-    for r in range(n_rows):
-        first[r + 1] += first[r]
+    tally(first, take.row, 0, 1)
+    tally(first, give.row, 0, 1)
+    first = np.cumsum(first)
     last = np.empty(n_rows, dtype=np.int64)
     user = np.empty(first[n_rows], dtype=np.int64)
     amount = np.empty(first[n_rows])
-    list_users(
-        witness, n, first, last, user, amount, take_start, take_row, take_amount, give_start, give_row,
-        give_amount,
-    )  # fmt: skip
+    list_users(witness, n, first, last, user, amount, take, give)
     other = np.empty(n, dtype=np.int64)
     room = free.copy()
     done = np.zeros(n, dtype=np.bool_)
-    # Those that wait: a list for each row and for each task.
-    queue = np.full(n_rows + n, -1)
+    # Those that wait: a list for each task and for each row.
+    queue = np.full(n + n_rows, -1)
     following = np.full(n, -1)
     heap = np.empty(n, dtype=np.int64)
     n_heap = 0
@@ -370,21 +353,12 @@ def safe_order(
     while n_heap > 0:
         i = pop(heap, n_heap, rank)
         n_heap -= 1
-        blocked = -1
+        blocked = lacks_room(i, done, room, take, before)
         unsafe = False
-        for k in range(before_start[i], before_start[i + 1]):
-            if not done[before_row[k]]:
-                blocked = n_rows + before_row[k]
-                break
         if blocked < 0:
-            for k in range(take_start[i], take_start[i + 1]):
-                if room[take_row[k]] - take_amount[k] < -TINY * (1.0 + take_amount[k]):
-                    blocked = take_row[k]
-                    break
-        if blocked < 0:
-            for k in range(take_start[i], take_start[i + 1]):
-                r = take_row[k]
-                level = room[r] - take_amount[k]
+            for k in range(take.start[i], take.start[i + 1]):
+                r = take.row[k]
+                level = room[r] - take.amount[k]
                 for q in range(first[r], last[r]):
                     j = user[q]
                     if place[j] >= place[i]:
@@ -394,7 +368,7 @@ def safe_order(
                     level += amount[q]
                     if amount[q] < 0.0 and level < -TINY * (1.0 - amount[q]):
                         unsafe = True
-                        blocked = r
+                        blocked = n + r
                         break
                 if unsafe:
                     break
@@ -403,21 +377,15 @@ def safe_order(
             then = room.copy()
             gone = done.copy()
             gone[i] = True
-            for k in range(take_start[i], take_start[i + 1]):
-                then[take_row[k]] -= take_amount[k]
-            for k in range(give_start[i], give_start[i + 1]):
-                then[give_row[k]] += give_amount[k]
-            found = greedy_order(
-                place, then, gone, take_start, take_row, take_amount, give_start, give_row, give_amount,
-                before_start, before_row, other,
-            )  # fmt: skip
+            for k in range(take.start[i], take.start[i + 1]):
+                then[take.row[k]] -= take.amount[k]
+            for k in range(give.start[i], give.start[i + 1]):
+                then[give.row[k]] += give.amount[k]
+            found = greedy_order(place, then, gone, take, give, before, other)
             if found == n - n_order - 1:
                 for w in range(found):
                     place[other[w]] = w
-                list_users(
-                    other, found, first, last, user, amount, take_start, take_row, take_amount, give_start,
-                    give_row, give_amount,
-                )  # fmt: skip
+                list_users(other, found, first, last, user, amount, take, give)
                 blocked = -1
         if blocked >= 0:
             following[i] = queue[blocked]
@@ -426,57 +394,48 @@ def safe_order(
         done[i] = True
         order[n_order] = i
         n_order += 1
-        j = queue[n_rows + i]
-        while j >= 0:
-            n_heap = push(heap, n_heap, rank, j)
-            j = following[j]
-        for k in range(take_start[i], take_start[i + 1]):
-            r = take_row[k]
-            room[r] -= take_amount[k]
-            j = queue[r]
-            queue[r] = -1
-            while j >= 0:
-                n_heap = push(heap, n_heap, rank, j)
-                j = following[j]
-        for k in range(give_start[i], give_start[i + 1]):
-            r = give_row[k]
-            room[r] += give_amount[k]
-            j = queue[r]
-            queue[r] = -1
-            while j >= 0:
-                n_heap = push(heap, n_heap, rank, j)
-                j = following[j]
+        n_heap = wake_all(queue, following, i, heap, n_heap, rank)
+        for k in range(take.start[i], take.start[i + 1]):
+            r = take.row[k]
+            room[r] -= take.amount[k]
+            n_heap = wake_all(queue, following, n + r, heap, n_heap, rank)
+        for k in range(give.start[i], give.start[i + 1]):
+            r = give.row[k]
+            room[r] += give.amount[k]
+            n_heap = wake_all(queue, following, n + r, heap, n_heap, rank)
     # Whoever still waits for what the witness has changed meanwhile goes as it says.
     if n_order < n:
-        found = greedy_order(
-            place, room, done, take_start, take_row, take_amount, give_start, give_row, give_amount,
-            before_start, before_row, other,
-        )  # fmt: skip
+        found = greedy_order(place, room, done, take, give, before, other)
         for w in range(found):
             order[n_order + w] = other[w]
         n_order += found
     return order[:n_order]
 
 
+@njit(cache=True, inline="always")
+def drawn(
+    j: int, at: float, time: float, seen: Any, chosen: int, n_found: int, n_path: int, dice: Any
+) -> tuple[int, int]:
+    """The task chosen and the number found so far, once j is known to let go at `at`: any of them alike likely."""
+    if abs(at - time) < SAME and not seen[j]:
+        n_found += 1
+        if chosen < 0 or dice[(n_path + n_found) % len(dice)] * n_found < 1.0:
+            chosen = j
+    return chosen, n_found
+
+
 @njit(cache=True)
 def critical_path(
     start: Any,
     duration: Any,
-    take_start: Any,
-    take_row: Any,
-    giver_start: Any,
-    giver: Any,
-    run_start: Any,
-    run_row: Any,
-    runner_start: Any,
-    runner: Any,
-    line_start: Any,
-    line_row: Any,
-    liner_start: Any,
-    liner: Any,
+    take: Any,
+    givers: Any,
+    run: Any,
+    runners: Any,
+    line: Any,
+    liners: Any,
     line_s: Any,
-    before_start: Any,
-    before_row: Any,
+    before: Any,
     dice: Any,
 ) -> Any:
     """One chain of tasks that keep each other waiting, from one that ends last back to the start.
@@ -506,31 +465,19 @@ def critical_path(
         time = start[i]
         if time <= SAME:
             break
-        for k in range(take_start[i], take_start[i + 1]):
-            for q in range(giver_start[take_row[k]], giver_start[take_row[k] + 1]):
-                j = giver[q]
-                if abs(end[j] - time) < SAME and not seen[j]:
-                    n_found += 1
-                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
-                        chosen = j
-        for k in range(line_start[i], line_start[i + 1]):
-            for q in range(liner_start[line_row[k]], liner_start[line_row[k] + 1]):
-                j = liner[q]
-                if abs(start[j] + line_s[j] - time) < SAME and not seen[j]:
-                    n_found += 1
-                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
-                        chosen = j
-        for k in range(run_start[i], run_start[i + 1]):
-            for q in range(runner_start[run_row[k]], runner_start[run_row[k] + 1]):
-                j = runner[q]
-                if abs(end[j] - time) < SAME and not seen[j]:
-                    n_found += 1
-                    if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
-                        chosen = j
-        for k in range(before_start[i], before_start[i + 1]):
-            j = before_row[k]
-            if abs(end[j] - time) < SAME and not seen[j]:
-                n_found += 1
-                if chosen < 0 or dice[(n_path + n_found) % n] * n_found < 1.0:
-                    chosen = j
+        for k in range(take.start[i], take.start[i + 1]):
+            for q in range(givers.start[take.row[k]], givers.start[take.row[k] + 1]):
+                j = givers.task[q]
+                chosen, n_found = drawn(j, end[j], time, seen, chosen, n_found, n_path, dice)
+        for k in range(line.start[i], line.start[i + 1]):
+            for q in range(liners.start[line.row[k]], liners.start[line.row[k] + 1]):
+                j = liners.task[q]
+                chosen, n_found = drawn(j, start[j] + line_s[j], time, seen, chosen, n_found, n_path, dice)
+        for k in range(run.start[i], run.start[i + 1]):
+            for q in range(runners.start[run.row[k]], runners.start[run.row[k] + 1]):
+                j = runners.task[q]
+                chosen, n_found = drawn(j, end[j], time, seen, chosen, n_found, n_path, dice)
+        for k in range(before.start[i], before.start[i + 1]):
+            j = before.row[k]
+            chosen, n_found = drawn(j, end[j], time, seen, chosen, n_found, n_path, dice)
     return path[:n_path]

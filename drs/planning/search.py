@@ -15,7 +15,7 @@ from drs.planning.local_search import LocalSearch
 from drs.planning.pricing import Priced, Pricer
 from drs.planning.serial import by_time
 from drs.planning.shares import Shares, with_links
-from drs.planning.tasks import Rows, Tasks, rows_of
+from drs.planning.tasks import Rows, Tasks, owners, rows_of
 from drs.stop import OnProgress, Progress, Stop
 
 Floats = NDArray[np.float64]
@@ -173,7 +173,7 @@ def amounts_of(rows: Rows) -> list[tuple[tuple[int, float], ...]]:
 
 def _line_load(shares: Shares, n: int) -> Floats:
     """Work on the busiest link of each leg, in seconds."""
-    owner = np.repeat(np.arange(n), np.diff(shares.line.start))
+    owner = owners(shares.line)
     work = shares.line.amount * shares.line_s[owner]
     summed = np.bincount(shares.line.row, weights=work, minlength=len(shares.line_mbps))
     per_line = summed / np.maximum(shares.line_mbps, 1e-9)

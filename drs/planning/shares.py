@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.planning.tasks import Rows, Tasks
+from drs.planning.tasks import Rows, Tasks, owners
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class Shares:
 def with_links(tasks: Tasks, share: Floats, total_s: Floats) -> Shares:
     """The links with the planned shares, links that never fill left out."""
     rate = tasks.path_mbps * share
-    owner = np.repeat(np.arange(len(tasks)), np.diff(tasks.link.start))
+    owner = owners(tasks.link)
     amount = np.minimum(rate[owner], tasks.link_mbps[tasks.link.row])
     load = np.bincount(tasks.link.row, weights=amount, minlength=len(tasks.link_mbps))
     binding = load > tasks.link_mbps * (1 + 1e-9)

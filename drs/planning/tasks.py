@@ -31,6 +31,25 @@ class Rows(NamedTuple):
     amount: Floats
 
 
+class Users(NamedTuple):
+    """Rows the other way round: `task[start[r]:start[r + 1]]` are those that use row r."""
+
+    start: NDArray[np.int64]
+    task: NDArray[np.int64]
+
+
+def users_of(rows: Rows, n_rows: int) -> Users:
+    """Who uses each of so many rows."""
+    by_row = np.argsort(rows.row, kind="stable")
+    start = np.searchsorted(rows.row[by_row], np.arange(n_rows + 1))
+    return Users(start, owners(rows)[by_row])
+
+
+def owners(rows: Rows) -> NDArray[np.int64]:
+    """The task of each entry."""
+    return np.repeat(np.arange(len(rows.start) - 1), np.diff(rows.start))
+
+
 def rows_of(entries: Sequence[Sequence[tuple[int, float]]]) -> Rows:
     """CSR of one list of (row, amount) for each task."""
     start = np.zeros(len(entries) + 1, dtype=np.int32)
@@ -234,10 +253,9 @@ def backwards(tasks: Tasks) -> Tasks:
     return replace(tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after))
 
 
-def users(rows: Rows, n: int) -> dict[int, tuple[NDArray[np.int64], Floats]]:
-    """Who uses each row that is used, and how much."""
-    owner = np.repeat(np.arange(n), np.diff(rows.start))
-    order = np.argsort(rows.row, kind="stable")
+def amounts_by_row(rows: Rows) -> dict[int, tuple[NDArray[np.int64], Floats]]:
+    """For each row that is used, who uses it and how much."""
+    owner, order = owners(rows), np.argsort(rows.row, kind="stable")
     cuts = np.flatnonzero(np.diff(rows.row[order])) + 1
     return {
         int(rows.row[part[0]]): (owner[part], rows.amount[part])

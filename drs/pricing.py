@@ -50,10 +50,9 @@ def disks_follow(snapshot: Snapshot, host_idx: Ints) -> Ints:
     moved = (host_of_disk >= 0) & (host_of_disk != snapshot.vms.host_idx[disks.vm_idx])
     blind = moved & ~snapshot.mounts[np.maximum(host_of_disk, 0), target]
     free_gib = snapshot.datastores.free_gib.copy()
-    usable = (snapshot.datastores.state != "maintenance") & (snapshot.datastores.replica_of_idx < 0)
     for vm in np.unique(disks.vm_idx[blind]):
         mine = np.flatnonzero(blind & (disks.vm_idx == vm))
-        seen = np.flatnonzero(snapshot.mounts[host_idx[vm]] & usable)
+        seen = np.flatnonzero(snapshot.mounts[host_idx[vm]] & snapshot.datastores.usable)
         if not len(seen):
             continue
         together = disks.used_gib[mine].sum() <= free_gib[seen].max()

@@ -393,7 +393,7 @@ def _park_disks(leg: Leg, walk: _Walk, rooms: Rooms) -> list[tuple[int, Leg, Leg
     ways: list[tuple[int, Leg, Leg]] = []
     if not leg.disks or leg.from_datastores:
         return ways
-    seen = snapshot.mounts[leg.src] & snapshot.mounts[leg.dst] & (snapshot.datastores.state == "connected")
+    seen = snapshot.mounts[leg.src] & snapshot.mounts[leg.dst] & snapshot.datastores.usable
     for store in np.flatnonzero(seen).tolist():
         there = (store,) * len(leg.disks)
         if store in leg.to_datastores or store in leg.is_on(snapshot):

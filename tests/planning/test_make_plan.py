@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from planning_clusters import cluster, hosts, memory
 from drs.errors import NoSafeOrderError
 from drs.model import Placement
 from drs.planning import Concurrency, make_plan, prefix_states, price_moves, replay
+from drs.pricing import disks_follow
 from drs.stop import Stop
 from drs.terms import AtLeast, AtMost, During, Near, Together
 
@@ -200,6 +202,34 @@ def test_disks_that_swap_full_datastores_go_through_a_third():
     assert replay(plan).differences == ()
     full = cluster([GIB8], [0, 0], [1024, 1024], disks=[(0, 0, 10.0), (1, 1, 10.0)], stores=[0.0, 0.0, 5.0])
     assert len(make_plan(full, target).stranded) == 2
+
+
+def with_stores(snapshot, **columns):
+    return replace(snapshot, datastores=replace(snapshot.datastores, **columns))
+
+
+def test_no_disk_is_parked_on_a_replica():
+    disks = [(0, 0, 10.0), (1, 1, 10.0)]
+    snapshot = cluster([GIB8], [0, 0], [1024, 1024], disks=disks, stores=[0.0, 0.0, 10.0])
+    target = Placement(snapshot.vms.host_idx, np.array([1, 0], np.int32))
+    copy = with_stores(snapshot, replica_of_idx=np.array([-1, -1, 0], np.int32))
+    plan = make_plan(copy, target)
+    assert len(plan.stranded) == 2 and not any("ds-2" in move.to_datastores for move in plan.moves)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"state": np.array(["connected", "disconnected", "connected"])},
+        {"state": np.array(["connected", "maintenance", "connected"])},
+        {"replica_of_idx": np.array([-1, 0, -1], np.int32)},
+    ],
+)
+def test_disks_follow_their_vm_to_a_usable_datastore(columns):
+    snapshot = cluster([GIB8] * 2, [0], [1024], disks=[(0, 0, 10.0)], stores=[0.0, 90.0, 20.0])
+    mounts = np.array([[True, True, True], [False, True, True]])
+    there = disks_follow(with_stores(replace(snapshot, mounts=mounts), **columns), np.array([1], np.int32))
+    assert there.tolist() == [2]
 
 
 @pytest.mark.parametrize("limit", ["per_host", "total", "per_cluster", "per_link"])

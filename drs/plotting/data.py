@@ -215,6 +215,26 @@ class LinkUse:
         i = int(np.searchsorted(self.time_s, at_s, side="right")) - 1
         return float(self.rate_mbps[i]) if i >= 0 else 0.0
 
+    def ratio_at(self, at_s: float) -> float:
+        """Use at one moment, over the link's capacity."""
+        return self.at(at_s) / self.capacity_mbps if self.capacity_mbps > 0 else 0.0
+
+
+BANDS = (0.01, 0.5, 0.85)
+"""Shares of a link's capacity: idle up to the first, then up to half, busy, full."""
+
+
+def band(ratio: float) -> int:
+    """Which of the `BANDS` a share of a link's capacity falls into, 0 (idle) to 3 (full)."""
+    return sum(ratio > limit for limit in BANDS)
+
+
+def directions(a: str, b: str, link: int) -> tuple[str, str]:
+    """The names of an edge's two directed links; an edge without a link of its own is the host's NICs."""
+    if link < 0:
+        return f"NICs of {a}, sending", f"NICs of {a}, receiving"
+    return f"{a} to {b}", f"{b} to {a}"
+
 
 def link_use(plan: Plan, *, nics: bool = True) -> tuple[LinkUse, ...]:
     """Traffic on every link that the plan uses, fullest first.
@@ -274,9 +294,14 @@ def running(plan: Plan, at_s: float) -> tuple[Move, ...]:
 
 def busiest_moment(plan: Plan) -> float:
     """The first second at which most moves run."""
-    return max(
-        (move.start_s for move in plan.moves), key=lambda at_s: (len(running(plan, at_s)), -at_s), default=0.0
+    if not plan.moves:
+        return 0.0
+    start_s = np.sort([move.start_s for move in plan.moves])
+    end_s = np.sort([max(move.start_s, move.end_s) for move in plan.moves])
+    n_running = np.searchsorted(start_s, start_s, side="right") - np.searchsorted(
+        end_s, start_s, side="right"
     )
+    return float(start_s[np.argmax(n_running)])
 
 
 def _links_of(snapshot: Snapshot, network: Network, moves: Sequence[Move]) -> list[list[int]]:

@@ -111,6 +111,8 @@ def render_report(result: Result) -> str:
         else []
     )
     uses = replayed_link_use(plan, result.problem.policy.profile) if plan and plan.moves else ()
+    drawn = plan is not None and bool(uses) and len(plan.moves) <= MOST_FLOWS
+    busiest_s = busiest_moment(plan) if plan and drawn else 0.0
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template().render(
@@ -125,8 +127,8 @@ def render_report(result: Result) -> str:
         loads=shown,
         timeline=timeline_svg(plan) if plan and plan.moves else None,
         link_chart=link_use_svg(uses, plan.makespan_s) if plan and uses else None,
-        flows=flows_svg(plan, uses) if plan and uses and len(plan.moves) <= MOST_FLOWS else None,
-        busiest_s=busiest_moment(plan) if plan and uses else 0.0,
+        flows=flows_svg(plan, uses, busiest_s) if plan and drawn else None,
+        busiest_s=busiest_s,
         metrics_before=result.metrics_before,
         metrics_after=result.metrics_after,
         disks_move=any(m.from_datastores != m.to_datastores for m in plan.moves) if plan else False,

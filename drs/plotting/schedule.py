@@ -10,7 +10,7 @@ import numpy as np
 from drs.model import Snapshot
 from drs.model.network import Network
 from drs.planning import Plan
-from drs.plotting.data import LinkUse, lanes, replayed_link_use, running, waves
+from drs.plotting.data import LinkUse, band, directions, lanes, replayed_link_use, running, waves
 from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.style import GRID, INK, empty_figure, finish, plain
 from drs.plotting.words import (
@@ -374,27 +374,19 @@ def _draw_links(
     at_s: float | None,
 ) -> None:
     bands = (
-        (0.01, GRID, 1.2, "idle"),
-        (0.5, "#60a5fa", 2.5, "up to half"),
-        (0.85, "#f59e0b", 3.5, "busy"),
-        (np.inf, "#dc2626", 4.5, "full"),
+        (GRID, 1.2, "idle"),
+        ("#60a5fa", 2.5, "up to half"),
+        ("#f59e0b", 3.5, "busy"),
+        ("#dc2626", 4.5, "full"),
     )
     parts: list[dict[str, list[Any]]] = [{"x": [], "y": [], "mx": [], "my": [], "text": []} for _ in bands]
     for a, b, data in graph.edges(data=True):
         if a not in position or b not in position:
             continue
-        rates = []
-        names = [f"{a} to {b}", f"{b} to {a}"]
-        if data["link"] < 0:
-            names = [f"NICs of {a}, sending", f"NICs of {a}, receiving"]
-        for name in names:
-            item = use.get(name)
-            if item is not None and at_s is not None and item.at(at_s) > 0:
-                rates.append((item.at(at_s), item.capacity_mbps, name))
-        share = max((rate / capacity for rate, capacity, _ in rates if capacity > 0), default=0.0)
-        band = next(i for i, (limit, *_) in enumerate(bands) if share <= limit)
+        uses = [use[name] for name in directions(a, b, data["link"]) if name in use]
+        now = [(item.name, item.at(at_s), item.ratio_at(at_s)) for item in uses if at_s is not None]
         (x0, y0), (x1, y1) = position[a], position[b]
-        part = parts[band]
+        part = parts[band(max((ratio for *_, ratio in now), default=0.0))]
         part["x"] += [x0, x1, None]
         part["y"] += [y0, y1, None]
         part["mx"].append((x0 + x1) / 2)
@@ -404,10 +396,10 @@ def _draw_links(
             f"{megabits(data['bandwidth_mbps'])} free, {data['latency_ms']:g} ms",
         ]
         words += [
-            f"{plain(name)}: {megabits(rate)} ({percent(rate / capacity)})" for rate, capacity, name in rates
+            f"{plain(name)}: {megabits(rate)} ({percent(ratio)})" for name, rate, ratio in now if rate > 0
         ]
         part["text"].append("<br>".join(words))
-    for (_, colour, width, label), part in zip(bands, parts, strict=True):
+    for (colour, width, label), part in zip(bands, parts, strict=True):
         if part["x"]:
             figure.add_scatter(
                 x=part["x"],

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from drs.model.network import Network
 from drs.planning import Move, Plan
-from drs.plotting.data import HostLoads, LinkUse, busiest_moment, lanes, running, waves
+from drs.plotting.data import HostLoads, LinkUse, band, directions, lanes, running, waves
 from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.words import (
     KIND_TITLES,
@@ -242,12 +242,8 @@ def link_use_svg(uses: tuple[LinkUse, ...], end_s: float, *, most: int = 6) -> M
     return _frame(width, height, "Use of the fullest links over time", parts)
 
 
-BANDS = (0.01, 0.5, 0.85)
-"""Shares of a link's capacity: idle up to the first, then up to half, busy, full."""
-
-
-def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Markup:
-    """The network with the migrations of one moment: the busiest, until the page's script asks for another.
+def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], at_s: float, *, most: int = 120) -> Markup:
+    """The network with the migrations of one moment, until the page's script asks for another.
 
     Links carry in `data-bands` when their use comes to which of the `BANDS`, flows in `data-start` and `data-end` when
     they run, in seconds.
@@ -256,9 +252,10 @@ def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Mark
     ----------
     plan : with its times.
     uses : of the links, as `replayed_link_use` finds it.
+    at_s : the moment.
     most : beyond so many hosts, only those that take part in the plan are drawn.
     """
-    snapshot, at_s = plan.snapshot, busiest_moment(plan)
+    snapshot = plan.snapshot
     graph = Network.of(snapshot).graph
     place = layout(graph, snapshot, shown_hosts(snapshot, plan, most))
     across, up = (np.array([place[node][axis] for node in place]) for axis in (0, 1))
@@ -274,7 +271,7 @@ def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Mark
     few = sum(graph.nodes[node]["kind"] == "host" for node in at) <= 24
     by_name = {use.name: use for use in uses}
     parts = [
-        _link(a, b, at, [by_name[name] for name in _directions(a, b, data["link"]) if name in by_name], at_s)
+        _link(a, b, at, [by_name[name] for name in directions(a, b, data["link"]) if name in by_name], at_s)
         for a, b, data in graph.edges(data=True)
         if a in at and b in at
     ]
@@ -284,12 +281,12 @@ def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Mark
         if few or not host:
             words = shortened(node, 12 if host else 20)
             parts.append(_text(x, y + (20 if host else -12), words, "tick", "middle"))
-    shown = running(plan, at_s)
+    shown = {move.step for move in running(plan, at_s)}
     for move in plan.moves:
         if move.from_host in at and move.to_host in at and move.from_host != move.to_host:
             (x0, y0), (x1, y1) = at[move.from_host], at[move.to_host]
             sag = max(y0, y1) + 16 + 0.12 * abs(x1 - x0)
-            css = f"flow flow-{move.kind}" + ("" if move in shown else " off")
+            css = f"flow flow-{move.kind}" + ("" if move.step in shown else " off")
             parts.append(
                 f'<g class="{css}" data-start="{move.start_s:.2f}" data-end="{min(move.end_s, 1e9):.2f}">'
                 f"<title>{escape(_tip(move))}</title>"
@@ -300,23 +297,15 @@ def flows_svg(plan: Plan, uses: tuple[LinkUse, ...], *, most: int = 120) -> Mark
     return _frame(width, height, label, parts)
 
 
-def _directions(a: str, b: str, link: int) -> tuple[str, str]:
-    """The names of an edge's two directed links; an edge without a link of its own is the host's NICs."""
-    if link < 0:
-        return f"NICs of {a}, sending", f"NICs of {a}, receiving"
-    return f"{a} to {b}", f"{b} to {a}"
-
-
 def _link(a: str, b: str, at: dict[str, tuple[float, float]], uses: list[LinkUse], at_s: float) -> str:
     times = sorted({float(t) for use in uses for t in use.time_s})
     bands: list[tuple[float, int]] = [(0.0, 0)]
     for t in times:
-        share = max((use.at(t) / use.capacity_mbps for use in uses if use.capacity_mbps > 0), default=0.0)
-        band = sum(share > limit for limit in BANDS)
-        if band != bands[-1][1]:
-            bands.append((t, band))
-    now = [band for t, band in bands if t <= at_s][-1]
-    text = " ".join(f"{t:g}:{band}" for t, band in bands)
+        level = band(max((use.ratio_at(t) for use in uses), default=0.0))
+        if level != bands[-1][1]:
+            bands.append((t, level))
+    now = [level for t, level in bands if t <= at_s][-1]
+    text = " ".join(f"{t:g}:{level}" for t, level in bands)
     (x0, y0), (x1, y1) = at[a], at[b]
     return (
         f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" class="wire use-{now}" data-bands="{text}">'

@@ -16,6 +16,7 @@ from drs import datasets
 from drs.explain import Conflict, Reason, Relaxation
 from drs.model import Placement, Snapshot
 from drs.plotting import render_report
+from drs.plotting.data import busiest_moment
 from drs.plotting.report import fate_of_violations, headline
 from drs.result import GoalScore, Result
 from drs.rules import Violation
@@ -222,3 +223,16 @@ def test_headline_says_what_happens(result: Result, cluster: Snapshot, make: Cal
     nothing = dataclasses.replace(make(datasets.make_cluster(1, 3, 1)))
     assert headline(nothing).startswith("Nothing to do")
     assert "without an answer" in headline(dataclasses.replace(result, status="no_solution"))
+
+
+def test_the_busiest_moment_is_the_first_at_which_most_moves_run(result: Result) -> None:
+    plan = result.plan
+    assert plan is not None and len(plan.moves) > 1
+    first = plan.moves[0]
+    spans = [(0.0, 4.0), (4.0, 9.0), (3.0, 6.0), (5.0, 5.0), (5.0, 8.0), (7.0, float("inf")), (6.0, 9.0)]
+    moves = tuple(
+        dataclasses.replace(first, step=i + 1, start_s=a, total_s=b - a) for i, (a, b) in enumerate(spans)
+    )
+    assert busiest_moment(dataclasses.replace(plan, moves=moves)) == 7.0
+    assert busiest_moment(dataclasses.replace(plan, moves=moves[:4])) == 3.0
+    assert busiest_moment(dataclasses.replace(plan, moves=())) == 0.0

@@ -9,6 +9,12 @@ import numpy as np
 
 from drs.model import Placement, Snapshot
 from drs.model.snapshot import ClusterTable, DatastoreTable, DiskTable, HostTable, LinkTable, VmTable
+from drs.planning import Concurrency
+from drs.planning import order as ordering
+from drs.planning.fluid import flows_of
+from drs.planning.pricing import Priced, Pricer, legs_between
+from drs.planning.rooms import Rooms
+from drs.planning.tasks import Tasks, build_tasks
 from drs.terms import Capacity, During
 
 
@@ -140,3 +146,17 @@ def memory(snapshot: Snapshot) -> list[During]:
 def hosts(snapshot: Snapshot, host_idx: Sequence[int]) -> Placement:
     """A target by hosts, disks where they are."""
     return Placement(np.array(host_idx, np.int32), snapshot.disks.datastore_idx)
+
+
+def tasks_of(snapshot: Snapshot, target: Placement) -> tuple[Tasks, Priced]:
+    """The moves to a target within the hosts' memory, as the scheduler sees them, and their prices."""
+    pricer = Pricer(snapshot)
+    legs = legs_between(snapshot, target)
+    rooms = Rooms.of(snapshot, memory(snapshot), [leg.vm for leg in legs])
+    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot))
+    priced = pricer.price(found.legs)
+    tasks = build_tasks(
+        snapshot, pricer.network, found.legs, priced, rooms.free, found.take, found.give, found.before,
+        Concurrency(), pricer.profile.link_ratio, flows_of(pricer, found.legs).beside_s,
+    )  # fmt: skip
+    return tasks, priced

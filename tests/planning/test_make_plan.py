@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planning_clusters import cluster, hosts, memory
+from planning_clusters import cluster, hosts, memory, tasks_of
 
 from drs.errors import NoSafeOrderError
 from drs.model import Placement
@@ -380,23 +380,10 @@ def test_fewer_and_faster_beats_all_at_once():
 
 def exhaustive(snapshot, target):
     """The shortest of all serial schedules, each leg alone on its path: the optimum, since it is one of them."""
-    from drs.planning import order as ordering
-    from drs.planning.fluid import flows_of
-    from drs.planning.pricing import Pricer, legs_between
-    from drs.planning.rooms import Rooms
     from drs.planning.serial import Serial
     from drs.planning.shares import with_links
-    from drs.planning.tasks import build_tasks
 
-    pricer = Pricer(snapshot)
-    legs = legs_between(snapshot, target)
-    rooms = Rooms.of(snapshot, memory(snapshot), [leg.vm for leg in legs])
-    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot))
-    priced = pricer.price(found.legs)
-    tasks = build_tasks(
-        snapshot, pricer.network, found.legs, priced, rooms.free, found.take, found.give, found.before,
-        Concurrency(), pricer.profile.link_ratio, flows_of(pricer, found.legs).beside_s,
-    )  # fmt: skip
+    tasks, priced = tasks_of(snapshot, target)
     shares = with_links(tasks, np.ones(len(tasks)), priced.total_s)
     best = np.inf
     for order in itertools.permutations(range(len(tasks))):

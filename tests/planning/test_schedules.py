@@ -7,19 +7,13 @@ import itertools
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_clusters import cluster, hosts, memory
+from planning_clusters import cluster, hosts, tasks_of
 
-from drs.planning import Concurrency
-from drs.planning import order as ordering
 from drs.planning.bounds import earliest_starts, makespan_bound, one_machine
-from drs.planning.fluid import flows_of
 from drs.planning.forced import forced
 from drs.planning.local_search import LocalSearch
-from drs.planning.pricing import Pricer, legs_between
-from drs.planning.rooms import Rooms
 from drs.planning.serial import Serial
 from drs.planning.shares import with_links
-from drs.planning.tasks import build_tasks
 from drs.stop import Stop
 
 
@@ -34,15 +28,7 @@ def full_clusters(draw):
     held = np.bincount(vm_host, weights=sizes, minlength=n_hosts)
     coming = np.bincount(to, weights=sizes, minlength=n_hosts)
     snapshot = cluster(np.maximum(held, coming) + slack, vm_host, sizes)
-    pricer = Pricer(snapshot)
-    legs = legs_between(snapshot, hosts(snapshot, to))
-    rooms = Rooms.of(snapshot, memory(snapshot), [leg.vm for leg in legs])
-    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot))
-    priced = pricer.price(found.legs)
-    tasks = build_tasks(
-        snapshot, pricer.network, found.legs, priced, rooms.free, found.take, found.give, found.before,
-        Concurrency(), pricer.profile.link_ratio, flows_of(pricer, found.legs).beside_s,
-    )  # fmt: skip
+    tasks, priced = tasks_of(snapshot, hosts(snapshot, to))
     return tasks, with_links(tasks, np.ones(len(tasks)), priced.total_s), priced
 
 
@@ -108,15 +94,7 @@ def test_bounds_and_what_is_forced_hold_for_every_schedule(case):
 def test_a_swap_through_the_only_hole_is_forced():
     # vm-000 must leave esx-0 before vm-001 can come, and vm-001 esx-1 before vm-002.
     snapshot = cluster([4096, 4096, 4096, 4096], [0, 1, 2], [4096] * 3)
-    pricer = Pricer(snapshot)
-    legs = legs_between(snapshot, hosts(snapshot, [3, 0, 1]))
-    rooms = Rooms.of(snapshot, memory(snapshot), [leg.vm for leg in legs])
-    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot))
-    priced = pricer.price(found.legs)
-    tasks = build_tasks(
-        snapshot, pricer.network, found.legs, priced, rooms.free, found.take, found.give, found.before,
-        Concurrency(), pricer.profile.link_ratio, flows_of(pricer, found.legs).beside_s,
-    )  # fmt: skip
+    tasks, priced = tasks_of(snapshot, hosts(snapshot, [3, 0, 1]))
     at = {leg.vm: i for i, leg in enumerate(tasks.legs)}
     before = forced(tasks)
     assert before[at[0], at[1]] and before[at[1], at[2]] and before[at[0], at[2]]

@@ -234,7 +234,9 @@ class Run:
     cpu_s: float
 
 
-def run(python: str, script: str, case: dict[str, Any], time_s: float, seed: int) -> Run:
+def run(
+    python: str, script: str, case: dict[str, Any], time_s: float, seed: int, options: tuple[str, ...] = ()
+) -> Run:
     """Solve a case in a process of its own, under a time limit."""
     with tempfile.TemporaryDirectory() as folder:
         given, answer = Path(folder) / "case.json", Path(folder) / "answer.json"
@@ -243,7 +245,7 @@ def run(python: str, script: str, case: dict[str, Any], time_s: float, seed: int
         began, longest_s = time.monotonic(), 2 * time_s + 60
         with log.open("w") as sink:
             process = subprocess.Popen(
-                [python, str(HERE / script), str(given), str(answer), str(time_s), str(seed)],
+                [python, str(HERE / script), str(given), str(answer), str(time_s), str(seed), *options],
                 stdout=sink,
                 stderr=sink,
             )
@@ -276,19 +278,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--envs", type=Path, default=Path(tempfile.gettempdir()) / "drs-peers")
     args = parser.parse_args()
-    solvers = {
-        "drs": (sys.executable, "peers_drs.py"),
-        "drs, knee of the frontier": (sys.executable, "peers_drs_knee.py"),
+    solvers: dict[str, tuple[str, str, tuple[str, ...]]] = {
+        "drs": (sys.executable, "peers_drs.py", ()),
+        "drs, knee of the frontier": (sys.executable, "peers_drs.py", ("knee",)),
     }
     for peer in PEERS:
         python, why = install(peer, args.envs)
         if why:
             print(f"skipped {peer.package}: {why}", file=sys.stderr)
         else:
-            solvers[peer.package.replace("==", " ")] = (python, peer.script)
-    for _, script in solvers.values():
-        if script.startswith("peers_drs"):  # compiles what is not yet cached
-            run(sys.executable, script, make_case(4, 0), 1.0, 0)
+            solvers[peer.package.replace("==", " ")] = (python, peer.script, ())
+    for python, script, options in solvers.values():
+        if script == "peers_drs.py":  # compiles what is not yet cached
+            run(python, script, make_case(4, 0), 1.0, 0, options)
     columns = ("cpu std", "memory std", "GiB moved", "moves", "broken")
     print("| hosts | VMs | solver | " + " | ".join(columns) + " | wall s | CPU s | status |")
     print("|---" * (len(columns) + 6) + "|")
@@ -303,8 +305,8 @@ def main() -> int:
     for size in map(int, args.hosts.split(",")):
         case = make_case(size, args.seed)
         row(size, "start", judge(case, {name: vm["host"] for name, vm in case["vms"].items()}), ("", "", ""))
-        for name, (python, script) in solvers.items():
-            came = run(python, script, case, args.time_s, args.seed)
+        for name, (python, script, options) in solvers.items():
+            came = run(python, script, case, args.time_s, args.seed, options)
             found = judge(case, came.after) if came.after else None
             row(size, name, found, (f"{came.wall_s:.1f}", f"{came.cpu_s:.1f}", came.status))
     return 0

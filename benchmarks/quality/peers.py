@@ -265,6 +265,9 @@ def run(
             words = log.read_text(errors="replace").strip().splitlines() or ["no word why"]
             return Run(None, f"failed: {words[-1][:100]}", wall, cpu)
         said = json.loads(answer.read_text())
+        missing = len(case["vms"].keys() - said["assignment"].keys()) if said["assignment"] else 0
+        if missing:
+            return Run(None, f"failed: no host for {missing} of {len(case['vms'])} VMs", wall, cpu)
         return Run(said["assignment"], said["status"], wall, cpu)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
-from drs.modes.admission import admission
+from drs.modes.admission import Admission, Stranding, admission
 from drs.modes.base import Mode, Options, Solve, in_state, some
 from drs.policy import Policy
 from drs.problem import Problem
@@ -36,12 +36,12 @@ from drs.terms.limits import usage
 ADMISSION_S = 3.0
 """Time for one look at the failures of a cluster, at most."""
 TRIES = 4
-"""So often a packing is sought from which failures are survived; the last time clusters whose reserve could not be
-kept are not packed at all."""
-LOOSER = 0.9
-"""Of the load that a host may have, where the packing before was too tight."""
-TRY_SHARE = 0.35
-"""Of the time left, for one of them; the last one takes nearly all."""
+"""Short searches for a packing from which failures are survived. The last of them no longer empties hosts of the
+clusters whose reserve the others could not keep."""
+TRY_SHARE = 0.12
+"""Of the whole budget, for each of them."""
+KEPT_SHARE = 0.1
+"""Of the whole budget, kept for ordering the moves and proving the reserve of what is left on."""
 
 
 @dataclass(frozen=True)
@@ -141,46 +141,150 @@ def answer(
 ) -> Result:
     """The fewest watts from which the failures to be tolerated are survived.
 
-    The load that a host may have is lowered step by step in each cluster whose hosts do not survive what they
-    survive today (at most the failures wanted); a packing that is too tight for that is no answer. A cluster
-    where that does not help keeps all its hosts in the end: power is not worth its reserve.
+    Short searches come first. Where a cluster does not survive what it survives today (at most the failures
+    wanted), room for the VMs that could not restart is kept free on a host in the next one. Then a long search
+    uses what they found out. A cluster whose reserve none of them kept stays as it is.
     """
     with stop.paused():  # no search pays for loading the cost model
         _ = problem.lowered
     wanted = {c: k for c, k in enumerate(reserve_of(problem)) if k}
-    before = np.asarray(problem.snapshot.vms.host_idx)
+    today = np.asarray(problem.snapshot.vms.host_idx)
     connected = problem.snapshot.hosts.state == "connected"
-    tolerated = {c: min(k, _survived(problem, before, connected, c, k)) for c, k in wanted.items()}
-    best: tuple[list[float], Result] | None = None
-    short: list[int] = []
-    most = problem.policy.power.max_load_ratio
-    ratio = dict.fromkeys(range(len(problem.snapshot.clusters)), most)
-    for attempt in range(TRIES):
-        last = attempt == TRIES - 1
-        posed = _with_headroom(problem, ratio)
-        posed = _sparing(posed, short) if last else posed
-        share = stop.part(0.9 if last else TRY_SHARE)
-        result = solve(posed, solver=solver, seed=seed, stop=share, on_progress=on_progress)
-        after = np.asarray(result.placement.host_idx)
-        running = problem.snapshot.vms.on & (after >= 0)
-        used = np.bincount(after[running], minlength=problem.snapshot.n_hosts) > 0
-        on = connected | used
-        missing = {c: k - _survived(problem, after, on, c, k) for c, k in tolerated.items() if k}
-        short = [c for c, amount in missing.items() if amount > 0]
-        # What is broken comes first, then the reserve, then the power: all by the problem as it was posed.
-        scored = zip(problem.lowered.levels, problem.lowered.scores(after), strict=True)
-        worth = {level.name: round(float(score), 6) for level, score in scored}
-        broken = [worth[name] for name in ("must", "repair") if name in worth]
-        power = [score for name, score in worth.items() if name.startswith("consolidate")]
-        rank = [*broken, float(sum(missing[c] for c in short)), *power]
-        if best is None or rank < best[0]:
-            best = (rank, result)
-        if not short or stop.interrupted or stop.reached(0):
+    search = _Packings(
+        problem, {c: min(k, _survived(problem, today, connected, c, k)) for c, k in wanted.items()}
+    )
+
+    def attempt(posed: Problem, share: float) -> bool:
+        """Whether the reserve is kept by the answer to one problem."""
+        part = stop.part(min(1.0, share))
+        return search.add(solve(posed, solver=solver, seed=seed, stop=part, on_progress=on_progress))
+
+    for number in range(TRIES if any(search.tolerated.values()) else 0):
+        if number == TRIES - 1:
+            search.spare()
+        whole_s = stop.time_s or 0.0
+        kept = attempt(
+            search.posed(), TRY_SHARE * whole_s / max(stop.remaining_s, 1e-9) if whole_s else TRY_SHARE
+        )
+        if stop.interrupted or stop.reached(0) or (kept and search.proven):
+            return search.best
+        if kept:
             break
-        for c in short:
-            ratio[c] *= LOOSER
-    assert best is not None
-    return best[1]
+    else:
+        search.hold()
+    left_s = stop.remaining_s
+    attempt(
+        search.posed(), 0.9 if stop.time_s is None else 1.0 - KEPT_SHARE * stop.time_s / max(left_s, 1e-9)
+    )
+    return search.best
+
+
+class _Packings:
+    """What searches for a packing have found so far, and the problem that the next one is to solve.
+
+    tolerated : failures per cluster that a packing has to survive.
+    """
+
+    def __init__(self, problem: Problem, tolerated: Mapping[int, int]) -> None:
+        self.problem, self.tolerated = problem, tolerated
+        self.plain = _without_headroom(problem)
+        self.found: list[tuple[list[float], Result]] = []
+        self.short: list[int] = []
+        """Clusters whose reserve the last packing did not keep."""
+        self.spared: list[int] = []
+        self.held: list[int] = []
+        self.slots: dict[int, list[int]] = {}
+        """Per host the VMs for which room is kept free."""
+
+    @property
+    def best(self) -> Result:
+        """The best so far. What keeps a cluster from being emptied is a warning."""
+        _, result = min(self.found, key=lambda each: each[0])
+        names, most = self.problem.snapshot.clusters.name, self.problem.policy.power.max_load_ratio
+        said = [
+            f"{names[c]}: no packing below {most:.0%} load was found that keeps its reserve, so its hosts are not "
+            "emptied for their power and may be above that limit"
+            for c in sorted({*self.spared, *self.held})
+        ]
+        return dataclasses.replace(result, warnings=(*result.warnings, *said))
+
+    @property
+    def proven(self) -> bool:
+        """Whether the last packing was proven to be the best of its problem, in which nothing was given up."""
+        return self.found[-1][1].status == "optimal" and not (self.slots or self.spared)
+
+    def add(self, result: Result) -> bool:
+        """Take note of a packing; whether it keeps every reserve. Room is kept free for whom it fails."""
+        problem, snapshot = self.problem, self.problem.snapshot
+        after = np.asarray(result.placement.host_idx)
+        used = np.bincount(after[snapshot.vms.on & (after >= 0)], minlength=snapshot.n_hosts) > 0
+        on = (snapshot.hosts.state == "connected") | used
+        missing = 0
+        self.short = []
+        for cluster, k in self.tolerated.items():
+            found = _admission(self.plain, after, on, cluster, k) if k else None
+            if found is not None and found.survives < k:
+                missing += k - found.survives
+                self.short.append(cluster)
+                if found.worst is not None:
+                    self._keep_room(found.worst, after, on, cluster)
+        # Hard rules, then the reserve, then other broken rules, then the limit on load, then the power.
+        plain, posed = _scores(self.plain, after), _scores(problem, after)
+        power = [score for name, score in posed.items() if name.startswith("consolidate")]
+        broken = [scores.get(level, 0.0) for scores in (plain, posed) for level in ("must", "repair")]
+        self.found.append(([broken[0], float(missing), *broken[1:], *power], result))
+        return not missing
+
+    def _keep_room(self, worst: Stranding, after: Ints, on: Bools, cluster: int) -> None:
+        """A slot for each VM that cannot restart, on the host that has most room for it."""
+        snapshot = self.problem.snapshot
+        failed = [snapshot.hosts.position[host] for host in worst.hosts]
+        inside = on & (snapshot.hosts.cluster_idx == cluster)
+        inside[failed] = False
+        demand = {resource: snapshot.demand(resource) for resource in ("cpu", "memory")}
+        free = {
+            resource: _full(self.problem, resource) - usage(after, need, snapshot.n_hosts)
+            for resource, need in demand.items()
+        }
+        for vm in sorted(snapshot.vms.position[name] for name in worst.vms):
+            ok = inside & self.plain.allowed_hosts(vm)
+            ok[[host for host, kept in self.slots.items() if vm in kept]] = False
+            room = np.full(snapshot.n_hosts, np.inf)
+            for resource, need in demand.items():
+                taken = np.zeros(snapshot.n_hosts)
+                for host, kept in self.slots.items():
+                    taken[host] = need[kept].sum()
+                unit = np.maximum(snapshot.capacity(resource), 1e-9)
+                room = np.minimum(room, (free[resource] - taken - need[vm]) / unit)
+            hosts = np.flatnonzero(ok)
+            if len(hosts):
+                self.slots.setdefault(int(hosts[np.argmax(room[hosts])]), []).append(vm)
+
+    def spare(self) -> None:
+        """From now on nothing is gained by an empty host of the clusters that are short, and no room lost to the
+        limit on load."""
+        self.spared = list(self.short)
+
+    def hold(self) -> None:
+        """From now on the VMs of the clusters that are short stay where they are."""
+        self.held = list(self.short)
+
+    def posed(self) -> Problem:
+        """The problem for the next search."""
+        problem = _with_slots(self.problem, self.slots, self.spared)
+        if self.spared:
+            problem = _sparing(problem, self.spared)
+        snapshot = problem.snapshot
+        home = np.asarray(snapshot.vms.host_idx)
+        inside = np.isin(np.where(home >= 0, snapshot.hosts.cluster_idx[home], -1), self.held)
+        stay = [str(name) for name in snapshot.vms.name[inside]]
+        return problem.holding(stay, "reserve") if stay else problem
+
+
+def _scores(problem: Problem, host_idx: Ints) -> dict[str, float]:
+    lowered = problem.lowered
+    scored = zip(lowered.levels, lowered.scores(host_idx), strict=True)
+    return {level.name: round(float(score), 6) for level, score in scored}
 
 
 def reserve_of(problem: Problem) -> list[int]:
@@ -201,33 +305,64 @@ def _sparing(problem: Problem, clusters: Sequence[int]) -> Problem:
     return dataclasses.replace(problem, policy=dataclasses.replace(problem.policy, goals=goals))
 
 
-def _with_headroom(problem: Problem, ratio: Mapping[int, float]) -> Problem:
-    """The problem with another load limit for each cluster."""
-    hosts, rules = problem.snapshot.hosts, list[Rule]()
+def _with_slots(problem: Problem, slots: Mapping[int, Sequence[int]], full: Sequence[int]) -> Problem:
+    """The problem with room kept free on some hosts, and without the limit on load in the `full` clusters."""
+    snapshot, rules = problem.snapshot, list[Rule]()
+    names, whole = snapshot.hosts.name, np.isin(snapshot.hosts.cluster_idx, full)
     for rule in problem.rules:
-        if isinstance(rule, HostCapacity) and rule.name.endswith(" headroom"):
-            for cluster, most in ratio.items():
-                own = [str(name) for name in hosts.name[hosts.cluster_idx == cluster]]
-                if own:
-                    rules.append(dataclasses.replace(rule, hosts=own, reserve_ratio=1.0 - most))
-        else:
+        if not (isinstance(rule, HostCapacity) and _is_headroom(rule)):
             rules.append(rule)
+            continue
+        plain = ~whole
+        plain[list(slots)] = False
+        if plain.any():
+            rules.append(dataclasses.replace(rule, hosts=[str(name) for name in names[plain]]))
+        need, capacity = snapshot.demand(rule.resource), snapshot.capacity(rule.resource)
+        most = _full(problem, rule.resource)
+        for host, vms in slots.items():
+            # What may be used when the VMs have restarted there, but for them.
+            reserve = capacity[host] - max(0.0, most[host] - float(need[list(vms)].sum()))
+            if not whole[host]:
+                reserve = max(reserve, rule.reserve_ratio * capacity[host])
+            rules.append(
+                dataclasses.replace(
+                    rule, hosts=[str(names[host])], reserve=max(0.0, float(reserve)), reserve_ratio=0.0
+                )
+            )
     return dataclasses.replace(problem, rules=tuple(rules))
 
 
-def _survived(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> int:
+def _is_headroom(rule: Rule) -> bool:
+    return rule.name.endswith(" headroom")
+
+
+def _without_headroom(problem: Problem) -> Problem:
+    """After a failure a host may be as full as its capacity allows: the headroom is for the normal day."""
+    return dataclasses.replace(problem, rules=tuple(rule for rule in problem.rules if not _is_headroom(rule)))
+
+
+def _full(problem: Problem, resource: str) -> Floats:
+    """What a host may hold of a resource by the capacity rules, f8[n_hosts]."""
+    limits = [
+        rule.limit(problem.snapshot)
+        for rule in problem.rules_in_force
+        if isinstance(rule, HostCapacity)
+        and rule.replaces == f"capacity:{resource}"
+        and not _is_headroom(rule)
+    ]
+    return np.min(limits, axis=0) if limits else problem.snapshot.capacity(resource)
+
+
+def _admission(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> Admission | None:
+    """The verdict on one cluster, by a problem without headroom; None where no host of it is on."""
     name = str(problem.snapshot.clusters.name[cluster])
-    # After a failure a host may be as full as its capacity allows: the headroom is for the normal day.
-    rules = tuple(rule for rule in problem.rules if not rule.name.endswith(" headroom"))
-    found = admission(
-        dataclasses.replace(problem, rules=rules),
-        k,
-        cluster=name,
-        time_s=ADMISSION_S,
-        host_idx=host_idx,
-        usable=usable,
-    )
-    return found.clusters[0].survives if found.clusters else 0
+    found = admission(problem, k, cluster=name, time_s=ADMISSION_S, host_idx=host_idx, usable=usable)
+    return found.clusters[0] if found.clusters else None
+
+
+def _survived(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> int:
+    found = _admission(_without_headroom(problem), host_idx, usable, cluster, k)
+    return found.survives if found is not None else 0
 
 
 def watts(snapshot: Snapshot, host_idx: Ints, on: Bools) -> float | None:
@@ -265,8 +400,7 @@ def report(result: Result, options: Options) -> Consolidation:
     off: list[int] = []
     for cluster in range(len(snapshot.clusters)):
         mine = [host for host in idle if snapshot.hosts.cluster_idx[host] == cluster]
-        least = _spare(problem, after, on, cluster, mine, tolerated[cluster])
-        gone = mine[: len(mine) - least]
+        gone = _not_needed(problem, after, on, cluster, mine, tolerated[cluster])
         on[gone] = False
         off += gone
     names = snapshot.hosts.name
@@ -309,30 +443,30 @@ def least_hosts(problem: Problem) -> int:
     return total
 
 
-def _spare(problem: Problem, after: Ints, on: Bools, cluster: int, idle: Sequence[int], k: int) -> int:
-    """How many of a cluster's empty hosts, the last of the list, stay on so that it survives k failures and no rule
-    of type `failover` misses more than with all of them.
+def _not_needed(
+    problem: Problem, after: Ints, on: Bools, cluster: int, idle: Sequence[int], k: int
+) -> list[int]:
+    """Those of a cluster's empty hosts without which it still survives k failures, and no rule of type `failover`
+    misses more than with all of them.
 
-    One host more never makes a cluster survive less, so halving finds the number.
+    One host more never makes a cluster survive less: so all are tried at once, and in halves where that is too
+    much, until each host that stays has been found to be needed.
     """
-
-    def enough(spare: int) -> bool:
-        trial = on.copy()
-        trial[list(idle[: len(idle) - spare])] = False
-        if _reserve_short(problem, after, trial) > allowed + 1e-6:
-            return False
-        return not k or _survived(problem, after, trial, cluster, k) >= k
-
     allowed = _reserve_short(problem, after, on)
-
-    low, high = 0, len(idle)  # all of them are enough: `tolerated` was found so
-    while low < high:
-        middle = min(low + k, (low + high) // 2) if low == 0 else (low + high) // 2
-        if enough(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return high
+    gone: list[int] = []
+    blocks = [list(idle)]
+    while blocks:
+        block = blocks.pop()
+        trial = on.copy()
+        trial[gone + block] = False
+        if _reserve_short(problem, after, trial) <= allowed + 1e-6 and (
+            not k or _survived(problem, after, trial, cluster, k) >= k
+        ):
+            gone += block
+        elif len(block) > 1:
+            half = (len(block) + 1) // 2
+            blocks += [block[half:], block[:half]]  # the first half, the thirstier one, comes next
+    return gone
 
 
 def _reserve_short(problem: Problem, after: Ints, on: Bools) -> float:

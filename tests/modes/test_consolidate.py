@@ -9,6 +9,7 @@ from tiny import cluster
 import drs
 from drs.errors import InputError
 from drs.policy import Policy, Power
+from drs.rules import RunOn
 
 W = {"power_idle_w": 100, "power_max_w": 200}
 
@@ -74,3 +75,30 @@ def test_hosts_in_standby_stay_asleep_otherwise() -> None:
 def test_a_load_limit_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="max_load_ratio"):
         advise(cluster(["a", "b"], {"x": ("a", 10, 64)}), policy=Policy(power=Power(max_load_ratio=1.5)))
+
+
+def test_room_for_a_large_vm_is_kept_on_the_few_hosts_that_may_take_it() -> None:
+    # Two hosts bear the load, and then `large` finds no room when its host fails: three do with 5,000 MHz free.
+    clusters = pd.DataFrame([{"cluster": "cluster-1", "ha_failover_hosts": 1}])
+    vms = {
+        "large": ("a", 5000, 100),
+        "v1": ("a", 3000, 100),
+        "v2": ("b", 4000, 100),
+        "v3": ("c", 3000, 100),
+        "v4": ("d", 1000, 100),
+    }
+    snapshot = cluster(dict.fromkeys("abcd", W), vms, clusters=clusters)
+    result = advise(snapshot, rules=[RunOn("large", ["a", "b"])])
+    assert result.report.survives == {"cluster-1": 1}
+    assert result.report.n_on_after == 3
+    assert result.warnings == ()
+
+
+def test_a_cluster_whose_reserve_no_packing_keeps_is_not_emptied_and_that_is_said() -> None:
+    # `large` needs 8,000 MHz free on the host where it is not: whatever else leaves c and d goes there.
+    clusters = pd.DataFrame([{"cluster": "cluster-1", "ha_failover_hosts": 1}])
+    vms = {"large": ("a", 8000, 100), "v1": ("b", 2000, 100), "v2": ("c", 6000, 100), "v3": ("d", 6000, 100)}
+    snapshot = cluster(dict.fromkeys("abcd", W), vms, clusters=clusters)
+    result = advise(snapshot, rules=[RunOn("large", ["a", "b"])])
+    assert result.report.survives == {"cluster-1": 1}
+    assert result.report.power_off == ()

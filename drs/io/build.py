@@ -22,7 +22,7 @@ from drs.io.columns import (
     open_column,
     tables,
 )
-from drs.io.pools import build_pools
+from drs.io.pools import build_pools, check_clusters
 from drs.io.raw import Faults, InputWarning, RawTable
 from drs.model.cpu import BASELINES, compatible, vendor_of
 from drs.model.snapshot import (
@@ -371,6 +371,8 @@ def build(
     mounts, networks, portgroups, nic_vm_idx, nic_network_idx = _visibility(read, raw, hosts, vms, datastores)
     links = _links(read["links"])
     loads = _loads(read["loads"], read["vms"], vms.name) if "loads" in raw else None
+    if not faults:
+        check_clusters(read, clusters, hosts, pools, pool_idx)
     faults.raise_if_any()
     return Snapshot(
         hosts=hosts,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from drs.model.pools import reserved, top_down
 from drs.model.snapshot import ClusterTable, Floats, HostTable, Ints, PoolTable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def build_pools(read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTab
     if not pools.n:
         return PoolTable.none(), pool_idx
     parent = _without_circles(pools, pools.refer("parent", pools))
-    order = _top_down(parent)
+    order = top_down(parent)
     cluster = _clusters(pools, parent, order, clusters)
     _same_cluster(vms, pool_idx, pools, cluster, clusters, hosts)
     for resource in ("cpu_{}_mhz", "memory_{}_mib"):
@@ -63,17 +64,6 @@ def _without_circles(pools: _Reader, parent: Ints) -> Ints:
             )
             open_[row] = -1
     return open_
-
-
-def _top_down(parent: Ints) -> list[int]:
-    """Pools in an order in which each stands after its parent."""
-    depth = [0] * len(parent)
-    for pool in range(len(parent)):
-        at = int(parent[pool])
-        while at >= 0:
-            depth[pool] += 1
-            at = int(parent[at])
-    return sorted(range(len(parent)), key=depth.__getitem__)
 
 
 def _clusters(pools: _Reader, parent: Ints, order: list[int], clusters: ClusterTable) -> Ints:
@@ -119,11 +109,57 @@ def _same_cluster(
             )
 
 
+def check_clusters(
+    read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, pools: PoolTable, pool_idx: Ints
+) -> None:
+    """A fault for each cluster of which more is reserved than all its hosts have for VMs, at the largest reservation.
+
+    The tree is sound here: what a pool needs is its own reservation or, if it is expandable, what is reserved
+    below it. Hosts that are away count too, for a cluster that has lost some is no faulty input.
+    """
+    vms = read["vms"]
+    position = {name: i for i, name in enumerate(hosts.name.tolist())}
+    at = np.array([position.get(name, -1) for name in vms.text("host")], dtype=np.int32)
+    of_host = hosts.cluster_idx[at] if len(hosts) else at
+    running = np.array([power == "on" for power in vms.text("power")], dtype=np.bool_) & (at >= 0)
+    loose = np.flatnonzero((pool_idx < 0) & running)
+    for resource, unit in (("cpu", "mhz"), ("memory", "mib")):
+        column = f"{resource}_reservation_{unit}"
+        asked = np.where(running, np.nan_to_num(vms.number(column)), 0.0)
+        _, need = reserved(pools, resource, pool_idx, asked)
+        capacity = getattr(hosts, f"{resource}_{unit}") - getattr(hosts, f"{resource}_reserved_{unit}")
+        for cluster in range(len(clusters)):
+            of_pools = np.flatnonzero((pools.cluster_idx == cluster) & (pools.parent_idx < 0) & (need > 0))
+            of_vms = loose[(of_host[loose] == cluster) & (asked[loose] > 0)]
+            total = float(need[of_pools].sum() + asked[of_vms].sum())
+            most = float(capacity[hosts.cluster_idx == cluster].sum())
+            if not _above(total, most):  # also where a host's capacity is at fault, and so not a number
+                continue
+            parts = [(float(need[pool]), read["pools"], int(pool)) for pool in of_pools]
+            parts += [(float(asked[vm]), vms, int(vm)) for vm in of_vms]
+            largest, reader, row = max(parts, key=lambda part: part[0])
+            name = clusters.name[cluster]
+            who = [
+                f"{n} {what}{'s' * (n > 1)}"
+                for n, what in ((len(of_pools), "pool"), (len(of_vms), "VM"))
+                if n
+            ]
+            given = f"{total:.10g} reserved in all by {' and '.join(who)} of cluster {name}"
+            if len(parts) > 1:
+                given += f", {largest:.10g} of it here"
+            reader.faults.add(
+                reader.raw.where(row, column),
+                given,
+                f"at most {most:.10g} in all, what its hosts have for VMs",
+            )
+
+
 def _check_reserved(
     pools: _Reader, vms: _Reader, parent: Ints, order: list[int], pool_idx: Ints, columns: str
 ) -> None:
     """A fault for each pool with less than what is reserved below it, and each VM that asks its pool for more
-    than that may ever grant. Only running VMs count, as in vSphere's admission control."""
+    than that may ever grant. Only running VMs count, as in vSphere's admission control; those without a host are
+    mode `place`'s to admit."""
     column = columns.format("reservation")
     expandable = columns.split("_")[0] + "_expandable"
     own = np.nan_to_num(pools.number(column))
@@ -135,7 +171,7 @@ def _check_reserved(
         if grows[pool] and parent[pool] >= 0:
             most[pool] = min(most[pool], max(own[pool], most[parent[pool]]))
     asked = np.where([power == "on" for power in vms.text("power")], np.nan_to_num(vms.number(column)), 0.0)
-    names = pools.text("pool")
+    names, hosts = pools.text("pool"), vms.text("host")
     below, n_vms = np.zeros(pools.n), np.zeros(pools.n, dtype=np.int64)
     for row in np.flatnonzero((pool_idx >= 0) & (asked > 0)).tolist():
         pool = int(pool_idx[row])
@@ -145,7 +181,7 @@ def _check_reserved(
                 f"{asked[row]:.10g}, more than its pool {names[pool]!r} can grant",
                 f"at most {most[pool]:.10g}",
             )
-        else:
+        elif hosts[row]:
             below[pool] += asked[row]
             n_vms[pool] += 1
     children: dict[int, list[str]] = {}

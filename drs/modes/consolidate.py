@@ -40,7 +40,7 @@ TRIES = 4
 clusters whose reserve the others could not keep."""
 TRY_SHARE = 0.12
 """Of the whole budget, for each of them."""
-KEPT_SHARE = 0.1
+KEPT_SHARE = 0.12
 """Of the whole budget, kept for ordering the moves and proving the reserve of what is left on."""
 
 
@@ -150,8 +150,9 @@ def answer(
     wanted = {c: k for c, k in enumerate(reserve_of(problem)) if k}
     today = np.asarray(problem.snapshot.vms.host_idx)
     connected = problem.snapshot.hosts.state == "connected"
+    plain = _without_headroom(problem)
     search = _Packings(
-        problem, {c: min(k, _survived(problem, today, connected, c, k)) for c, k in wanted.items()}
+        problem, {c: min(k, _survived(plain, today, connected, c, k)) for c, k in wanted.items()}
     )
 
     def attempt(posed: Problem, share: float) -> bool:
@@ -361,7 +362,7 @@ def _admission(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k:
 
 
 def _survived(problem: Problem, host_idx: Ints, usable: Bools, cluster: int, k: int) -> int:
-    found = _admission(_without_headroom(problem), host_idx, usable, cluster, k)
+    found = _admission(problem, host_idx, usable, cluster, k)
     return found.survives if found is not None else 0
 
 
@@ -379,7 +380,7 @@ def watts(snapshot: Snapshot, host_idx: Ints, on: Bools) -> float | None:
 
 def report(result: Result, options: Options) -> Consolidation:
     """Which hosts to wake and which to power off, the reserves kept."""
-    problem, snapshot = result.problem, result.snapshot
+    problem, snapshot = _without_headroom(result.problem), result.snapshot
     before, after = np.asarray(snapshot.vms.host_idx), np.asarray(result.placement.host_idx)
     asleep = snapshot.hosts.state == "standby"
     on_before = snapshot.hosts.state == "connected"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Snapshot
 from drs.modes.base import Mode, Options
+from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.policy import Policy
 from drs.problem import Problem
@@ -51,7 +52,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
                 "or --new LIKE=COUNT",
             )
         )
-    return Problem(snapshot, rules, policy)
+    return Problem(snapshot, (*rules, *reservations(snapshot, policy)), policy)
 
 
 def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:

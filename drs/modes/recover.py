@@ -16,6 +16,7 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.modes.base import Mode, Options, hosts_named, hosts_of_site, in_state, some
+from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.policy import Policy
 from drs.problem import Problem
@@ -95,7 +96,9 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     power[on_lost & gone] = "off"
     host_idx = np.where(on_lost & ~gone, -1, home).astype(np.int32)
     vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
-    return Problem(failed_over(dataclasses.replace(lost, vms=vms)), rules, policy)
+    after = failed_over(dataclasses.replace(lost, vms=vms))
+    granted = reservations(after, policy, leave_pool=policy.migration_scope != "cluster")
+    return Problem(after, (*rules, *granted), policy)
 
 
 def failed_over(snapshot: Snapshot) -> Snapshot:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from drs.modes.reservations import Reservations
 from drs.problem import Problem
 from drs.result import Result
 from drs.terms import Allowed, Capacity
@@ -68,8 +69,12 @@ def waiting(result: Result) -> tuple[Waiting, ...]:
 
 
 def why_nowhere(problem: Problem, after: Ints, vm: int) -> str:
-    """Why a VM has no host in a placement: rules that leave it none, or the room that is missing."""
+    """Why a VM has no host in a placement: what cannot be reserved for it, rules that leave it no host, or the room
+    that is missing."""
     snapshot, lowered = problem.snapshot, problem.lowered
+    for rule in problem.rules:
+        if isinstance(rule, Reservations) and (reason := rule.why(vm, snapshot)):
+            return reason
     rows = [
         (wall.origin, wall.term.mask[wall.term.class_idx[vm]])
         for wall in lowered.walls

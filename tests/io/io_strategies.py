@@ -93,6 +93,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
     largest = float((hosts.memory_mib - hosts.memory_reserved_mib).max())
     cpu = float(hosts.cpu_mhz.max())
+    smallest = float((hosts.memory_mib - hosts.memory_reserved_mib).min())
     vm_memory = largest * take(n_vms, st.floats(0.001, 1))
     vms = VmTable(
         name=draw(unique_names(n_vms)),
@@ -105,7 +106,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         cpu_reservation_mhz=np.zeros(n_vms),
         cpu_limit_mhz=take(n_vms, limit),
         cpu_shares=take(n_vms, amounts),
-        memory_reservation_mib=vm_memory / 2,
+        memory_reservation_mib=np.minimum(vm_memory / 2, smallest / max(n_vms, 1)),
         memory_limit_mib=np.where(take(n_vms, st.booleans(), np.bool_), vm_memory, INF),
         memory_shares=take(n_vms, amounts),
         evc_mode=take(n_vms, st.sampled_from(["", "intel-broadwell", "amd-zen2"]), np.str_),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
 import pytest
 from tiny import cluster
 
@@ -136,3 +137,79 @@ def test_vms_that_wait_for_one_reason_share_a_sentence() -> None:
     assert (
         line == "not restarted: 3 VMs, v0, v1, v2 (medium): host-state and licence together leave it no host"
     )
+
+
+def pooled(pools: list[dict], vms: dict[str, dict], **hosts):
+    """Two hosts of 10,000 MHz; VMs of 100 MHz demand, on host a unless told otherwise."""
+    places = {name: (more.pop("host", "a"), 100, 64) for name, more in vms.items()}
+    return cluster(hosts or ["a", "b"], places, vm_columns=vms, pools=pd.DataFrame(pools))
+
+
+GOLD = {"pool": "gold", "cpu_reservation_mhz": 4000, "cpu_expandable": "no"}
+
+
+def reason(snapshot, **more) -> str:
+    (left,) = advise(snapshot, **more).report.waiting
+    return left.reason
+
+
+def test_a_vm_does_not_start_where_its_pool_has_too_little_left_to_reserve() -> None:
+    vms = {
+        "old": {"pool": "gold", "cpu_reservation_mhz": 3000},
+        "new": {"pool": "gold", "cpu_reservation_mhz": 2000, "host": None},
+    }
+    assert reason(pooled([GOLD], vms), mode="place") == (
+        "it reserves 2,000 MHz of cpu, and of the reservation of 4,000 MHz of pool gold 1,000 are left"
+    )
+    vms["new"]["cpu_reservation_mhz"] = 1000
+    vms["new"]["host"] = None
+    assert advise(pooled([GOLD], vms), mode="place").report.waiting == ()
+
+
+def test_what_a_pool_lacks_it_takes_of_its_parents_if_it_is_expandable() -> None:
+    web = {"pool": "web", "parent": "gold", "cpu_reservation_mhz": 1000}
+    vms = {
+        "old": {"pool": "gold", "cpu_reservation_mhz": 2000},
+        "new": {"pool": "web", "cpu_reservation_mhz": 2000, "host": None},
+        "newer": {"pool": "web", "cpu_reservation_mhz": 1500, "host": None},
+    }
+    assert reason(pooled([GOLD, web], vms), mode="place") == (
+        "it reserves 1,500 MHz of cpu, 1,500 of them more than pool web has left, and of the reservation of 4,000 "
+        "MHz of pool gold 0 are left"
+    )
+
+
+def test_a_cluster_reserves_no_more_than_its_connected_hosts_have() -> None:
+    vms = {
+        "old": {"pool": "gold", "cpu_reservation_mhz": 3000},
+        "new": {"cpu_reservation_mhz": 7000, "host": None},
+    }
+    hosts = {"a": {}, "b": {"state": "maintenance"}}
+    assert reason(pooled([GOLD], vms, **hosts), mode="place") == (
+        "it reserves 7,000 MHz of cpu, and of the 10,000 MHz of the connected hosts of cluster-1 6,000 are not "
+        "reserved yet"
+    )
+
+
+def test_restarts_are_granted_their_reservations_by_priority() -> None:
+    vms = {
+        "low": {"cpu_reservation_mhz": 4000},
+        "vip": {"cpu_reservation_mhz": 4000},
+        "there": {"cpu_reservation_mhz": 4000, "host": "b"},
+    }
+    snapshot = pooled([{"pool": "none"}], vms)
+    policy = Policy(restart=Restart(highest="vip", lowest="low"))
+    result = advise(snapshot, options=modes.Options(lost=("a",)), policy=policy)
+    assert [each.vm for each in result.report.restarts] == ["vip"]
+    (left,) = result.report.waiting
+    assert left.vm == "low" and "of the 10,000 MHz of the connected hosts of cluster-1 2,000" in left.reason
+
+
+def test_a_vm_starts_in_the_cluster_of_its_pool() -> None:
+    hosts = {"a": {"cluster": "one"}, "b": {"cluster": "two"}}
+    vms = {"old": {"host": "b"}, "new": {"pool": "gold", "host": None}}
+    for name in ("one", "two"):
+        result = advise(
+            pooled([{**GOLD, "cluster": name}], {k: dict(v) for k, v in vms.items()}, **hosts), mode="place"
+        )
+        assert [each.host for each in result.report.placed] == ["a" if name == "one" else "b"]

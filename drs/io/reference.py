@@ -58,7 +58,8 @@ you mean esx-11?)
 Row 1 is the first row below the header. Besides cells that cannot be read these are errors: a key that
 stands there twice, a name that no table has, a VM that is larger than every host, a reservation above its
 limit or above what is configured, pools in a circle, a pool that has less than what is reserved below it, a
-VM's reservation that its pool cannot grant, a VM in a pool of another cluster, `used_gib` above `size_gib`,
+VM's reservation that its pool cannot grant, a cluster of which its pools and running VMs reserve more than
+all its hosts have, a VM in a pool of another cluster, `used_gib` above `size_gib`,
 `free_gib` above `capacity_gib`, all of a host reserved for its hypervisor, a host that does not support the
 EVC mode of its cluster, a link from a node to itself or with more traffic than bandwidth, and a
 `<name>_demand` that no host has a `<name>_capacity` for.

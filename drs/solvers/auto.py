@@ -67,7 +67,9 @@ class _Run:
         return part.begin()
 
     def share(self, share: float, most_s: float = np.inf) -> Stop:
-        """A share of what is left."""
+        """A share of what is left, and `most_s` at most; a budget of iterations alone never meets the clock."""
+        if self.stop.time_s is None and self.stop.iterations is not None:
+            return self.child(None, share)
         if self.stop.time_s is None:
             return self.child(None if np.isinf(most_s) else most_s, share)
         return self.child(min(most_s, self.stop.remaining_s * share), share)

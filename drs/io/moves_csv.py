@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError, did_you_mean
+from drs.io.raw import Faults, csv_text
 from drs.planning import KINDS
 
 if TYPE_CHECKING:
@@ -28,14 +30,18 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     import pandas as pd
 
     label = path.name
+    if not path.exists():
+        raise InputError(Fault(str(path), "no such file", "a CSV file of moves"))
+    faults = Faults()
+    text = csv_text(path, label, f"a header with {', '.join(COLUMNS)}", faults)
+    faults.raise_if_any()
+    assert text is not None
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(Fault(str(path), "no such file", "a CSV file of moves")) from None
-    except pd.errors.EmptyDataError:
-        raise InputError(Fault(label, "an empty file", f"a header with {', '.join(COLUMNS)}")) from None
-    except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(Fault(label, str(error).strip(), "a CSV file in UTF-8")) from None
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        raise InputError(
+            Fault(label, str(error).strip(), "a CSV file with as many cells as its header")
+        ) from None
     if "vm" not in table:
         near = did_you_mean("vm", table.columns)
         raise InputError(Fault(f"{label}, column vm", "the column is missing", "a column vm", near))

@@ -169,24 +169,20 @@ def check_header(table: RawTable, header: Sequence[str], faults: Faults) -> None
         )
 
 
-def read_csv(path: Path, table: str, faults: Faults, label: str = "") -> RawTable | None:
-    """Read a CSV file; None when it is too broken to go on with.
+def csv_text(path: Path, label: str, header: str, faults: Faults) -> str | None:
+    """The text of a CSV file from its header on; None, and a fault, when it is none that can be read.
 
     Parameters
     ----------
     path : Path
         The file.
-    table : str
-        Which table it is.
+    label : str
+        What to call it.
+    header : str
+        What it begins with, for the fault of an empty file.
     faults : Faults
         Takes what is wrong.
-    label : str, optional
-        What to call it; the file's name by default.
     """
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-
-    label = label or path.name
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -214,13 +210,15 @@ def read_csv(path: Path, table: str, faults: Faults, label: str = "") -> RawTabl
             "is it another kind of file?",
         )
         return None
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     text = text.lstrip("\r\n")
     if not text.strip():
-        faults.add(label, "an empty file", f"a header row with the columns of {table}")
+        faults.add(label, "an empty file", header)
         return None
-    header = next(csv.reader(io.StringIO(text, newline="")))
+    first = next(csv.reader(io.StringIO(text, newline="")))
     for sign, what in ((";", "semicolons"), ("\t", "tabs")):
-        if len(header) == 1 and sign in header[0]:
+        if len(first) == 1 and sign in first[0]:
             faults.add(
                 f"{label}, header",
                 f"columns that are separated by {what}",
@@ -228,6 +226,31 @@ def read_csv(path: Path, table: str, faults: Faults, label: str = "") -> RawTabl
                 "save it with commas between the columns and points in the numbers",
             )
             return None
+    return text
+
+
+def read_csv(path: Path, table: str, faults: Faults, label: str = "") -> RawTable | None:
+    """Read a CSV file; None when it is too broken to go on with.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    table : str
+        Which table it is.
+    faults : Faults
+        Takes what is wrong.
+    label : str, optional
+        What to call it; the file's name by default.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    label = label or path.name
+    text = csv_text(path, label, f"a header row with the columns of {table}", faults)
+    if text is None:
+        return None
+    header = next(csv.reader(io.StringIO(text, newline="")))
     _, _, rest = text.partition("\n")
     if not rest.strip():
         cells: dict[str, list[Any]] = {name: [] for name in header}
@@ -258,8 +281,9 @@ def read_csv(path: Path, table: str, faults: Faults, label: str = "") -> RawTabl
         return "skip"
 
     names = [str(i) for i in range(len(header))]
+    data = text.encode()
     read = pa_csv.read_csv(
-        pa.py_buffer(text.encode()),
+        pa.py_buffer(data),
         read_options=pa_csv.ReadOptions(
             use_threads=False,
             column_names=names,

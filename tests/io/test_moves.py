@@ -72,10 +72,12 @@ def test_faults(snapshot: Snapshot, row: dict[str, str], field: str, expected: s
         ("", "an empty file"),
         ("vm,to_host\n", "no move"),
         ("machine,to_host\nweb,esx-1\n", "column is missing"),
+        ("vm;to_host\nweb;esx-1\n", "moves.csv, header: columns that are separated by semicolons"),
+        ("vm,to_host\nweb,esx-1\nwéb,esx-1\n", "moves.csv, line 3: the byte 0xe9 is not UTF-8"),
     ],
 )
 def test_broken_files(snapshot: Snapshot, tmp_path: Path, text: str, expected: str) -> None:
-    (tmp_path / "moves.csv").write_text(text)
+    (tmp_path / "moves.csv").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=expected):
         read_moves(tmp_path / "moves.csv", snapshot)
 

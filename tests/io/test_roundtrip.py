@@ -66,6 +66,11 @@ def test_bom_crlf_blank_lines_and_empty_tail(tmp_path: Path) -> None:
     assert read_folder(write(tmp_path / "excel", **spreadsheet)).digest == first.digest
 
 
+def test_lines_that_end_in_a_carriage_return_alone(tmp_path: Path) -> None:
+    old = {name.replace(".", "_"): text.replace("\n", "\r").encode() for name, text in GOOD.items()}
+    assert read_folder(write(tmp_path / "old", **old)).digest == read_folder(write(tmp_path / "in")).digest
+
+
 def test_no_newline_at_the_end_and_quotes(tmp_path: Path) -> None:
     first = read_folder(write(tmp_path / "in"))
     quoted = {

@@ -84,14 +84,9 @@ def read_scenarios(path: Path) -> list[Scenario]:
     ------
     InputError : with all faults of the file: which scenario, which field, what was expected.
     """
-    import tomllib
+    from drs import io
 
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(Fault(str(path), "no such file", "a TOML file of [[scenario]] tables")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Fault(str(path), str(error), "valid TOML in UTF-8")) from None
+    document = io.read_toml(path)
     faults = [
         Fault(str(path), f"unknown table {key!r}", "[[scenario]] tables", did_you_mean(key, ["scenario"]))
         for key in document
@@ -123,8 +118,10 @@ def _fault(where: str, error: Any) -> Fault:
         known = models.get(str(error["loc"][0]), Scenario).model_fields
         return Fault(f"{where}, field {field}", "an unknown field", f"one of {', '.join(known)}",
                      did_you_mean(str(error["loc"][-1]), known))  # fmt: skip
-    given = "nothing" if error["type"] == "missing" else repr(error["input"])
-    return Fault(f"{where}, field {field}", given, error["msg"].lower())
+    if error["type"] == "missing":
+        return Fault(where, f"the required field {field} is missing", f"a {field}")
+    said = error["msg"].lower().removeprefix("input should be ")
+    return Fault(f"{where}, field {field}", repr(error["input"]), said)
 
 
 def _matching(names: Sequence[str], patterns: Names, where: str, what: str) -> tuple[set[str], list[Fault]]:

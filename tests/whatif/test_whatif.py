@@ -79,9 +79,9 @@ def test_a_link_can_be_changed_or_added() -> None:
     ("text", "said"),
     [
         ("", "at least one [[scenario]]"),
-        ("[[scenario]]\n", "field name: nothing"),
+        ("[[scenario]]\n", "the required field name is missing"),
         ('[[scenario]]\nname = "a"\nevacuat = ["x"]\n', "did you mean evacuate?"),
-        ('[[scenario]]\nname = "a"\nmax_moves = -1\n', "field max_moves: -1"),
+        ('[[scenario]]\nname = "a"\nmax_moves = -1\n', "field max_moves: -1; expected greater than or equal to 0"),
         ('[[scenario]]\nname = "a"\nadd_hosts = [{like = "x", count = 0}]\n', "field add_hosts.0.count: 0"),
         ('[[scenario]]\nname = "a"\nadd_hosts = [{lik = "x"}]\n', "did you mean like?"),
         ('[[scenario]]\nname = "a"\nscale_vms = [{cpu_ratio = inf}]\n', "scale_vms.0.cpu_ratio"),
@@ -91,7 +91,7 @@ def test_a_link_can_be_changed_or_added() -> None:
         ),
         ('[[scenario]]\nname = "a"\n[[scenario]]\nname = "a"\n', "'a' stands twice"),
         ('[[scenarios]]\nname = "a"\n', "did you mean scenario?"),
-        ("[[scenario]\n", "valid TOML"),
+        ("[[scenario]\n", "s.toml, line 1, column 11: no valid TOML"),
     ],
 )
 def test_faults_in_the_file(tmp_path: Path, text: str, said: str) -> None:

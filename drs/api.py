@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drs import explain, modes, planning, solvers
-from drs.errors import Fault, InternalError, UnknownNameError, did_you_mean
+from drs.errors import Fault, InputError, InternalError, UnknownNameError, did_you_mean
 from drs.model import Snapshot
 from drs.planning import Move, Plan
 from drs.policy import Policy
@@ -79,8 +79,14 @@ def _folder(source: str | Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as scratch:
             io.unpack_problem(path, Path(scratch))
             yield Path(scratch)
-    elif path.exists():
+    elif path.is_dir():
         yield path
+    elif path.exists():
+        held = io.is_snapshot(path.parent)
+        hint = f"did you mean {path.parent}?" if held else "drs convert reads an RVTools workbook"
+        raise InputError(
+            Fault("SNAPSHOT", f"{path} is a file", "a snapshot folder or a saved problem (.zip)", hint)
+        )
     elif str(source) in datasets.names():
         yield datasets.path(str(source))
     else:

@@ -18,14 +18,25 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from drs.errors import DrsError, InfeasibleError, InputError, InternalError, PlanError, RuleConflictError
+from drs.errors import (
+    DrsError,
+    Fault,
+    InfeasibleError,
+    InputError,
+    InternalError,
+    PlanError,
+    RuleConflictError,
+)
 from drs.stop import OnProgress, Progress, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from drs.model import Snapshot
     from drs.modes import Options
+    from drs.policy import Policy
     from drs.result import Result
+    from drs.rules import Rule
 
 app = typer.Typer(
     name="drs",
@@ -39,13 +50,18 @@ app = typer.Typer(
 FINE, VIOLATIONS, BAD_INPUT, INFEASIBLE, NO_ANSWER = range(5)
 
 Source = Annotated[
-    str, typer.Argument(metavar="SNAPSHOT", help="A folder, or the name of a bundled dataset.")
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT", help="A folder, a saved problem (.zip), or the name of a bundled dataset."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Instead of rules.toml.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Instead of policy.toml.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed, another search.")]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def _err() -> Console:
@@ -86,6 +102,9 @@ def _reporting(command: F) -> F:
         except DrsError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(NO_ANSWER) from None
+        except OSError as error:  # a disk that is full, a folder without permission
+            typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(NO_ANSWER) from None
@@ -96,6 +115,31 @@ def _reporting(command: F) -> F:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Something odd in an input, in one line without the place in our code that noticed it."""
     typer.echo(f"warning: {message}", err=True)
+
+
+def _read(
+    snapshot: str, rules: Path | None, policy: Path | None = None
+) -> tuple[Snapshot, tuple[Rule, ...], Policy]:
+    """The snapshot, its rules and its policy, the faults of all three files together."""
+    from drs import api, io
+
+    faults: list[Fault] = []
+
+    def read(reader: Callable[..., T], source: str | Path, flag: str = "") -> T | None:
+        try:
+            if flag and Path(source).is_dir():
+                raise InputError(Fault(flag, f"{source} is a folder", "a TOML file"))
+            return reader(source)
+        except InputError as error:
+            faults.extend(fault for fault in error.faults if fault not in faults)
+            return None
+
+    facts = read(api.read, snapshot)
+    chosen_rules = read(io.read_rules, rules, "--rules") if rules else read(api.read_rules, snapshot)
+    chosen_policy = read(io.read_policy, policy, "--policy") if policy else read(api.read_policy, snapshot)
+    if facts is None or chosen_rules is None or chosen_policy is None:
+        raise InputError(faults)
+    return facts, chosen_rules, chosen_policy
 
 
 def _print_json(document: Any) -> None:
@@ -156,13 +200,15 @@ def check(
         int | None,
         typer.Option("--failures", min=1, max=8, help="Prove which failures of up to so many are survived."),
     ] = None,
-    scope: Annotated[str, typer.Option("--scope", help="What fails: host, rack or site.")] = "host",
+    scope: Annotated[
+        str | None, typer.Option("--scope", help="What fails: host (the default), rack or site.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
     import dataclasses
 
-    from drs import api, io, modes
+    from drs import modes
     from drs.document import finite, violation_document
     from drs.goals.happiness import happiness
     from drs.goals.pools import pools
@@ -170,12 +216,14 @@ def check(
     from drs.result import metrics
     from drs.rules import conflicts
 
-    facts = api.read(snapshot)
-    problem = Problem(facts, io.read_rules(rules) if rules else api.read_rules(snapshot))
+    if scope is not None and failures is None:
+        raise InputError(Fault("--scope", f"{scope} without --failures", "--failures, which it is for"))
+    facts, chosen_rules, _ = _read(snapshot, rules)
+    problem = Problem(facts, chosen_rules)
     violations = problem.check(problem.today)
     survived = None
     if failures is not None:
-        survived = modes.admission(problem, failures, scope=scope)  # type: ignore[arg-type]
+        survived = modes.admission(problem, failures, scope=scope or "host")  # type: ignore[arg-type]
     happy, divided = happiness(facts, problem.today), pools(facts)
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
@@ -223,7 +271,7 @@ def advise(
             "--iterations", min=0, help="Budget in search steps instead of time: same seed, same plan."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
     mode: Annotated[
         str,
         typer.Option("--mode", help="balance, evacuate, consolidate, recover, place, upgrade-evc, storage"),
@@ -264,7 +312,9 @@ def advise(
     service_s: Annotated[
         float, typer.Option("--service-s", min=0, help="--rolling: how long an empty host is away.")
     ] = 0.0,
-    max_moves: Annotated[int | None, typer.Option("--max-moves", min=0)] = None,
+    max_moves: Annotated[
+        int | None, typer.Option("--max-moves", min=0, help="So many VMs move at most.")
+    ] = None,
     policy: PolicyFile = None,
     rules: RulesFile = None,
     solver: Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")] = "auto",
@@ -272,7 +322,10 @@ def advise(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="plan.json, moves.csv, report.html and more."),
     ] = None,
-    save_problem: Annotated[Path | None, typer.Option("--save-problem", metavar="FILE")] = None,
+    save_problem: Annotated[
+        Path | None,
+        typer.Option("--save-problem", metavar="FILE.zip", help="All that was asked, for a bug report."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a rule stays broken.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -288,9 +341,7 @@ def advise(
 
     if out:
         check_target(out)
-    chosen_rules = io.read_rules(rules) if rules else api.read_rules(snapshot)
-    chosen_policy = io.read_policy(policy) if policy else api.read_policy(snapshot)
-    facts = api.read(snapshot)
+    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
     if rolling:
@@ -329,10 +380,10 @@ def advise(
             stop=stop,
             on_progress=on_progress,
         )
-    if out:
-        from drs.plotting.report import render_report
+        if out:  # within, for the first Ctrl-C must not lose the plan that is being written
+            from drs.plotting.report import render_report
 
-        write(result, out, render_report(result))
+            write(result, out, render_report(result))
     if as_json:
         _print_json(to_document(result))
     else:
@@ -344,8 +395,6 @@ def advise(
 
 def _check_rolling(rolling: bool, mode: str, options: Options, at_once: int | None, service_s: float) -> None:
     """Options that mean nothing with, or without, --rolling."""
-    from drs.errors import Fault
-
     if not rolling:
         faults = [
             Fault(flag, "an option without --rolling", "--rolling, which it is for")
@@ -403,8 +452,8 @@ def estimate(
 @_reporting
 def explain(
     snapshot: Source,
-    vm: Annotated[str | None, typer.Option("--vm")] = None,
-    host: Annotated[str | None, typer.Option("--host")] = None,
+    vm: Annotated[str | None, typer.Option("--vm", help="The VM that is asked about.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Only this host; all where not given.")] = None,
     why_infeasible: Annotated[
         bool, typer.Option("--why-infeasible", help="Which rules cannot hold together, and what would help.")
     ] = False,
@@ -418,20 +467,15 @@ def explain(
     """Why a VM may not, or did not, move to a host; or why nothing satisfies the rules."""
     import dataclasses
 
-    from drs import api, io, modes
     from drs import explain as explaining
-    from drs.errors import Fault
+    from drs import modes
 
     if (vm is None) == (not why_infeasible):
         raise InputError(Fault("explain", "both" if vm else "neither", "either --vm or --why-infeasible"))
     if host is not None and vm is None:
         raise InputError(Fault("--host", host, "--vm with it"))
     problem = modes.pose(
-        "evacuate" if evacuate else "balance",
-        api.read(snapshot),
-        io.read_rules(rules) if rules else api.read_rules(snapshot),
-        api.read_policy(snapshot),
-        tuple(evacuate or ()),
+        "evacuate" if evacuate else "balance", *_read(snapshot, rules), tuple(evacuate or ())
     )
     from drs import text
 
@@ -453,7 +497,7 @@ def explain(
 @_reporting
 def difference(
     first: Annotated[Path, typer.Argument(metavar="PLAN_A", help="plan.json, or the folder that holds it.")],
-    second: Annotated[Path, typer.Argument(metavar="PLAN_B")],
+    second: Annotated[Path, typer.Argument(metavar="PLAN_B", help="The plan to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
     """What one plan does otherwise than another."""
@@ -475,10 +519,14 @@ def difference(
 @_reporting
 def what_if(
     snapshot: Source,
-    scenarios: Annotated[Path, typer.Argument(metavar="SCENARIOS.toml")],
+    scenarios: Annotated[
+        Path, typer.Argument(metavar="SCENARIOS.toml", help="A [[scenario]] table for each.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Results as .parquet or .csv.")],
-    jobs: Annotated[int, typer.Option("--jobs", min=1)] = 1,
-    dask: Annotated[str | None, typer.Option("--dask", metavar="ADDRESS")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="So many processes at once.")] = 1,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler to run them.")
+    ] = None,
 ) -> None:
     """One row of metrics for each variation of the cluster."""
     from drs import whatif
@@ -500,16 +548,17 @@ def replay(
     time_s: Annotated[
         float, typer.Option("--time-s", min=0, help="Seconds to search at each trigger.")
     ] = 2.0,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Drive the load history through the loop of snapshot, trigger and advice."""
-    from drs import api, io, whatif
+    from drs import whatif
 
+    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     with _progress() as on_progress:
         table = whatif.replay(
-            api.read(snapshot),
-            rules=io.read_rules(rules) if rules else api.read_rules(snapshot),
-            policy=io.read_policy(policy) if policy else api.read_policy(snapshot),
+            facts,
+            rules=chosen_rules,
+            policy=chosen_policy,
             out=out,
             time_s=time_s,
             seed=seed,

@@ -128,9 +128,22 @@ def read_plan(path: Path) -> dict[str, Any]:
         raise InputError(Fault(str(path), "no plan there", "a plan.json, or the folder of --out")) from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(Fault(str(path), f"cannot be read: {error}", "a plan.json")) from None
-    if not isinstance(document, dict) or not isinstance(document.get("moves"), list):
+    if not isinstance(document, dict) or not _is_plan(document):
         raise InputError(Fault(str(path), "no plan", "a plan.json, as drs advise writes it"))
     return document
+
+
+def _is_plan(document: dict[str, Any]) -> bool:
+    """Whether it has moves and a schedule as `to_document` writes them."""
+    moves, fields = (
+        document.get("moves"),
+        {"step", "vm", "kind", "from_host", "to_host", "to_datastores", "start_s"},
+    )
+    return (
+        isinstance(moves, list)
+        and all(isinstance(move, dict) and fields <= move.keys() for move in moves)
+        and isinstance(document.get("schedule"), dict)
+    )
 
 
 def move_document(move: Move) -> dict[str, Any]:
@@ -146,6 +159,8 @@ def _plain(value: Any) -> Any:
 
 def check_target(folder: Path) -> None:
     """Raises InputError, before any work is done, when a plan cannot be written there."""
+    from drs import io
+
     ours = any((folder / name).exists() for name in ("plan.json", "rolling.json"))
     if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(
@@ -157,6 +172,7 @@ def check_target(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise InputError(Fault("--out", f"{folder} is a file", "a folder"))
+    io.check_writable(folder, "--out")
 
 
 def write(result: Result, folder: Path, report_html: str) -> None:

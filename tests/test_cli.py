@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -158,6 +159,10 @@ def test_an_infeasible_hard_rule_exits_with_3(tiny: Path) -> None:
         (["explain", "small", "--vm", "web-shop-0l"], "did you mean web-shop-0"),
         (["datasets", "smal"], "did you mean small?"),
         (["estimate", "small", "--moves", "no-such.csv"], "no such file"),
+        (["check", "small", "--scope", "rack"], "--failures, which it is for"),
+        (["check", __file__], "is a file; expected a snapshot folder"),
+        (["advise", "small", "--rules", str(Path(__file__).parent)], "is a folder; expected a TOML file"),
+        (["advise", "small", "--out", f"{__file__}/sub/plan"], "test_cli.py is a file"),
     ],
 )  # fmt: skip
 def test_bad_words_exit_with_2_and_one_clear_message(words: list[str], said: str) -> None:
@@ -180,6 +185,59 @@ def test_a_fault_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None
     assert done.exit_code == 2
     assert len(done.stderr.strip().splitlines()) == 3
     assert not (tmp_path / "out").exists() and not (tmp_path / "p.zip").exists()
+
+
+def test_the_faults_of_all_files_are_told_together(tiny: Path) -> None:
+    (tiny / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nweb,esx-9,4096,1\n")
+    (tiny / "rules.toml").write_text('[[rule]]\ntype = "keep-appart"\n')
+    (tiny / "policy.toml").write_text("[limits]\nmax_moves = -1\n")
+    done = drs("advise", tiny)
+    assert done.exit_code == 2
+    said = done.stderr.strip().splitlines()
+    assert [line.split(",")[0] for line in said] == [
+        "error: vms.csv", "error: rules.toml", "error: policy.toml",
+    ]  # fmt: skip
+    for line, place in zip(said, ("field host", "field type", "field max_moves"), strict=True):
+        assert place in line
+
+
+@pytest.mark.parametrize("option", ["--out", "--save-problem"])
+def test_a_place_that_cannot_be_written_to_is_found_before_the_search(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr("drs.api.advise", None)
+    done = drs("advise", tiny, option, tmp_path / "new.zip")
+    assert done.exit_code == 2
+    assert f"nothing can be written in {tmp_path}" in done.stderr
+
+
+def test_a_full_disk_is_an_error_in_one_line(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "vms.csv"))
+
+    monkeypatch.setattr("drs.io.folder.write_tables", full)
+    done = drs("advise", tiny, "--iterations", 10, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stderr.strip().splitlines()[-1] == f"error: {tmp_path / 'vms.csv'}: No space left on device"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"moves": []}', '{"moves": [1], "schedule": {}}',
+                                  '{"moves": [{"vm": "a"}], "schedule": {}}'])  # fmt: skip
+def test_diff_refuses_what_is_no_plan(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    done = drs("diff", tmp_path, tmp_path)
+    assert done.exit_code == 2
+    assert "expected a plan.json" in done.stderr
+
+
+def test_diff_reads_what_advise_wrote(tiny: Path, tmp_path: Path) -> None:
+    assert drs("advise", tiny, "--iterations", 500, "--out", tmp_path / "out").exit_code == 0
+    done = drs("diff", tmp_path / "out", tmp_path / "out" / "plan.json")
+    assert done.exit_code == 0 and "the same plan: " in done.stdout
 
 
 def test_out_refuses_a_folder_that_is_not_ours(tiny: Path, tmp_path: Path) -> None:
@@ -282,6 +340,58 @@ def test_ctrl_c_ends_the_search_with_the_best_plan_so_far() -> None:
     assert document["interrupted"] and document["status"] == "feasible"
     assert document["elapsed_s"] < 100
     assert "best plan so far" in err
+
+
+def test_ctrl_c_while_the_plan_is_written_does_not_lose_it(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drs.plotting import report
+
+    render = report.render_report
+
+    def interrupted(result: Any) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return render(result)
+
+    monkeypatch.setattr(report, "render_report", interrupted)
+    done = drs("advise", tiny, "--iterations", 500, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "Ctrl-C again to quit" in done.stderr
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["moves"]
+
+
+def test_a_second_ctrl_c_leaves_nothing_half_written(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("drs.io.write_folder", interrupted, raising=False)
+    done = drs("advise", tiny, "--iterations", 500, "--out", tmp_path / "out")
+    assert done.exit_code == 4
+    assert done.stderr.strip().splitlines()[-1] == "interrupted"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_ctrl_c_while_the_libraries_are_loaded_is_one_word(monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    from drs import __main__, cli
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 4 and capsys.readouterr().err == "interrupted\n"
+
+
+def test_python_m_drs_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "drs", "datasets"], capture_output=True, text=True, check=True
+    )
+    assert "small" in done.stdout
 
 
 def test_rolling_writes_a_folder_for_each_step(tiny: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drs.io.atomic import atomic_file, atomic_folder, write_text_atomic
+    from drs.io.atomic import atomic_file, atomic_folder, check_writable, write_text_atomic
     from drs.io.folder import is_snapshot, read_folder, write_folder
     from drs.io.frames import from_frames, to_frames
     from drs.io.moves_csv import moves_from, read_moves
@@ -26,6 +26,7 @@ __all__ = [
     "InputWarning",
     "atomic_file",
     "atomic_folder",
+    "check_writable",
     "convert",
     "from_frames",
     "is_snapshot",
@@ -51,6 +52,7 @@ _HOME = {
     "InputWarning": "raw",
     "atomic_file": "atomic",
     "atomic_folder": "atomic",
+    "check_writable": "atomic",
     "convert": "sources",
     "from_frames": "frames",
     "is_snapshot": "folder",

@@ -12,7 +12,7 @@ from pathlib import Path
 from drs.errors import Fault, InputError
 
 
-def _parent_of(path: Path, what: str) -> Path:
+def _check_parent(path: Path, what: str) -> None:
     parent = path.absolute().parent
     if not parent.is_dir():
         raise InputError(
@@ -20,7 +20,34 @@ def _parent_of(path: Path, what: str) -> Path:
                 str(path), f"the folder {parent} does not exist", f"a place where the {what} can be written"
             )
         )
-    return parent
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    """A new hidden folder beside `target`."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=suffix, dir=target.parent))
+    except OSError as error:
+        given = f"nothing can be written in {target.parent}: {error.strerror or error}"
+        raise InputError(Fault(str(target), given, "a place that can be written to")) from None
+
+
+def check_writable(path: Path, where: str) -> None:
+    """Raise an InputError when nothing can be made at `path`, nor the folders that lead there.
+
+    Parameters
+    ----------
+    path : Path
+        What is to be made; the folders above it need not exist.
+    where : str
+        The option or field that names it.
+    """
+    above = path.absolute().parent
+    while not above.exists() and not above.is_symlink():
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(Fault(where, f"{above} is a file", f"a folder for {path} to lie in"))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(Fault(where, f"nothing can be written in {above}", "a place that can be written to"))
 
 
 def _umask() -> int:
@@ -54,12 +81,11 @@ def atomic_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
         When `path` is a file, or its parent is no folder.
     """
     path = Path(path)
-    parent = _parent_of(path, "folder")
+    _check_parent(path, "folder")
     if path.exists() and not path.is_dir():
         raise InputError(Fault(str(path), "a file of that name is there already", "the name of a folder"))
     target = path.resolve() if path.is_symlink() else path.absolute()
-    parent = target.parent
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=parent))
+    work = _beside(target, ".part")
     try:
         work.chmod(0o777 & ~_umask())
         yield work
@@ -74,7 +100,7 @@ def atomic_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
                         shutil.copytree(entry, copy, symlinks=True)
                     else:
                         shutil.copy2(entry, copy, follow_symlinks=False)
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=parent))
+            old = _beside(target, ".old")
             target.rename(old / "folder")
         try:
             work.rename(target)
@@ -105,11 +131,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         Where to write; it has the same suffix, and nothing is there yet.
     """
     path = Path(path)
-    _parent_of(path, "file")
+    _check_parent(path, "file")
     if path.is_dir():
         raise InputError(Fault(str(path), "a folder of that name is there already", "the name of a file"))
     target = path.resolve() if path.is_symlink() else path.absolute()
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    folder = _beside(target, ".part")
     try:
         work = folder / target.name
         yield work

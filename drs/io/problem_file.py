@@ -54,7 +54,7 @@ def save_problem(path: str | Path, snapshot: Snapshot, rules: Sequence[Rule], po
     InputError
         When the name does not end in .zip or its folder does not exist.
     """
-    from drs.io.atomic import atomic_file
+    from drs.io.atomic import atomic_file, check_writable
     from drs.io.folder import write_folder
 
     path = Path(path)
@@ -62,6 +62,7 @@ def save_problem(path: str | Path, snapshot: Snapshot, rules: Sequence[Rule], po
         raise InputError(Fault(str(path), f"the name {path.name!r}", "a name that ends in .zip"))
     if not path.parent.is_dir():
         raise InputError(Fault(str(path), f"no folder {path.parent}", "an existing folder"))
+    check_writable(path, str(path))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "problem"
         write_folder(snapshot, folder)

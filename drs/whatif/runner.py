@@ -156,10 +156,15 @@ def outcome(result: Result) -> dict[str, Any]:
 
 def check_table_path(path: Path) -> None:
     """Raises InputError when a table cannot be written there, before any work is done."""
+    from drs import io
+
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(Fault("--out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
     if not path.parent.is_dir():
         raise InputError(Fault("--out", f"no folder {path.parent}", "an existing folder"))
+    if path.is_dir():
+        raise InputError(Fault("--out", f"{path} is a folder", "the name of a file"))
+    io.check_writable(path, "--out")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -81,7 +81,10 @@ def test_a_link_can_be_changed_or_added() -> None:
         ("", "at least one [[scenario]]"),
         ("[[scenario]]\n", "the required field name is missing"),
         ('[[scenario]]\nname = "a"\nevacuat = ["x"]\n', "did you mean evacuate?"),
-        ('[[scenario]]\nname = "a"\nmax_moves = -1\n', "field max_moves: -1; expected greater than or equal to 0"),
+        (
+            '[[scenario]]\nname = "a"\nmax_moves = -1\n',
+            "field max_moves: -1; expected greater than or equal to 0",
+        ),
         ('[[scenario]]\nname = "a"\nadd_hosts = [{like = "x", count = 0}]\n', "field add_hosts.0.count: 0"),
         ('[[scenario]]\nname = "a"\nadd_hosts = [{lik = "x"}]\n', "did you mean like?"),
         ('[[scenario]]\nname = "a"\nscale_vms = [{cpu_ratio = inf}]\n', "scale_vms.0.cpu_ratio"),

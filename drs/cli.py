@@ -102,6 +102,8 @@ def _reporting(command: F) -> F:
         except DrsError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(NO_ANSWER) from None
+        except BrokenPipeError:  # the reader of our output has seen enough
+            raise
         except OSError as error:  # a disk that is full, a folder without permission
             typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
             raise typer.Exit(BAD_INPUT) from None

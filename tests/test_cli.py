@@ -225,6 +225,14 @@ def test_a_full_disk_is_an_error_in_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
+def test_a_reader_that_goes_away_is_no_error_of_ours(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(document: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("drs.cli._print_json", gone)
+    assert drs("check", tiny, "--json").stderr == ""
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"moves": []}', '{"moves": [1], "schedule": {}}',
                                   '{"moves": [{"vm": "a"}], "schedule": {}}'])  # fmt: skip
 def test_diff_refuses_what_is_no_plan(tmp_path: Path, text: str) -> None:

@@ -312,6 +312,18 @@ def test_explain_names_every_rule_in_the_way(tiny: Path) -> None:
     ]
 
 
+def test_explain_tells_that_the_network_is_cut(tiny: Path) -> None:
+    (tiny / "links.csv").write_text("a,b,bandwidth_mbps\nesx-1,left,10000\nesx-2,right,10000\n")
+    here, there = json.loads(drs("explain", tiny, "--vm", "vm-0", "--json").stdout)["hosts"]
+    assert here["is_current"] and not here["obstacles"]
+    (way,) = there["obstacles"]
+    assert not there["allowed"] and way["rule"] == "network"
+    assert "no route from esx-1 to esx-2" in way["sentence"]
+    with (tiny / "links.csv").open("a") as links:
+        links.write("left,right,1000\n")
+    assert "esx-2: may go" in drs("explain", tiny, "--vm", "vm-0").stdout
+
+
 def test_what_if(tiny: Path, tmp_path: Path) -> None:
     scenarios = tmp_path / "scenarios.toml"
     scenarios.write_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from drs.planning import Move, Plan
 from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import GoalScore, Result
-from drs.rules import Rule, Violation
+from drs.rules import Rule, Violation, conflicts
 from drs.solvers.base import Answer, Solver
 from drs.stop import OnProgress, Stop
 from drs.terms import Lowered
@@ -310,6 +311,7 @@ def advise(
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
     problem = modes.pose(mode, snapshot, rules, policy, options)
     mode = modes.name(mode, options)
+    _warn_of_contradictions(problem)
     stop = (stop or Stop(time_s, iterations)).begin()
     answer = modes.MODES[mode].answer
     if answer is None:
@@ -327,6 +329,17 @@ def advise(
     result = _with_plan(result, mode, options, solver, seed, stop, on_progress)
     result = _with_conflicts(result, stop, seed)
     return dataclasses.replace(result, report=modes.report(mode, result, options), elapsed_s=stop.elapsed_s)
+
+
+def _warn_of_contradictions(problem: Problem) -> None:
+    """Tell at once, before any search, which rules cannot all be kept.
+
+    It is no error: what can be done without them is planned, and the result names them and what would help.
+    """
+    from drs.io import InputWarning
+
+    for each in conflicts(problem.rules_in_force, problem.snapshot):
+        warnings.warn(f"{each}; no plan can keep them all", InputWarning, stacklevel=3)
 
 
 def _with_conflicts(result: Result, stop: Stop, seed: int) -> Result:

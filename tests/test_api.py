@@ -13,6 +13,7 @@ import drs
 from drs import datasets, solvers
 from drs.errors import InfeasibleError, InputError, InternalError, UnknownNameError
 from drs.goals import Balance, Moves
+from drs.io import InputWarning
 from drs.policy import Limits, Policy
 from drs.rules import KeepApart, Pinned
 from drs.solvers.base import Answer
@@ -75,10 +76,17 @@ def test_solve_reports_progress_and_stops_when_told() -> None:
 
 def test_infeasible_is_raised_only_on_request() -> None:
     rule = KeepApart("vm-*", policy="hard")
-    result = drs.advise(frames(), rules=[rule], time_s=5)
+    with pytest.warns(InputWarning, match="no plan can keep them all"):
+        result = drs.advise(frames(), rules=[rule], time_s=5)
     assert result.status == "infeasible"
     with pytest.raises(InfeasibleError, match="vm-"):
         result.raise_for_status()
+
+
+def test_contradictions_are_told_before_the_search() -> None:
+    # Warnings are errors here: this one comes before the solver's name is even looked up.
+    with pytest.raises(InputWarning, match="no plan can keep them all"):
+        drs.advise(frames(), rules=[KeepApart("vm-*", policy="hard")], solver="gredy")
 
 
 def test_immovable_vms_are_listed_and_the_rest_is_planned() -> None:

@@ -141,6 +141,7 @@ def test_evacuate(tiny: Path) -> None:
     assert document["mode"] == "evacuate"
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")  # the contradiction is told beforehand
 def test_an_infeasible_hard_rule_exits_with_3(tiny: Path) -> None:
     rule = '[[rule]]\ntype = "keep-apart"\nname = "apart"\nvms = "vm-*"\npolicy = "hard"\n'
     (tiny / "rules.toml").write_text(rule)

@@ -81,6 +81,7 @@ def test_hosts_go_together_where_there_is_room() -> None:
     assert [len(step.hosts) for step in campaign.steps] == [2, 2]
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")  # the contradiction is told beforehand
 def test_a_host_that_cannot_empty_is_reported_and_the_others_go_on() -> None:
     vms = {"x": ("a", 10, 64), "y": ("b", 10, 64)}
     campaign = run(cluster("abc", vms), rules=[Pinned(["x"], name="dongle")])

@@ -330,7 +330,7 @@ def _give_way(problem: Problem, rule: str, amount: float) -> tuple[str, str]:
         return "moves", f"allow {amount:,.0f} more moves"
     if unit != "VMs":
         return unit, f"let {rule} be exceeded by {amount:,.0f} {unit}"
-    return unit, f"let {amount:,.0f} VMs break {rule}"
+    return unit, f"let {amount:,.0f} VM{'' if round(amount) == 1 else 's'} break {rule}"
 
 
 def _scaled(problem: Problem, cure: Relaxation) -> float:

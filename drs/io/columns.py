@@ -105,9 +105,9 @@ class Column:
         if self.numeric:
             what = "a whole number" if self.kind == "integer" else "a number"
             low, high, open_low = self.limits
-            if math.isfinite(high):
-                return f"{what} from {low:g} to {high:g}"
             bound = f"above {low:g}" if open_low else f"of {low:g} or more"
+            if math.isfinite(high):
+                bound = f"from {low:g} to {high:g}"
             return f"{what} {bound}, in {self.unit}" if self.unit else f"{what} {bound}"
         if self.kind == "choice":
             return f"one of {', '.join(self.choices)}"

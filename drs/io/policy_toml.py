@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
 
+LONGEST_PAUSE_S = 86_400.0
+"""Between two waves at most a day: schedules are replayed second by second."""
+
 
 def read_policy(path: str | Path) -> Policy:
     """Read a policy.
@@ -111,6 +114,11 @@ def policy_of(
             faults,
             positive=positive,
             merge=MAPPINGS if part == "concurrency" else (),
+        )
+    pause_s = getattr(values.get("concurrency"), "pause_s", 0.0)
+    if pause_s > LONGEST_PAUSE_S:
+        faults.add(
+            f"{label}, [concurrency], field pause_s", f"{pause_s:g}", f"a number up to {LONGEST_PAUSE_S:g}"
         )
     goals = _goals(document, label, faults)
     if goals is not None:

@@ -172,7 +172,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         a=ends[:n_links],
         b=ends[n_links:],
         bandwidth_mbps=bandwidth,
-        latency_ms=take(n_links, amounts),
+        latency_ms=take(n_links, st.floats(0, 30_000)),
         loss_ratio=take(n_links, st.floats(0, 1)),
         shared_mbps=bandwidth / 2,
     )

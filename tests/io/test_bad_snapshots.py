@@ -297,6 +297,13 @@ BAD: dict[str, tuple[dict[str, str | bytes | None], str, str, str, str]] = {
         "a whole number from 1 to 5",
         "",
     ),
+    "latency in microseconds": (
+        spoil("links.csv", "esx-02,switch-1,10000,0.05,", "esx-02,switch-1,10000,50000,"),
+        "links.csv, row 2 (esx-02/switch-1), field latency_ms",
+        "'50000'",
+        "a number from 0 to 30000, in ms",
+        "",
+    ),
     "loss in percent": (
         spoil("links.csv", "0.01,500", "1.5,500"),
         "links.csv, row 2 (esx-02/switch-1), field loss_ratio",

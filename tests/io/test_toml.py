@@ -273,6 +273,13 @@ BAD_POLICIES: dict[str, tuple[str, str, str, str, str]] = {
         "a whole number, above 0",
         "",
     ),
+    "a pause of eons": (
+        "[concurrency]\npause_s = 1e12\n",
+        "policy.toml, [concurrency], field pause_s",
+        "1e+12",
+        "a number up to 86400",
+        "",
+    ),
     "unknown kind": (
         "[concurrency.host_cost]\nvmotoin = 1\n",
         "policy.toml, [concurrency], field host_cost.vmotoin",

@@ -135,10 +135,8 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 def _is_plan(document: dict[str, Any]) -> bool:
     """Whether it has moves and a schedule as `to_document` writes them."""
-    moves, fields = (
-        document.get("moves"),
-        {"step", "vm", "kind", "from_host", "to_host", "to_datastores", "start_s"},
-    )
+    moves = document.get("moves")
+    fields = {"step", "vm", "kind", "from_host", "to_host", "to_datastores", "start_s"}
     return (
         isinstance(moves, list)
         and all(isinstance(move, dict) and fields <= move.keys() for move in moves)

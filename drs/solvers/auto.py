@@ -68,10 +68,9 @@ class _Run:
 
     def share(self, share: float, most_s: float = np.inf) -> Stop:
         """A share of what is left, and `most_s` at most; a budget of iterations alone never meets the clock."""
-        if self.stop.time_s is None and self.stop.iterations is not None:
-            return self.child(None, share)
         if self.stop.time_s is None:
-            return self.child(None if np.isinf(most_s) else most_s, share)
+            endless = self.stop.iterations is None
+            return self.child(most_s if endless and not np.isinf(most_s) else None, share)
         return self.child(min(most_s, self.stop.remaining_s * share), share)
 
     def engine(self, name: str, load: Callable[[], Solver], part: Stop) -> None:

@@ -372,7 +372,7 @@ def build(
     links = _links(read["links"])
     loads = _loads(read["loads"], read["vms"], vms.name) if "loads" in raw else None
     if not faults:
-        check_clusters(read, clusters, hosts, pools, pool_idx)
+        check_clusters(read, clusters, hosts, pools, vms)
     faults.raise_if_any()
     return Snapshot(
         hosts=hosts,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drs.model.pools import reserved, top_down
-from drs.model.snapshot import ClusterTable, Floats, HostTable, Ints, PoolTable
+from drs.model.snapshot import ClusterTable, Floats, HostTable, Ints, PoolTable, VmTable
 
 if TYPE_CHECKING:
     from drs.io.build import _Reader
@@ -110,23 +110,20 @@ def _same_cluster(
 
 
 def check_clusters(
-    read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, pools: PoolTable, pool_idx: Ints
+    read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, pools: PoolTable, vms: VmTable
 ) -> None:
     """A fault for each cluster of which more is reserved than all its hosts have for VMs, at the largest reservation.
 
     The tree is sound here: what a pool needs is its own reservation or, if it is expandable, what is reserved
     below it. Hosts that are away count too, for a cluster that has lost some is no faulty input.
     """
-    vms = read["vms"]
-    position = {name: i for i, name in enumerate(hosts.name.tolist())}
-    at = np.array([position.get(name, -1) for name in vms.text("host")], dtype=np.int32)
-    of_host = hosts.cluster_idx[at] if len(hosts) else at
-    running = np.array([power == "on" for power in vms.text("power")], dtype=np.bool_) & (at >= 0)
-    loose = np.flatnonzero((pool_idx < 0) & running)
+    running = vms.on & (vms.host_idx >= 0)
+    of_host = hosts.cluster_idx[vms.host_idx] if len(hosts) else vms.host_idx
+    loose = np.flatnonzero((vms.pool_idx < 0) & running)
     for resource, unit in (("cpu", "mhz"), ("memory", "mib")):
         column = f"{resource}_reservation_{unit}"
-        asked = np.where(running, np.nan_to_num(vms.number(column)), 0.0)
-        _, need = reserved(pools, resource, pool_idx, asked)
+        asked = np.where(running, getattr(vms, column), 0.0)
+        _, need = reserved(pools, resource, vms.pool_idx, asked)
         capacity = getattr(hosts, f"{resource}_{unit}") - getattr(hosts, f"{resource}_reserved_{unit}")
         for cluster in range(len(clusters)):
             of_pools = np.flatnonzero((pools.cluster_idx == cluster) & (pools.parent_idx < 0) & (need > 0))
@@ -136,7 +133,7 @@ def check_clusters(
             if not _above(total, most):  # also where a host's capacity is at fault, and so not a number
                 continue
             parts = [(float(need[pool]), read["pools"], int(pool)) for pool in of_pools]
-            parts += [(float(asked[vm]), vms, int(vm)) for vm in of_vms]
+            parts += [(float(asked[vm]), read["vms"], int(vm)) for vm in of_vms]
             largest, reader, row = max(parts, key=lambda part: part[0])
             name = clusters.name[cluster]
             who = [

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.terms.base import Floats, Ints, Lowered, Term
+from drs.terms.base import Bools, Floats, Ints, Lowered, Term
 from drs.terms.costs import (
     BinsUsed,
     Deviation,
@@ -61,6 +61,9 @@ STD, MAD, MAX, RANGE = 0, 1, 2, 3
 HAS, NEEDED = 1, 2
 """The part that an item plays in a Near term."""
 
+MOST_REACH, MOST_DENSE = 20_000_000, 0.8
+"""Above so many pairs of item and bin, or above that share of the pairs looked at so far, `reach` does not pay."""
+
 UNLIMITED = np.int32(2**31 - 1)
 
 Longs = NDArray[np.int64]
@@ -81,6 +84,10 @@ class Fused(NamedTuple):
     """i4[n_items]: class of the item in `allow`"""
     allow: Bytes
     """u1[n_classes, n_bins]"""
+    reach_ptr: Ints
+    """i4[n_items + 1], or i4[1] where nearly every item could be nearly everywhere"""
+    reach: Ints
+    """bins where an item could be at all, whoever else left; its own of today among them"""
     # Walls on columns, tightest first
     need: Floats
     """f8[n_items, n_walls]"""
@@ -459,6 +466,40 @@ class _Builder:
             np.array([flags[w] for w in order], dtype=np.uint8),
         )
 
+    def _reach(
+        self, cls: Ints, allow: Bools, need: Floats, limit: Floats, at_once: Bytes
+    ) -> tuple[Ints, Ints]:
+        """(reach_ptr, reach)
+
+        Who leaves makes no room in a column that counts at once, so much of what fits an empty bin can never
+        be there; without this list most proposals on such problems are refused.
+        """
+        none = np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        if not self.n:
+            return none
+        room = limit.copy()
+        placed = self.start >= 0
+        for w in np.flatnonzero(at_once).tolist():
+            room[:, w] -= usage(self.start, need[:, w], self.m)
+        counts: list[Ints] = []
+        rows: list[Ints] = []
+        total = 0
+        for begin in range(0, self.n, 1024):
+            part = slice(begin, begin + 1024)
+            ok = allow[cls[part]]
+            for w in range(need.shape[1]):
+                ok &= need[part, w, None] <= room[None, :, w]
+            at = np.flatnonzero(placed[part])
+            ok[at, self.start[part][at]] = True
+            counts.append(ok.sum(axis=1))
+            rows.append(np.nonzero(ok)[1].astype(np.int32))
+            total += rows[-1].size
+            if total > MOST_REACH or total > MOST_DENSE * self.m * (begin + len(ok)):
+                return none
+        ptr = np.zeros(self.n + 1, dtype=np.int32)
+        np.cumsum(np.concatenate(counts), out=ptr[1:])
+        return ptr, np.concatenate(rows)
+
     def _signatures(
         self, n_counters: int, near: list[tuple[int, int, int, float, float]]
     ) -> tuple[Ints, Ints, Ints, Ints, Ints, Bytes, Ints, Ints]:
@@ -513,6 +554,7 @@ class _Builder:
         cls, allow = all_of(self.allowed, n, m)
         need, limit, wall_at_once = self._walls()
         cost_columns = sorted(self.cost_columns, key=lambda c: self.cost_columns[c])
+        reach_ptr, reach = self._reach(cls, allow, need, limit, wall_at_once)
         demand = _stack([self.columns[c][0] for c in cost_columns], n)
         at_once = np.array([self.columns[c][1] for c in cost_columns], dtype=np.uint8)
 
@@ -568,6 +610,8 @@ class _Builder:
             n_levels=self.n_levels,
             cls=cls,
             allow=allow.astype(np.uint8),
+            reach_ptr=reach_ptr,
+            reach=reach,
             need=need,
             limit=limit,
             wall_at_once=wall_at_once,

@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "solvers"))
 from random_lowered import random_lowered
 
 from drs.solvers.kernel.search import Search
+from drs.terms import fused
 from drs.terms.fused import fuse
-from drs.terms.limits import Allowed, all_of
+from drs.terms.limits import Allowed, Capacity, all_of
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -46,3 +47,26 @@ def test_several_limits_on_hosts_as_one_allow_what_each_of_them_allows(seed):
     class_idx, mask = all_of(limits, n_items, n_bins)
     assert (mask[class_idx] == np.all([limit.mask[limit.class_idx] for limit in limits], axis=0)).all()
     assert all_of([], n_items, n_bins)[1].tolist() == [[True] * n_bins]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_item_reaches_the_bins_where_it_could_be_if_all_others_left(seed, monkeypatch):
+    monkeypatch.setattr(fused, "MOST_DENSE", 2.0)
+    lowered = random_lowered(seed, walls=("allowed", "capacity", "at_once") * 3)
+    problem = fuse(lowered)
+    walls = [wall.term for wall in lowered.walls if isinstance(wall.term, (Allowed, Capacity))]
+    for item in range(lowered.n_items):
+        could = set()
+        for to in range(lowered.n_bins):
+            alone = np.full(lowered.n_items, -1, dtype=np.int32)
+            alone[item] = to
+            if all(term.cost(alone, lowered.start) <= 1e-9 for term in walls):
+                could.add(to)
+        begin, end = problem.reach_ptr[item : item + 2]
+        assert set(problem.reach[begin:end].tolist()) == could
+
+
+def test_where_items_could_be_nearly_everywhere_no_list_of_bins_is_kept():
+    free = random_lowered(3, n=10, m=6, walls=())
+    assert len(fuse(free).reach_ptr) == 1
+    assert len(fuse(free).reach) == 0

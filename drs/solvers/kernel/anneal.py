@@ -28,6 +28,21 @@ def companion(h, i):  # type: ignore[no-untyped-def]
     return np.int64(h.assign[h.member[begin + below(h, size)]])
 
 
+@inline
+def somewhere(h, i):  # type: ignore[no-untyped-def]
+    """A random bin where item i could be."""
+    if h.n_reach == 0:
+        return below(h, h.n_bins)
+    begin = h.reach_ptr[i]
+    return np.int64(h.reach[begin + below(h, h.reach_ptr[i + 1] - begin)])
+
+
+@inline
+def stuck(h, i):  # type: ignore[no-untyped-def]
+    """Whether there is no bin for item i but today's."""
+    return h.n_reach > 0 and h.reach_ptr[i + 1] - h.reach_ptr[i] < 2
+
+
 @jit
 def find_hot(h, out, worth):  # type: ignore[no-untyped-def]
     """By how much the energy would fall without each item, into `worth` f8[n_items]."""
@@ -104,7 +119,7 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
         else:
             i = below(h, n_items)
         a = np.int64(h.assign[i])
-        if a < 0:
+        if a < 0 or stuck(h, i):
             continue
         if r < share[0]:
             h.tally[SHIFT * 3] += 1
@@ -120,7 +135,7 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
                     b = c
             else:
                 for _ in range(tries):
-                    c = below(h, n_bins)
+                    c = somewhere(h, i)
                     if c != a and fits(h, i, c):
                         b = c
                         break
@@ -143,7 +158,7 @@ def anneal(h, out, n, hot, cold, share, tries):  # type: ignore[no-untyped-def]
                 continue
         elif r < share[2]:
             h.tally[EJECT * 3] += 1
-            b = below(h, n_bins)
+            b = somewhere(h, i)
             if b == a or not try_eject(h, out, i, b, draw_threshold(h, temperature), 8, 4):
                 continue
         else:

@@ -303,13 +303,16 @@ def recreate(h, out, items, n, bins, m, origin, size, blink, threshold):  # type
         size[q] = key
         items[q] = i
     goal = before + threshold
+    whole = h.n_reach > 0 and m == h.n_bins
     done = 0
     for k in range(n):
         i = np.int64(items[k])
         best = np.int64(-1)
         value = np.inf
-        for c in range(m):
-            b = np.int64(bins[c])
+        begin = np.int64(h.reach_ptr[i]) if whole else np.int64(0)
+        end = np.int64(h.reach_ptr[i + 1]) if whole else np.int64(m)
+        for c in range(begin, end):
+            b = np.int64(h.reach[c]) if whole else np.int64(bins[c])
             if uniform(h) < blink:
                 continue
             if fits(h, i, b) and counts_fit(h, i, np.int64(-1), b):

@@ -285,6 +285,15 @@ class Network:
         """Whether there is a route, bool[n_pairs]."""
         return np.asarray(self.paths(src_idx, dst_idx).bandwidth_mbps > 0.0)
 
+    def islands(self) -> Ints:
+        """Hosts that have a route to each other share a number, i4[n_hosts]: the position of their first one."""
+        island = np.full(len(self.hosts), -1, dtype=np.int32)
+        for host in range(len(self.hosts)):
+            if island[host] < 0:
+                rest = np.flatnonzero(island < 0)
+                island[rest[self.reachable(host, rest)]] = host
+        return island
+
     def link_incidence(self, src_idx: ArrayLike, dst_idx: ArrayLike) -> Incidence:
         """The directed links that each pair's migration loads, both hosts' NICs included.
 

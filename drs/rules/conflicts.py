@@ -166,7 +166,22 @@ def _nowhere_to_go(case: _Case) -> Iterator[RuleConflictError]:
         core = _core(all_rules, lambda rules, vm=vm: not case.allowed(vm, rules).any())  # type: ignore[misc]
         stuck.setdefault(tuple(rule.label for rule in core), (core, vm))
     for core, vm in stuck.values():
-        yield _error(core, f"no host is left for {case.snapshot.vms.name[vm]}")
+        yield _error(core, f"no host is left for {case.snapshot.vms.name[vm]}{_reasons(case, core, vm)}")
+
+
+def _reasons(case: _Case, core: Sequence[Rule], vm: int, at_most: int = 3) -> str:
+    """What each rule says against a host, a few of the different answers: " (b: no link joins ...)"."""
+    said: dict[str, str] = {}
+    for rule in core:
+        if isinstance(rule, HostFilter):
+            why_not = rule.judge(case.snapshot)
+            for host in np.flatnonzero(~case.allowed(vm, [rule])).tolist():
+                why = why_not(vm, host)
+                if why:
+                    said.setdefault(why, case.snapshot.hosts.name[host])
+    told = [f"{host}: {why}" for why, host in said.items()]
+    more = ["..."] if len(told) > at_most else []
+    return f" ({'; '.join(told[:at_most] + more)})" if told else ""
 
 
 def _matched(choices: Sequence[set[int]], at_most: int) -> int:

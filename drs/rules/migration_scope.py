@@ -1,4 +1,4 @@
-"""A VM stays within its cluster, or its vCenter."""
+"""A VM stays within its cluster, or its vCenter, and where the network can carry it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
+from drs.model.network import Network
+from drs.model.selector import cached
 from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults
 from drs.terms import Allowed
 from drs.terms.base import Ints
@@ -18,9 +20,10 @@ from drs.terms.base import Ints
 @rule("migration-scope")
 @dataclass(frozen=True)
 class MigrationScope(HostFilter):
-    """These VMs do not leave their `scope`; `cluster` is where DRS works, `any` is no limit.
+    """These VMs do not leave their `scope`; `cluster` is where DRS works, `any` is no limit but the network's.
 
-    VMs that are nowhere yet may be placed anywhere.
+    Nor do running VMs go to hosts that the network has no route to from theirs. VMs that are nowhere yet may
+    be placed anywhere.
     """
 
     default_when: ClassVar[When] = "during"
@@ -46,26 +49,45 @@ class MigrationScope(HostFilter):
         label, names = self._labels(snapshot)
         held = set(select_vms(self.vms, snapshot).tolist())
         today, domain = snapshot.vms.host_idx.tolist(), label.tolist()
+        island, running, network = _islands(snapshot), snapshot.vms.on.tolist(), Network.of(snapshot)
 
         def why_not(vm: int, host: int) -> str:
-            if vm not in held or today[vm] < 0 or domain[today[vm]] == domain[host]:
+            here = today[vm]
+            if vm not in held or here < 0:
                 return ""
-            return f"it is outside the VM's {self.scope} {names[domain[today[vm]]]}"
+            if domain[here] != domain[host]:
+                return f"it is outside the VM's {self.scope} {names[domain[here]]}"
+            if running[vm] and island[here] != island[host]:
+                return network.path(here, host).reason
+            return ""
 
         return why_not
 
     def allowed(self, snapshot: Snapshot) -> Allowed | None:
         label, _ = self._labels(snapshot)
-        found, domain = np.unique(label, return_inverse=True)
-        if len(found) < 2:
+        island = _islands(snapshot)
+        # A kind of VM for each domain of those that are off, and one for each of its islands of those that run.
+        kinds, kind = np.unique(np.stack([label, island]), axis=1, return_inverse=True)
+        off_kinds = np.unique(label)
+        if len(off_kinds) < 2 and kinds.shape[1] < 2:
             return None
-        domain = domain.reshape(-1)
-        class_idx = np.full(snapshot.n_vms, len(found), dtype=np.int32)
+        mask = np.vstack(
+            [
+                (label == kinds[0][:, None]) & (island == kinds[1][:, None]),
+                label == off_kinds[:, None],
+                np.ones((1, snapshot.n_hosts), dtype=bool),
+            ]
+        )
         vms = select_vms(self.vms, snapshot)
         vms = vms[snapshot.vms.host_idx[vms] >= 0]
-        class_idx[vms] = domain[snapshot.vms.host_idx[vms]]
-        mask = np.vstack([domain[None, :] == np.arange(len(found))[:, None], np.ones((1, len(domain)), bool)])
-        return Allowed(class_idx, mask)
+        host = snapshot.vms.host_idx[vms]
+        off = kinds.shape[1] + np.searchsorted(off_kinds, label[host])
+        class_idx = np.full(snapshot.n_vms, len(mask) - 1, dtype=np.int32)
+        class_idx[vms] = np.where(snapshot.vms.on[vms], kind.reshape(-1)[host], off)
+        mask, which = np.unique(
+            mask, axis=0, return_inverse=True
+        )  # where no domain is cut, both are the same
+        return Allowed(which.reshape(-1)[class_idx].astype(np.int32), mask)
 
     def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
         yield from super().faults(snapshot)
@@ -76,3 +98,8 @@ class MigrationScope(HostFilter):
             yield Fault(
                 self.field("scope"), f"unknown scope {self.scope!r}", f"one of {', '.join(known)}", near
             )
+
+
+def _islands(snapshot: Snapshot) -> Ints:
+    found: Ints = cached(snapshot, "islands", lambda: Network.of(snapshot).islands())
+    return found

@@ -318,7 +318,7 @@ def test_explain_tells_that_the_network_is_cut(tiny: Path) -> None:
     here, there = json.loads(drs("explain", tiny, "--vm", "vm-0", "--json").stdout)["hosts"]
     assert here["is_current"] and not here["obstacles"]
     (way,) = there["obstacles"]
-    assert not there["allowed"] and way["rule"] == "network"
+    assert not there["allowed"] and way["rule"] == "migration-scope"
     assert "no route from esx-1 to esx-2" in way["sentence"]
     with (tiny / "links.csv").open("a") as links:
         links.write("left,right,1000\n")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from drs.errors import UnknownNameError
-from drs.model.network import Network
 from drs.problem import Problem
 from drs.rules import HostFilter, Rule, Violation
 from drs.rules.base import Judge
@@ -42,8 +41,7 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
     """For one VM and one or every host: each rule in the way, with figures.
 
     The rules' terms say quickly which rule could be in the way; the sentences and figures are those of the
-    rules' own checks, which are asked only where a term is broken. A host that no route of the network joins
-    to the VM's own is told as well.
+    rules' own checks, which are asked only where a term is broken.
 
     Parameters
     ----------
@@ -60,7 +58,6 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
         raise UnknownNameError.of("--host", host, snapshot.hosts.position, "host")
     i = snapshot.vms.position[vm]
     hosts = range(snapshot.n_hosts) if host is None else [snapshot.hosts.position[host]]
-    network = Network.of(snapshot)
     questions = [_Question(problem, rule, i) for rule in problem.rules_in_force]
     use = {r: usage(problem.today.host_idx, snapshot.demand(r), snapshot.n_hosts) for r in snapshot.resources}
     answers = []
@@ -70,10 +67,6 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
         if not there:
             for question in questions:
                 obstacles.extend(question.obstacles(int(h)))
-            if snapshot.vms.host_idx[i] >= 0:
-                way = network.path(int(snapshot.vms.host_idx[i]), int(h))
-                if not way.reachable:
-                    obstacles.append(Obstacle("network", "hard", way.reason))
         load = {}
         for resource in snapshot.resources:
             capacity = snapshot.capacity(resource)[h]

@@ -66,28 +66,19 @@ class MigrationScope(HostFilter):
     def allowed(self, snapshot: Snapshot) -> Allowed | None:
         label, _ = self._labels(snapshot)
         island = _islands(snapshot)
-        # A kind of VM for each domain of those that are off, and one for each of its islands of those that run.
-        kinds, kind = np.unique(np.stack([label, island]), axis=1, return_inverse=True)
-        off_kinds = np.unique(label)
-        if len(off_kinds) < 2 and kinds.shape[1] < 2:
-            return None
-        mask = np.vstack(
-            [
-                (label == kinds[0][:, None]) & (island == kinds[1][:, None]),
-                label == off_kinds[:, None],
-                np.ones((1, snapshot.n_hosts), dtype=bool),
-            ]
-        )
         vms = select_vms(self.vms, snapshot)
         vms = vms[snapshot.vms.host_idx[vms] >= 0]
         host = snapshot.vms.host_idx[vms]
-        off = kinds.shape[1] + np.searchsorted(off_kinds, label[host])
-        class_idx = np.full(snapshot.n_vms, len(mask) - 1, dtype=np.int32)
-        class_idx[vms] = np.where(snapshot.vms.on[vms], kind.reshape(-1)[host], off)
-        mask, which = np.unique(
-            mask, axis=0, return_inverse=True
-        )  # where no domain is cut, both are the same
-        return Allowed(which.reshape(-1)[class_idx].astype(np.int32), mask)
+        # -1: an island does not matter to VMs that are off, and to none where the network is whole.
+        bound_to = np.where(snapshot.vms.on[vms] & island.any(), island[host], -1)
+        kinds, kind = np.unique(np.stack([label[host], bound_to]), axis=1, return_inverse=True)
+        of_label, of_island = kinds[:, :, None]
+        mask = (label == of_label) & ((island == of_island) | (of_island < 0))
+        if mask.all():
+            return None
+        class_idx = np.full(snapshot.n_vms, len(mask), dtype=np.int32)
+        class_idx[vms] = kind.reshape(-1)
+        return Allowed(class_idx, np.vstack([mask, np.ones((1, snapshot.n_hosts), dtype=np.bool_)]))
 
     def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
         yield from super().faults(snapshot)

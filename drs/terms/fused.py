@@ -130,6 +130,9 @@ class Fused(NamedTuple):
     dev_n: Floats
     dev_inverse: Floats
     """f8[n_dev, n_bins]: 1 / capacity, 0 for bins that are not compared"""
+    dev_ptr: Ints
+    dev_of: Ints
+    """Deviations in which each bin is compared (CSR): a cluster's, of which there may be very many."""
     # costs of an item in a bin
     fix_level: Ints
     fix: Floats
@@ -602,6 +605,8 @@ class _Builder:
         for (_, _, _, n_groups), size in zip(self.groups, group_size, strict=True):
             group_offset.append(n_moved)
             n_moved += n_groups + size + 2
+        dev_inverse = np.array([d[6] for d in self.dev], dtype=np.float64).reshape(len(self.dev), m)
+        compared, dev_of = np.nonzero(dev_inverse.T)
         pair_sizes = [p[2].size for p in self.pair]
         pen_sizes = [p[3].size for p in self.pen]
         blocs = {b.tobytes(): b for b in self.blocs if len(b) > 1}
@@ -636,7 +641,9 @@ class _Builder:
             dev_weight=np.array([d[3] for d in self.dev], dtype=np.float64),
             dev_target=np.array([d[4] for d in self.dev], dtype=np.float64),
             dev_n=np.array([d[5] for d in self.dev], dtype=np.float64),
-            dev_inverse=np.array([d[6] for d in self.dev], dtype=np.float64).reshape(len(self.dev), m),
+            dev_inverse=dev_inverse,
+            dev_ptr=_i4([0, *np.cumsum(np.bincount(compared, minlength=m)).tolist()]),
+            dev_of=dev_of.astype(np.int32),
             fix_level=_i4(list(self.fix)),
             fix=np.array(list(self.fix.values()), dtype=np.float64).reshape(len(self.fix), n),
             pair_level=_i4([p[0] for p in self.pair]),

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "solvers"))
 from random_lowered import random_lowered
 
 from drs.solvers.kernel.search import Search
-from drs.terms import fused
+from drs.terms import Deviation, Level, Lowered, Weighted, fused
 from drs.terms.fused import fuse
 from drs.terms.limits import Allowed, Capacity, all_of
 
@@ -70,3 +70,39 @@ def test_where_items_could_be_nearly_everywhere_no_list_of_bins_is_kept():
     free = random_lowered(3, n=10, m=6, walls=())
     assert len(fuse(free).reach_ptr) == 1
     assert len(fuse(free).reach) == 0
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("blink", [-1.0, 0.05])
+def test_neighbourhoods_of_many_hosts_keep_the_terms_own_law(seed, blink, monkeypatch):
+    """With fewer hosts looked at than there are, and lists of hosts within reach that are longer than that."""
+    monkeypatch.setattr(fused, "MOST_DENSE", 2.0 if seed % 2 else 0.0)
+    lowered = random_lowered(seed, n=60, m=30, levels=2, place_all=True)
+    problem = fuse(lowered)
+    assert (len(problem.reach_ptr) > 1) == bool(seed % 2)
+    search = Search(problem, lowered.start, seed)
+    n = len(lowered.levels)
+    search.aim(np.ones(n), np.full(n, np.inf), np.zeros(n))
+    before = lowered.scores(lowered.start).sum()
+    search.neighbourhoods(300, 0.0, 1.0, 8, blink)
+    assign = search.assign.copy()
+    assert not lowered.broken_walls(assign)
+    np.testing.assert_allclose(search.cost[:-1], lowered.scores(assign), rtol=1e-7, atol=1e-7)
+    assert lowered.scores(assign).sum() < before + 1e-9
+
+
+def test_a_host_knows_the_clusters_that_compare_it():
+    rng = np.random.default_rng(0)
+    n, m = 20, 12
+    demand, capacity = rng.random(n), np.ones(m)
+    clusters = [
+        np.arange(0, 5, dtype=np.int32),
+        np.arange(5, 12, dtype=np.int32),
+        np.arange(3, 9, dtype=np.int32),
+    ]
+    terms = tuple(Weighted(Deviation("cpu", demand, capacity, bins)) for bins in clusters)
+    start = rng.integers(0, m, n).astype(np.int32)
+    problem = fuse(Lowered(n, m, start, (), (Level("balance", terms),)))
+    for b in range(m):
+        of = problem.dev_of[problem.dev_ptr[b] : problem.dev_ptr[b + 1]].tolist()
+        assert of == [d for d, bins in enumerate(clusters) if b in bins]

@@ -8,7 +8,7 @@ from drs.solvers.kernel.acceptance import draw_threshold
 from drs.solvers.kernel.delta import counts_fit, fits, keep_best, price, shift_delta, swap_fits
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import EJECT, SHIFT, SWAP, WALL, try_bloc, try_eject, try_shift, try_swap
-from drs.solvers.kernel.state import below, uniform
+from drs.solvers.kernel.state import below, somewhere, uniform
 
 
 @inline
@@ -26,15 +26,6 @@ def companion(h, i):  # type: ignore[no-untyped-def]
     if size == 0:
         return np.int64(-1)
     return np.int64(h.assign[h.member[begin + below(h, size)]])
-
-
-@inline
-def somewhere(h, i):  # type: ignore[no-untyped-def]
-    """A random bin where item i could be."""
-    if h.n_reach == 0:
-        return below(h, h.n_bins)
-    begin = h.reach_ptr[i]
-    return np.int64(h.reach[begin + below(h, h.reach_ptr[i + 1] - begin)])
 
 
 @inline

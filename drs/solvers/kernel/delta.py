@@ -91,65 +91,75 @@ def extreme_without(h, d, side, a, b):  # type: ignore[no-untyped-def]
 
 
 @jit
+def one_deviation_delta(h, d, x, a, b, out):  # type: ignore[no-untyped-def]
+    """Add the change of deviation d when x of its column goes from bin a to bin b."""
+    col = h.dev_col[d]
+    at_a = h.dev_inverse[d * h.n_bins + a] if a >= 0 else 0.0
+    at_b = h.dev_inverse[d * h.n_bins + b] if b >= 0 else 0.0
+    n = h.dev_n[d]
+    va = h.load[a * h.n_columns + col] * at_a if a >= 0 else 0.0
+    vb = h.load[b * h.n_columns + col] * at_b if b >= 0 else 0.0
+    va2 = va - x * at_a
+    vb2 = vb + x * at_b
+    measure = h.dev_measure[d]
+    mean = h.moment[d * 2 + 0] / n
+    mean2 = (h.moment[d * 2 + 0] + (va2 - va) + (vb2 - vb)) / n
+    if measure == 0:
+        now = np.sqrt(over(h.moment[d * 2 + 1] / n - mean * mean))
+        square = h.moment[d * 2 + 1] + (va2 * va2 - va * va) + (vb2 * vb2 - vb * vb)
+        after = np.sqrt(over(square / n - mean2 * mean2))
+    elif measure == 1:
+        now = 0.0
+        after = 0.0
+        for bin_ in range(h.n_bins):
+            inverse = h.dev_inverse[d * h.n_bins + bin_]
+            if inverse > 0.0:
+                v = h.load[bin_ * h.n_columns + col] * inverse
+                now += abs(v - mean)
+                if bin_ == a:
+                    v = va2
+                elif bin_ == b:
+                    v = vb2
+                after += abs(v - mean2)
+        now /= n
+        after /= n
+    else:
+        top = h.extreme[d * 6 + 0 * 3 + 0]
+        now = h.load[top * h.n_columns + col] * h.dev_inverse[d * h.n_bins + top]
+        after = extreme_without(h, d, 0, a, b)
+        if at_a > 0.0:
+            after = max(after, va2)
+        if at_b > 0.0:
+            after = max(after, vb2)
+        if measure == RANGE:
+            bottom = h.extreme[d * 6 + 1 * 3 + 0]
+            now -= h.load[bottom * h.n_columns + col] * h.dev_inverse[d * h.n_bins + bottom]
+            least = extreme_without(h, d, 1, a, b)
+            if at_a > 0.0:
+                least = min(least, va2)
+            if at_b > 0.0:
+                least = min(least, vb2)
+            after -= least
+    target = h.dev_target[d]
+    out[h.dev_level[d]] += h.dev_weight[d] * (over(after - target) - over(now - target))
+
+
+@inline
 def deviation_delta(h, i, j, a, b, out):  # type: ignore[no-untyped-def]
     """Add the change of all deviations when item i goes from bin a to bin b and j (-1: none) comes back."""
-    for d in range(h.n_dev):
-        col = h.dev_col[d]
-        x = h.demand[i * h.n_columns + col]
-        if j >= 0:
-            x -= h.demand[j * h.n_columns + col]
-        if x == 0.0:
+    for end in range(2):
+        bin_ = a if end == 0 else b
+        if bin_ < 0:
             continue
-        at_a = h.dev_inverse[d * h.n_bins + a] if a >= 0 else 0.0
-        at_b = h.dev_inverse[d * h.n_bins + b] if b >= 0 else 0.0
-        if at_a == 0.0 and at_b == 0.0:
-            continue
-        n = h.dev_n[d]
-        va = h.load[a * h.n_columns + col] * at_a if a >= 0 else 0.0
-        vb = h.load[b * h.n_columns + col] * at_b if b >= 0 else 0.0
-        va2 = va - x * at_a
-        vb2 = vb + x * at_b
-        measure = h.dev_measure[d]
-        mean = h.moment[d * 2 + 0] / n
-        mean2 = (h.moment[d * 2 + 0] + (va2 - va) + (vb2 - vb)) / n
-        if measure == 0:
-            now = np.sqrt(over(h.moment[d * 2 + 1] / n - mean * mean))
-            square = h.moment[d * 2 + 1] + (va2 * va2 - va * va) + (vb2 * vb2 - vb * vb)
-            after = np.sqrt(over(square / n - mean2 * mean2))
-        elif measure == 1:
-            now = 0.0
-            after = 0.0
-            for bin_ in range(h.n_bins):
-                inverse = h.dev_inverse[d * h.n_bins + bin_]
-                if inverse > 0.0:
-                    v = h.load[bin_ * h.n_columns + col] * inverse
-                    now += abs(v - mean)
-                    if bin_ == a:
-                        v = va2
-                    elif bin_ == b:
-                        v = vb2
-                    after += abs(v - mean2)
-            now /= n
-            after /= n
-        else:
-            top = h.extreme[d * 6 + 0 * 3 + 0]
-            now = h.load[top * h.n_columns + col] * h.dev_inverse[d * h.n_bins + top]
-            after = extreme_without(h, d, 0, a, b)
-            if at_a > 0.0:
-                after = max(after, va2)
-            if at_b > 0.0:
-                after = max(after, vb2)
-            if measure == RANGE:
-                bottom = h.extreme[d * 6 + 1 * 3 + 0]
-                now -= h.load[bottom * h.n_columns + col] * h.dev_inverse[d * h.n_bins + bottom]
-                least = extreme_without(h, d, 1, a, b)
-                if at_a > 0.0:
-                    least = min(least, va2)
-                if at_b > 0.0:
-                    least = min(least, vb2)
-                after -= least
-        target = h.dev_target[d]
-        out[h.dev_level[d]] += h.dev_weight[d] * (over(after - target) - over(now - target))
+        for k in range(h.dev_ptr[bin_], h.dev_ptr[bin_ + 1]):
+            d = np.int64(h.dev_of[k])
+            if end == 1 and a >= 0 and h.dev_inverse[d * h.n_bins + a] > 0.0:
+                continue  # a's turn has told it
+            x = h.demand[i * h.n_columns + h.dev_col[d]]
+            if j >= 0:
+                x -= h.demand[j * h.n_columns + h.dev_col[d]]
+            if x != 0.0:
+                one_deviation_delta(h, d, x, a, b, out)
 
 
 @inline

@@ -13,7 +13,8 @@ import numpy as np
 from drs.solvers.kernel.delta import counts_fit, fits, keep_best, over, price, settle, shift_delta, touch
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import WALL
-from drs.solvers.kernel.state import below, put, uniform
+from drs.solvers.kernel.state import below, deviation, put, somewhere, uniform
+from drs.terms.fused import MAD
 
 MOST = 48
 """Items taken out at most."""
@@ -21,7 +22,7 @@ MOST = 48
 
 @inline
 def bin_energy(h, b):  # type: ignore[no-untyped-def]
-    """What bin b itself costs (deviations: its distance from the mean)."""
+    """What bin b itself costs (deviations above their target: its distance from the mean)."""
     total = 0.0
     for k in range(h.n_over):
         x = h.load[b * h.n_columns + h.over_col[k]] - h.over_target[b * h.n_over + k]
@@ -30,12 +31,22 @@ def bin_energy(h, b):  # type: ignore[no-untyped-def]
         x = h.free_offset[b * h.n_free + k] - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]]
         x += h.load[b * h.n_columns + h.free_b[k]]
         total += h.weight[h.free_level[k]] * h.free_weight[b * h.n_free + k] * over(x)
-    for d in range(h.n_dev):
-        inverse = h.dev_inverse[d * h.n_bins + b]
-        if inverse > 0.0:
-            x = h.load[b * h.n_columns + h.dev_col[d]] * inverse - h.moment[d * 2] / h.dev_n[d]
+    for k in range(h.dev_ptr[b], h.dev_ptr[b + 1]):
+        d = np.int64(h.dev_of[k])
+        # the mean absolute deviation takes a scan of all bins, more than it would tell here
+        if h.dev_measure[d] == MAD or deviation(h, d) > h.dev_target[d]:
+            x = h.load[b * h.n_columns + h.dev_col[d]] * h.dev_inverse[d * h.n_bins + b]
+            x -= h.moment[d * 2] / h.dev_n[d]
             total += h.weight[h.dev_level[d]] * h.dev_weight[d] * abs(x) / h.dev_n[d]
     return total
+
+
+@inline
+def akin(h, items, n):  # type: ignore[no-untyped-def]
+    """A random bin where one of these n items could be: the bins of its cluster, where there are many."""
+    if n == 0:
+        return below(h, h.n_bins)
+    return somewhere(h, np.int64(items[below(h, n)]))
 
 
 @inline
@@ -188,6 +199,13 @@ def rearrange(h, out, items, n, bins, m, prices, table, ints, saved, most_failur
         target_bin[depth] = at
         b = np.int64(bins[at])
         nodes += 1
+        if not counts_fit(h, i, np.int64(-1), b):
+            # A limit on a rack: what was placed in another of its hosts since this price was computed.
+            failures += 1
+            fresh = False
+            if failures > most_failures:
+                break
+            continue
         for level in range(n_levels + 1):
             saved[depth, level] = h.cost[level]
         saved[depth, n_levels + 1] = h.energy[0]
@@ -272,9 +290,11 @@ def undo(h, items, n, bins, m, prices, table, ints, saved, depth):  # type: igno
 
 
 @jit
-def recreate(h, out, items, n, bins, m, origin, size, blink, threshold):  # type: ignore[no-untyped-def]
+def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshold):  # type: ignore[no-untyped-def]
     """Take `n` items out and place them one by one where they cost least, in order of size or at random.
 
+    An item looks at the bins that it reaches (at most `most_bins` of them, from a random one on); where that
+    is not known, at `m` bins.
     Every place is passed over with probability `blink`, so that the same ruin is not always mended in the
     same way (Christiaens and Vanden Berghe, "Slack induction by string removals", Transportation Science
     2020). Returns whether the result was kept.
@@ -303,16 +323,22 @@ def recreate(h, out, items, n, bins, m, origin, size, blink, threshold):  # type
         size[q] = key
         items[q] = i
     goal = before + threshold
-    whole = h.n_reach > 0 and m == h.n_bins
     done = 0
     for k in range(n):
         i = np.int64(items[k])
         best = np.int64(-1)
         value = np.inf
-        begin = np.int64(h.reach_ptr[i]) if whole else np.int64(0)
-        end = np.int64(h.reach_ptr[i + 1]) if whole else np.int64(m)
-        for c in range(begin, end):
-            b = np.int64(h.reach[c]) if whole else np.int64(bins[c])
+        begin = np.int64(0)
+        n_reached = np.int64(m)
+        at = np.int64(0)
+        if h.n_reach > 0:
+            begin = np.int64(h.reach_ptr[i])
+            n_reached = np.int64(h.reach_ptr[i + 1]) - begin
+            if n_reached > most_bins:
+                at = below(h, n_reached)
+        for _ in range(min(n_reached, max(most_bins, m))):
+            b = np.int64(h.reach[begin + at]) if h.n_reach > 0 else np.int64(bins[at])
+            at = at + 1 if at + 1 < n_reached else 0
             if uniform(h) < blink:
                 continue
             if fits(h, i, b) and counts_fit(h, i, np.int64(-1), b):
@@ -393,11 +419,11 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
                 items[0] = i
                 n = 1
         for c in range(k):
-            b = below(h, h.n_bins)
+            b = akin(h, items, n)
             if c == 0 or below(h, 4) == 0:  # a costly one
                 value = bin_energy(h, b)
                 for _ in range(3):
-                    other = below(h, h.n_bins)
+                    other = akin(h, items, n)
                     v = bin_energy(h, other)
                     if v > value:
                         value = v
@@ -429,7 +455,7 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
                         m += 1
             else:
                 for _ in range(most_bins - m):
-                    b = below(h, h.n_bins)
+                    b = akin(h, items, n)
                     if not marks[b]:
                         marks[b] = 1
                         bins[m] = b
@@ -443,7 +469,7 @@ def search_neighbourhoods(  # type: ignore[no-untyped-def]
             threshold = -temperature * np.log(uniform(h))
         if blink >= 0.0:
             done = -n
-            if recreate(h, out, items, n, bins, m, ints[0], table[0], blink, threshold):
+            if recreate(h, out, items, n, bins, m, most_bins, ints[0], table[0], blink, threshold):
                 done = n
         else:
             done = rearrange(

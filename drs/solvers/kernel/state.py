@@ -195,6 +195,15 @@ def uniform(h):  # type: ignore[no-untyped-def]
     return (np.float64(draw(h) >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
+@inline
+def somewhere(h, i):  # type: ignore[no-untyped-def]
+    """A random bin where item i could be."""
+    if h.n_reach == 0:
+        return below(h, h.n_bins)
+    begin = h.reach_ptr[i]
+    return np.int64(h.reach[begin + below(h, h.reach_ptr[i + 1] - begin)])
+
+
 @jit
 def find_extremes(h, d):  # type: ignore[no-untyped-def]
     """Find the three highest and lowest bins of a deviation."""
@@ -453,29 +462,42 @@ def near_delta(h, f, part, a, b):  # type: ignore[no-untyped-def]
 
 
 @jit
-def refresh_extremes(h, d, a, b):  # type: ignore[no-untyped-def]
-    """Find the extremes again if bins a or b are, or may now be, among them."""
-    col = h.dev_col[d]
-    for side in range(2):
-        sign = 1.0 if side == 0 else -1.0
-        third = h.extreme[d * 6 + side * 3 + 2]
-        edge = (
-            -np.inf
-            if third < 0
-            else sign * h.load[third * h.n_columns + col] * h.dev_inverse[d * h.n_bins + third]
-        )
-        for end in range(2):
-            bin_ = a if end == 0 else b
-            if bin_ >= 0 and h.dev_inverse[d * h.n_bins + bin_] > 0.0:
-                listed = False
-                for k in range(3):
-                    listed = listed or h.extreme[d * 6 + side * 3 + k] == bin_
-                if (
-                    listed
-                    or sign * h.load[bin_ * h.n_columns + col] * h.dev_inverse[d * h.n_bins + bin_] > edge
-                ):
-                    find_extremes(h, d)
-                    return
+def shift_moments(h, i, b, sign):  # type: ignore[no-untyped-def]
+    """Change the moments of bin b's deviations as item i comes (+1) or leaves (-1)."""
+    for k in range(h.dev_ptr[b], h.dev_ptr[b + 1]):
+        d = np.int64(h.dev_of[k])
+        col = h.dev_col[d]
+        x = sign * h.demand[i * h.n_columns + col]
+        if x != 0.0:
+            inverse = h.dev_inverse[d * h.n_bins + b]
+            v = h.load[b * h.n_columns + col] * inverse
+            v2 = (h.load[b * h.n_columns + col] + x) * inverse
+            h.moment[d * 2] += v2 - v
+            h.moment[d * 2 + 1] += v2 * v2 - v * v
+
+
+@jit
+def refresh_extremes(h, i, b):  # type: ignore[no-untyped-def]
+    """Find the extremes again if bin b, where item i came or left, is among them or may now be."""
+    for k in range(h.dev_ptr[b], h.dev_ptr[b + 1]):
+        d = np.int64(h.dev_of[k])
+        col = h.dev_col[d]
+        if h.dev_measure[d] < MAX or h.demand[i * h.n_columns + col] == 0.0:
+            continue
+        v = h.load[b * h.n_columns + col] * h.dev_inverse[d * h.n_bins + b]
+        for side in range(2):
+            sign = 1.0 if side == 0 else -1.0
+            third = h.extreme[d * 6 + side * 3 + 2]
+            listed = False
+            for q in range(3):
+                listed = listed or h.extreme[d * 6 + side * 3 + q] == b
+            if (
+                listed
+                or third < 0
+                or sign * v > sign * h.load[third * h.n_columns + col] * h.dev_inverse[d * h.n_bins + third]
+            ):
+                find_extremes(h, d)
+                break
 
 
 @jit
@@ -533,22 +555,11 @@ def put_columns(h, i, a, b):  # type: ignore[no-untyped-def]
         for w in range(h.n_walls):
             if not (h.wall_at_once[w] and b == home):
                 h.room[b * h.n_walls + w] -= h.need[i * h.n_walls + w]
-    for d in range(h.n_dev):
-        col = h.dev_col[d]
-        x = h.demand[i * h.n_columns + col]
-        if x != 0.0:
-            if a >= 0:
-                inverse = h.dev_inverse[d * h.n_bins + a]
-                v = h.load[a * h.n_columns + col] * inverse
-                v2 = (h.load[a * h.n_columns + col] - x) * inverse
-                h.moment[d * 2] += v2 - v
-                h.moment[d * 2 + 1] += v2 * v2 - v * v
-            if b >= 0:
-                inverse = h.dev_inverse[d * h.n_bins + b]
-                v = h.load[b * h.n_columns + col] * inverse
-                v2 = (h.load[b * h.n_columns + col] + x) * inverse
-                h.moment[d * 2] += v2 - v
-                h.moment[d * 2 + 1] += v2 * v2 - v * v
+    if h.n_dev > 0:
+        if a >= 0:
+            shift_moments(h, i, a, -1.0)
+        if b >= 0:
+            shift_moments(h, i, b, 1.0)
     for c in range(h.n_columns):
         x = h.demand[i * h.n_columns + c]
         if a >= 0 and not (h.at_once[c] and a == home):
@@ -556,9 +567,11 @@ def put_columns(h, i, a, b):  # type: ignore[no-untyped-def]
         if b >= 0 and not (h.at_once[c] and b == home):
             h.load[b * h.n_columns + c] += x
     h.assign[i] = b
-    for d in range(h.n_dev):
-        if h.dev_measure[d] >= MAX and h.demand[i * h.n_columns + h.dev_col[d]] != 0.0:
-            refresh_extremes(h, d, a, b)
+    if h.n_dev > 0:
+        if a >= 0:
+            refresh_extremes(h, i, a)
+        if b >= 0:
+            refresh_extremes(h, i, b)
 
 
 @jit

@@ -54,6 +54,8 @@ ROUND = 40
 """Steps that one rearrangement of a neighbourhood counts for."""
 MEND = 66
 """Steps that one neighbourhood mended greedily counts for."""
+PROPOSALS = 0.5
+"""Share of the annealing's steps that are proposed moves; the others mend neighbourhoods greedily."""
 HOT, HOT_SUM = 24.0, 1.5
 """Start temperature over a rise that sampled moves make: the median; where a level is a sum of excesses and
 prices without any deviation, the one that a tenth of them exceeds. There many moves are nearly free, and the
@@ -98,13 +100,13 @@ class _Worker:
         self.grade = 1.0
 
     def anneal(self, n: int, temperature: float) -> int:
-        """`n` steps at one temperature: half proposed moves, half neighbourhoods mended greedily."""
+        """`n` steps at one temperature: proposed moves, and neighbourhoods mended greedily."""
         began = time.perf_counter()
         if self.rounds % 8 == 0:
             self.search.refresh()
             self.search.find_hot()
         self.rounds += 1
-        proposals = n // 2
+        proposals = int(n * PROPOSALS)
         rounds = max(1, (n - proposals) // MEND)
         while proposals > 0 or rounds > 0:
             part, few = min(proposals, 20000), min(rounds, 20000 // MEND)

@@ -1,0 +1,74 @@
+"""What each part of local search is worth: the same problems with named constants of the search changed.
+
+    python benchmarks/quality/ablation.py small medium --set STEPS_A_ROUND=1e9 --iterations 4e6 --seeds 12
+    python benchmarks/quality/ablation.py FOLDER/model_a2_2.txt --set PROPOSALS=1 --set PROPOSALS=0,ANNEAL_SUM=1
+
+A problem is a bundled dataset under the default policy, or a model of the ROADEF/EURO challenge 2012 whose
+`assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it changes (those of
+`drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed are the means over
+seeds of every level's score. A budget of iterations gives the same figures on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import drs
+from drs.io import roadef
+from drs.solvers import localsearch
+from drs.stop import Stop
+from drs.terms.base import Lowered
+
+
+def problem(name: str) -> Lowered:
+    """A bundled dataset, or an instance of the challenge."""
+    path = Path(name)
+    if path.name.startswith("model_"):
+        return roadef.read(path, path.with_name(path.name.replace("model_", "assignment_", 1))).lowered
+    return drs.Problem(drs.datasets.load(name)).lowered
+
+
+def variant(text: str) -> dict[str, float]:
+    """The constants of one `--set`."""
+    out = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if not isinstance(getattr(localsearch, name, None), int | float):
+            raise argparse.ArgumentTypeError(f"{name!r} is no constant of drs.solvers.localsearch")
+        out[name] = float(value)
+    return out
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", nargs="+")
+    parser.add_argument("--set", type=variant, action="append", default=[], metavar="NAME=NUMBER,...")
+    parser.add_argument("--iterations", type=float, default=4e6)
+    parser.add_argument("--seeds", type=int, default=4)
+    asked = parser.parse_args()
+    usual = {name: getattr(localsearch, name) for changed in asked.set for name in changed}
+    print("| problem | search | mean scores |\n|---|---|---|")
+    for name in asked.problems:
+        lowered = problem(name)
+        for changed in ({}, *asked.set):
+            for constant, value in (usual | changed).items():
+                setattr(localsearch, constant, value)
+            scores = np.mean(
+                [
+                    localsearch.solve(lowered, lowered.start, Stop(iterations=int(asked.iterations)), seed).scores
+                    for seed in range(1, asked.seeds + 1)
+                ],
+                axis=0,
+            )
+            said = "; ".join(f"{lv.name} {x:,.6g}" for lv, x in zip(lowered.levels, scores, strict=True))
+            label = ", ".join(f"{constant} {value:g}" for constant, value in changed.items()) or "as it is"
+            print(f"| {Path(name).stem} | {label} | {said} |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

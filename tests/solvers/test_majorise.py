@@ -111,11 +111,12 @@ def test_unequal_capacities(measure, value):
     assert flattest(term, reach(lowered)) == pytest.approx(value, rel=1e-7)
 
 
-def confined(start, mask, bins):
+def confined(start, mask, bins, stay=None):
     """An item of 2 and bins of 4, 2 and 2: the bounds of the range and of the largest load."""
-    limit = Allowed(np.zeros(1, dtype=np.int32), np.array([mask], dtype=np.bool_))
     home = np.array([start], dtype=np.int32)
-    lowered = Lowered(1, 3, home, (Wall(limit.relaxed(home), "allowed"),), ())
+    also = home if stay is None else np.array([stay], dtype=np.int32)
+    limit = Allowed(np.zeros(1, dtype=np.int32), np.array([mask], dtype=np.bool_), also)
+    lowered = Lowered(1, 3, home, (Wall(limit, "allowed"),), ())
     where = reach(lowered)
     terms = [
         Deviation("cpu", np.array([2.0]), np.array([4.0, 2.0, 2.0]), np.array(bins, dtype=np.int32), measure)
@@ -128,6 +129,7 @@ def test_the_share_is_of_the_widest_bin_within_reach():
     assert confined(1, [False, True, True], [1, 2]) == pytest.approx([1.0, 1.0])
     assert confined(1, [False, True, True], [0, 1, 2])[1] == pytest.approx(1.0)
     assert confined(0, [False, True, True], [0, 1, 2])[1] == pytest.approx(0.5)  # it may go home
+    assert confined(1, [False, True, True], [1, 2], stay=-1) == pytest.approx([1.0, 1.0])  # no bin beyond
 
 
 def test_who_may_be_elsewhere_says_nothing():

@@ -1,19 +1,21 @@
 """A lower bound for a `Deviation` from what its Lagrangian cannot see: an item is in one bin, whole.
 
 Let x be the loads of H bins, S their sum, and a the shares d_i / C of the items that must be in these bins,
-where C is the largest capacity that item i may have there, largest first. The k largest items are in at most
-k bins, so the k fullest bins have at least a_1 + ... + a_k. Of all x with that property and that sum, the
-flattest is water filled around the large items: y = max(a, level), one item for each bin, the sum of y being S.
+where C is the largest capacity that item i may have there, largest first. Of the q H + k largest items the k bins
+with the most of them have k (q + 1) or more, so the k fullest bins have at least
 
-x majorises y: let the first p of y be items and the others water. Up to p the sums of the largest of y are those
-of a; beyond p they lie on the line from (p, a_1 + ... + a_p) to (H, S), and the sums of x, which are concave in
-k, start no lower and end at S too. Each measure is symmetric and convex, hence Schur-convex, so that of y is
-never above that of x (Marshall, Olkin, Arnold: Inequalities: Theory of Majorization and Its Applications, 2nd
-edition 2011, chapters 1 and 3).
+    G_k = max over q of the sum of a_i for q (H - k) < i <= q H + k.
 
-With more water y less its mean is flatter, by the same argument: the sums of its largest items lose what the mean
-gains. So `std`, `mad` and `range` fall as S rises, and the most load that can be there counts. (`max` rises: it is
-the largest share or the mean load, with the least load that must be there.)
+(For q = 0 these are the k largest items; q = 1 and k = 1 say that of H + 1 items two share a bin.) The sums of the
+k largest of x are concave in k and end at S, so they are nowhere below the least concave function over all G_k and
+S at H. Let its steps be y, the flattest loads that are conceivable: the steps over G alone, filled up with water.
+Then x majorises y, and as each measure is symmetric and convex, hence Schur-convex, that of y is never above that
+of x (Marshall, Olkin, Arnold: Inequalities: Theory of Majorization and Its Applications, 2nd edition 2011,
+chapters 1 and 3).
+
+Less the mean, the points are G_k - k S / H and 0 at H: they fall as S rises. So y less its mean is flatter then, and
+`std`, `mad` and `range` fall: the most load that can be there counts. (`max` rises: it is the first step or the
+mean load, with the least load that must be there.)
 
 With unequal capacities C_b the load D = sum(C_b x_b) does not fix S. But to carry load unlike the mean capacity
 needs uneven bins: sum((C_b - mean C) (x_b - S / H)) = D - S mean C, so S mean C - D is at most H times
@@ -91,22 +93,37 @@ def widest(term: Deviation, where: Reach) -> tuple[Floats, Bools]:
     return room, must & (room > 0)
 
 
-class Water:
-    """Bins that hold a large item each, f8[n] largest first, filled up with water."""
+def stairs(shares: Floats, n: int) -> Floats:
+    """The steps of the least concave function over all G_k, f8[n], never rising, from the shares of the items."""
+    shares = np.sort(shares)[::-1]
+    sums = np.concatenate([[0.0], np.cumsum(shares)])
+    q, k = np.arange(max(1, -(-len(shares) // n)))[:, None], np.arange(n + 1)
+    upper, lower = np.minimum(q * n + k, len(shares)), np.minimum(q * (n - k), len(shares))
+    least = (sums[upper] - sums[lower]).max(axis=0)
+    steps, at = np.zeros(n), 0
+    while at < n:
+        slopes = (least[at + 1 :] - least[at]) / k[1 : n - at + 1]
+        length = int(slopes.argmax()) + 1
+        steps[at : at + length] = slopes[length - 1]
+        at += length
+    return steps
 
-    def __init__(self, items: Floats) -> None:
-        self.items = items
-        self.n = len(items)
-        self.sums = np.concatenate([[0.0], np.cumsum(items)])
-        rank = np.arange(1, self.n + 1)
-        self.drowned = self.sums[1:] + (self.n - rank) * items
-        """f8[n]: the sum of all bins at which the water covers each item, never rising"""
+
+class Water:
+    """Steps, f8[n] and never rising, filled up with water."""
+
+    def __init__(self, steps: Floats) -> None:
+        self.steps = steps
+        self.n = len(steps)
+        self.sums = np.concatenate([[0.0], np.cumsum(steps)])
+        self.drowned = self.sums[1:] + np.arange(self.n)[::-1] * steps
+        """f8[n]: the sum of all at which the water covers each step, never rising"""
 
     def filled(self, total: float) -> Floats:
-        """The bins when they sum to `total`, or to the items alone where these are more."""
+        """The levels when they sum to `total`, or to the steps alone where these are more."""
         dry = int(np.count_nonzero(self.drowned > total))
         level = (total - self.sums[dry]) / (self.n - dry) if dry < self.n else 0.0
-        return np.maximum(self.items, level)
+        return np.maximum(self.steps, level)
 
 
 def flattest(term: Deviation, where: Reach) -> float:
@@ -115,20 +132,18 @@ def flattest(term: Deviation, where: Reach) -> float:
     if not n or bool((term.demand < 0).any()):
         return 0.0
     room, must = widest(term, where)
-    shares = np.zeros(n)
-    largest = np.sort(term.demand[must] / room[must])[::-1][:n]
-    shares[: len(largest)] = largest
+    steps = stairs(term.demand[must] / room[must], n)
     capacity = term.capacity[term.bins]
     if term.measure == "max":
         even = float(term.demand[must].sum()) / float(capacity.sum())
-        return max(float(shares[0]), even) * (1 - 1e-9)
+        return max(float(steps[0]), even) * (1 - 1e-9)
     load, mean = float(term.demand[room > 0].sum()), float(capacity.mean())
-    low, high = load / mean, n * float(shares[0])
+    low, high = load / mean, n * float(steps[0])
     if high <= low:
         return 0.0
     polar, factor = POLAR[term.measure]
     carry = n * factor * measured(capacity, polar)
-    water = Water(shares)
+    water = Water(steps)
     for _ in range(HALVINGS):
         total = (low + high) / 2
         if carry * measured(water.filled(total), term.measure) > mean * total - load:

@@ -74,27 +74,37 @@ def test_never_above_the_optimum(measure):
     assert min(says.values()) > 40
 
 
-def big_one(measure, target=0.0):
-    """Four bins of 10, one item of 8 and six of 1: 8, 2, 2, 2 is the flattest."""
-    demand = np.array([8.0] + [1.0] * 6)
-    term = Deviation("cpu", demand, np.full(4, 10.0), np.arange(4, dtype=np.int32), measure, target)
-    return Lowered(7, 4, np.zeros(7, dtype=np.int32), (), (Level("balance", (Weighted(term),)),))
+def four_bins(demand, measure, target=0.0):
+    """Bins of 10 each."""
+    term = Deviation("cpu", np.array(demand), np.full(4, 10.0), np.arange(4, dtype=np.int32), measure, target)
+    home = np.zeros(len(demand), dtype=np.int32)
+    return Lowered(len(demand), 4, home, (), (Level("balance", (Weighted(term),)),))
 
 
-FLATTEST = {"std": np.sqrt(0.0675), "mad": 0.225, "max": 0.8, "range": 0.6}
+BIG = [8.0] + [1.0] * 6
+
+FLATTEST = [
+    (BIG, [8, 2, 2, 2]),
+    ([8.0, 6.0] + [1.0] * 6, [8, 6, 3, 3]),
+    ([3.0] * 5, [6, 3, 3, 3]),  # two of five share a bin
+    ([3.0] * 6, [6, 6, 3, 3]),
+    ([3.0] * 10, [9, 9, 6, 6]),
+    ([3.0] * 5 + [0.5] * 3, [6, 3.5, 3.5, 3.5]),
+]
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_a_big_item_is_in_one_bin(measure):
-    """The answer is known: the bound meets it, less the target."""
-    lowered = big_one(measure, 0.01)
-    assert analytic(lowered, lowered.levels[0]) == pytest.approx(FLATTEST[measure] - 0.01, rel=1e-7)
+@pytest.mark.parametrize(("demand", "use"), FLATTEST)
+def test_where_the_flattest_is_known_the_bound_meets_it(demand, use, measure):
+    lowered = four_bins(demand, measure, 0.01)
+    known = float(spread(np.array([use]) / 10, measure)[0])
+    assert analytic(lowered, lowered.levels[0]) == pytest.approx(known - 0.01, rel=1e-7)
 
 
 @pytest.mark.parametrize("measure", ["std", "mad", "range"])
 def test_prices_alone_divide_it(measure):
-    lowered = big_one(measure)
-    score = np.array([FLATTEST[measure]])
+    lowered = four_bins(BIG, measure)
+    score = spread(np.array([[0.8, 0.2, 0.2, 0.2]]), measure)
     dual = Dual(lowered, 0, score)
     dual.start_at(np.array([0, 1, 1, 2, 2, 3, 3], dtype=np.int32))
     assert dual.improve(float(score[0]), Stop(), 300) <= 1e-9

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from drs.solvers import levels as order
 from drs.solvers.exact_model import decimal_unit
+from drs.solvers.majorise import flattest, reach
 from drs.stop import Stop
 from drs.terms import (
     Allowed,
@@ -677,9 +678,10 @@ def knapsack(gain: Floats, weight: Floats, limit: float) -> tuple[Longs, float]:
 
 
 def analytic(lowered: Lowered, level: Level) -> float:
-    """What needs no prices: pigeonholes per term, summed."""
+    """What needs no prices: pigeonholes and whole items per term, summed."""
     total = 0.0
     may_leave = lowered.start < 0
+    where = reach(lowered) if any(isinstance(entry.term, Deviation) for entry in level.terms) else None
     for entry in level.terms:
         term = entry.term
         value = 0.0
@@ -692,6 +694,8 @@ def analytic(lowered: Lowered, level: Level) -> float:
             value = max(0.0, term.at_least - min(reachable, len(term.items)))
         elif isinstance(term, BinsUsed):
             value = _fewest_bins(lowered, term)
+        elif isinstance(term, Deviation) and where is not None:
+            value = max(0.0, flattest(term, where) - term.target)
         total += entry.weight * value
     return total
 

@@ -13,6 +13,19 @@ from drs.terms.limits import usage
 Measure = Literal["std", "mad", "max", "range"]
 
 
+def measured(x: Floats, measure: Measure) -> float:
+    """How uneven the loads x, f8[n] with n > 0, are by a measure of `Deviation`."""
+    match measure:
+        case "std":
+            return float(x.std())
+        case "mad":
+            return float(np.abs(x - x.mean()).mean())
+        case "max":
+            return float(x.max())
+        case "range":
+            return float(x.max() - x.min())
+
+
 class _Cost:
     """A cost is no limit: there is nothing to relax."""
 
@@ -67,17 +80,7 @@ class Deviation(_Cost):
     def cost(self, assign: Ints, start: Ints) -> float:
         if not len(self.bins):
             return 0.0
-        x = self.loads(assign)
-        match self.measure:
-            case "std":
-                value = x.std()
-            case "mad":
-                value = np.abs(x - x.mean()).mean()
-            case "max":
-                value = x.max()
-            case "range":
-                value = x.max() - x.min()
-        return float(max(0.0, value - self.target))
+        return max(0.0, measured(self.loads(assign), self.measure) - self.target)
 
 
 @dataclass(frozen=True, eq=False)

@@ -347,18 +347,19 @@ def advise(
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
     if rolling:
-        with _progress() as on_progress:
+        stop = Stop()
+        with _interruptible(stop), _progress() as on_progress:
             campaign = modes.rolling(
                 api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=cluster,
                 hosts=options.evacuate, at_once=at_once, service_s=service_s, baseline=baseline,
                 solver=solver, time_s=None if iterations is not None else time_s, iterations=iterations,
-                seed=seed, on_progress=on_progress,
+                seed=seed, stop=stop, on_progress=on_progress,
             )  # fmt: skip
-        if out:
-            from drs.document import write_rolling
-            from drs.plotting.report import render_report
+            if out:  # within, for the first Ctrl-C must not lose the steps that are being written
+                from drs.document import write_rolling
+                from drs.plotting.report import render_report
 
-            write_rolling(campaign, out, render_report)
+                write_rolling(campaign, out, render_report)
         if as_json:
             _print_json(campaign.to_document())
         else:
@@ -367,7 +368,7 @@ def advise(
             text.print_sentences(_out(), campaign.sentences())
             if out:
                 _out().print(f"written to {out}: rolling.json, and a folder for each step")
-        raise typer.Exit(FINE if campaign.complete else INFEASIBLE)
+        raise typer.Exit({"feasible": FINE, "infeasible": INFEASIBLE}.get(campaign.status, NO_ANSWER))
     stop = Stop(None if iterations is not None else time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
         result = api.advise(

@@ -111,9 +111,9 @@ class Stop:
                 stop._began += lost_s
                 stop = stop._whole
 
-    def followed_by(self, time_s: float | None) -> Stop:
+    def followed_by(self, time_s: float | None, iterations: int | None = None) -> Stop:
         """A budget of its own for what comes after this search, ended by the same interrupt."""
-        child = Stop(time_s)
+        child = Stop(time_s, iterations)
         child._event = self._event
         child._whole = self
         return child

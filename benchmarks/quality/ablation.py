@@ -4,9 +4,9 @@
     python benchmarks/quality/ablation.py FOLDER/model_a2_2.txt --set PROPOSALS=1 --set PROPOSALS=0,ANNEAL_SUM=1
 
 A problem is a bundled dataset under the default policy, or a model of the ROADEF/EURO challenge 2012 whose
-`assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it changes (those of
-`drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed are the means over
-seeds of every level's score. A budget of iterations gives the same figures on every machine.
+`assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it
+changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed
+are the means over seeds of every level's score. A budget of iterations gives the same figures on every machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def variant(text: str) -> dict[str, float]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("problems", nargs="+")
     parser.add_argument("--set", type=variant, action="append", default=[], metavar="NAME=NUMBER,...")
     parser.add_argument("--iterations", type=float, default=4e6)
@@ -60,7 +62,9 @@ def main() -> None:
                 setattr(localsearch, constant, value)
             scores = np.mean(
                 [
-                    localsearch.solve(lowered, lowered.start, Stop(iterations=int(asked.iterations)), seed).scores
+                    localsearch.solve(
+                        lowered, lowered.start, Stop(iterations=int(asked.iterations)), seed
+                    ).scores
                     for seed in range(1, asked.seeds + 1)
                 ],
                 axis=0,

@@ -33,7 +33,7 @@ from drs.policy import Policy
 from drs.problem import Problem
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
-from drs.stop import OnProgress, Progress
+from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Allowed
 
 WISH = "rolling: not on a host whose turn is still to come"
@@ -67,7 +67,8 @@ class Blocked:
 class Rolling:
     """A campaign through a cluster.
 
-    steps : in order. blocked : hosts that stay as they are. final : the balancing after the last step.
+    steps : in order. blocked : hosts that stay as they are. waiting : hosts whose turn had not come when the
+        campaign was interrupted. final : the balancing after the last step, None after an interrupt.
     n_moves, n_moved_again : moves in all, and how many of them move a VM that a step has moved already.
     before, upgrade : of a refresh, the cluster's baseline before and after.
     """
@@ -81,11 +82,19 @@ class Rolling:
     n_moved_again: int
     baseline: str = ""
     upgrade: ClusterUpgrade | None = None
+    waiting: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every host had its turn."""
-        return not self.blocked
+        return self.status == "feasible"
+
+    @property
+    def status(self) -> str:
+        """As of a result: infeasible if a host cannot be emptied, no_solution if one had no turn."""
+        if self.blocked:
+            return "infeasible"
+        return "no_solution" if self.waiting else "feasible"
 
     def sentences(self) -> list[str]:
         """In words."""
@@ -103,6 +112,8 @@ class Rolling:
             )
         for each in self.blocked:
             lines.append(f"{each.host} cannot be emptied: {'; '.join(each.reasons)}")
+        if self.waiting:
+            lines.append(f"interrupted: {', '.join(self.waiting)} had no turn yet")
         if self.final is not None and self.final.plan is not None and self.final.plan.moves:
             lines.append(f"at the end {len(self.final.plan.moves)} moves even out the load")
         if self.upgrade is not None:
@@ -116,7 +127,7 @@ class Rolling:
         return {
             "mode": "rolling",
             "cluster": self.cluster,
-            "status": "feasible" if self.complete else "infeasible",
+            "status": self.status,
             "baseline": self.baseline,
             "total_s": self.total_s,
             "n_moves": self.n_moves,
@@ -132,6 +143,7 @@ class Rolling:
                 for step in self.steps
             ],
             "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in self.blocked],
+            "waiting": list(self.waiting),
             "final": None if self.final is None else to_document(self.final),
             "upgrade": None if self.upgrade is None else dataclasses.asdict(self.upgrade),
             "sentences": self.sentences(),
@@ -153,6 +165,7 @@ def rolling(
     time_s: float | None = 60.0,
     iterations: int | None = None,
     seed: int = 0,
+    stop: Stop | None = None,
     on_progress: OnProgress | None = None,
 ) -> Rolling:
     """Every host of a cluster in turn.
@@ -167,6 +180,7 @@ def rolling(
     service_s : how long the hosts of one step are away once they are empty.
     baseline : hosts come back with this as their highest EVC baseline (a hardware refresh).
     time_s : for all searches together.
+    stop : its interrupt ends the campaign with the steps that are planned; its budget is not read.
 
     Raises
     ------
@@ -191,6 +205,7 @@ def rolling(
     order = best_order(problem, inside, queue, most, baseline)
     per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
     began = time.monotonic()
+    whole = stop or Stop()
     away = dataclasses.replace(policy, goals=(Moves(), Balance(target=0.0)))
     steps: list[RollingStep] = []
     blocked: list[Blocked] = []
@@ -200,12 +215,15 @@ def rolling(
     pending = list(order)
     postponed: dict[int, tuple[str, ...]] = {}
     size = most
-    while pending:
+    while pending and not whole.interrupted:
         batch = pending[:size]
         names = [str(state.hosts.name[h]) for h in batch]
         later = [str(state.hosts.name[h]) for h in pending if h not in batch]
-        result = _step(advise, state, rules, away, names, later, solver, per_step, iterations, seed)
+        part = whole.followed_by(per_step, iterations)
+        result = _step(advise, state, rules, away, names, later, solver, part, seed)
         if result.status in ("infeasible", "no_solution") or _left(result, batch):
+            if whole.interrupted:
+                break
             if len(batch) > 1:
                 size = len(batch) - 1
                 continue
@@ -239,16 +257,18 @@ def rolling(
             on_progress(
                 Progress("rolling", time.monotonic() - began, done / len(order), float(done), note=note)
             )
-    final = advise(
-        state, rules=rules, policy=policy, solver=solver, time_s=per_step, iterations=iterations, seed=seed
-    )
-    if final.plan is not None and final.status not in ("infeasible", "no_solution"):
+    final = None
+    if not whole.interrupted:
+        part = whole.followed_by(per_step, iterations)
+        final = advise(state, rules=rules, policy=policy, solver=solver, seed=seed, stop=part)
+    if final is not None and final.plan is not None and final.status not in ("infeasible", "no_solution"):
         clock_s += final.plan.makespan_s
         n_moves += len(final.plan.moves)
         n_again += sum(move.vm in moved for move in final.plan.moves)
     return Rolling(
         str(snapshot.clusters.name[which]), tuple(steps), tuple(blocked), final, clock_s, n_moves, n_again,
-        baseline, upgrade(final.snapshot, which, baseline) if baseline else None,
+        baseline, upgrade(state, which, baseline) if baseline else None,
+        tuple(str(snapshot.hosts.name[h]) for h in pending),
     )  # fmt: skip
 
 
@@ -321,7 +341,7 @@ def _back(snapshot: Snapshot, names: Sequence[str], baseline: str) -> Snapshot:
 
 def _step(
     advise: Advise, state: Snapshot, rules: Sequence[Rule], policy: Policy, names: Sequence[str],
-    later: Sequence[str], solver: str, time_s: float | None, iterations: int | None, seed: int,
+    later: Sequence[str], solver: str, stop: Stop, seed: int,
 ) -> Result:  # fmt: skip
     going = np.isin(state.hosts.name, names)
     home = state.vms.host_idx
@@ -331,7 +351,7 @@ def _step(
         wish = [NotRunOn(vms, list(later), name=WISH, policy="soft")]
     return advise(
         state, mode="evacuate", evacuate=list(names), rules=(*rules, *wish), policy=policy, solver=solver,
-        time_s=time_s, iterations=iterations, seed=seed,
+        stop=stop, seed=seed,
     )  # fmt: skip
 
 

@@ -84,8 +84,9 @@ def read_scenarios(path: Path) -> list[Scenario]:
     ------
     InputError : with all faults of the file: which scenario, which field, what was expected.
     """
-    from drs import io
+    from drs import io, modes, solvers
 
+    known = {"mode": tuple(modes.MODES), "solver": tuple(solvers.names())}
     document = io.read_toml(path)
     faults = [
         Fault(str(path), f"unknown table {key!r}", "[[scenario]] tables", did_you_mean(key, ["scenario"]))
@@ -103,6 +104,12 @@ def read_scenarios(path: Path) -> list[Scenario]:
             scenarios.append(Scenario.model_validate(table))
         except ValidationError as error:
             faults.extend(_fault(where, each) for each in error.errors())
+            continue
+        for field, choices in known.items():
+            value = getattr(scenarios[-1], field)
+            if value not in choices:
+                faults.append(Fault(f"{where}, field {field}", repr(value), f"one of {', '.join(choices)}",
+                                    did_you_mean(value, choices)))  # fmt: skip
     names = [scenario.name for scenario in scenarios]
     for name in sorted({name for name in names if names.count(name) > 1}):
         faults.append(Fault(f"{path}, field name", f"{name!r} stands twice", "one name for each scenario"))

@@ -11,6 +11,7 @@ from drs import modes
 from drs.errors import InputError
 from drs.modes import rolling
 from drs.rules import Pinned
+from drs.stop import Stop
 
 OLD, NEW = {"evc_max": "intel-broadwell"}, {"evc_max": "intel-icelake"}
 
@@ -89,6 +90,17 @@ def test_a_host_that_cannot_empty_is_reported_and_the_others_go_on() -> None:
     assert "dongle" in campaign.blocked[0].reasons[0]
     assert sum(len(step.hosts) for step in campaign.steps) == 2
     assert campaign.to_document()["status"] == "infeasible"
+
+
+def test_an_interrupt_keeps_the_steps_that_are_planned() -> None:
+    stop = Stop()
+    vms = {"x": ("a", 10, 64), "y": ("b", 10, 64), "z": ("c", 10, 64)}
+    campaign = run(cluster("abc", vms), stop=stop, on_progress=lambda _: stop.interrupt())
+    (step,) = campaign.steps
+    assert step.result.plan.moves and not set(step.hosts) & set(campaign.waiting)
+    assert len(campaign.waiting) == 2 and campaign.final is None
+    assert not campaign.complete and campaign.to_document()["status"] == "no_solution"
+    assert campaign.sentences()[-1] == f"interrupted: {', '.join(campaign.waiting)} had no turn yet"
 
 
 def test_a_full_cluster_cannot_roll() -> None:

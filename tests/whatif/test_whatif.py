@@ -93,6 +93,11 @@ def test_a_link_can_be_changed_or_added() -> None:
             "links.0.loss_ratio: 2.0",
         ),
         ('[[scenario]]\nname = "a"\n[[scenario]]\nname = "a"\n', "'a' stands twice"),
+        (
+            '[[scenario]]\nname = "a"\nmode = "recovr"\n',
+            "[[scenario]] 1, field mode: 'recovr'; expected one of balance",
+        ),
+        ('[[scenario]]\nname = "a"\nsolver = "cpsatt"\n', "did you mean cpsat?"),
         ('[[scenarios]]\nname = "a"\n', "did you mean scenario?"),
         ("[[scenario]\n", "s.toml, line 1, column 11: no valid TOML"),
     ],

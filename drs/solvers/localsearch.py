@@ -81,6 +81,9 @@ QUENCH, MELT = 0.03, 0.04
 ABOVE_MELTING, COOLEST = 20.0, 0.03
 """Start temperature over the one at which a quick cooling gets below the first descent, and the least start
 temperature. Where steps are few for the items (b_3, b_5), a hotter start loses more than it finds."""
+FORCED, DEAREST, LONGEST = 50, 32, 100
+"""Where a level is such a sum: how often, when the dearest items are listed anew, one of how many of them is
+forced into another host, and how many may have to leave it."""
 SHARE = np.array([0.4, 0.9, 1.0, 1.0])
 SHARE_BLOCS = np.array([0.4, 0.88, 0.98, 1.0])
 """Cumulative shares of shifts, swaps, ejection chains and blocs among the proposals, without and with blocs.
@@ -98,6 +101,7 @@ class _Worker:
         self.share = SHARE_BLOCS if len(fused.bloc_ptr) > 1 else SHARE
         self.rounds = 0
         self.grade = 1.0
+        self.forces = False
 
     def anneal(self, n: int, temperature: float) -> int:
         """`n` steps at one temperature: proposed moves, and neighbourhoods mended greedily."""
@@ -105,6 +109,8 @@ class _Worker:
         if self.rounds % 8 == 0:
             self.search.refresh()
             self.search.find_hot()
+            if self.forces:
+                self.search.force_hot(FORCED, DEAREST, LONGEST)
         self.rounds += 1
         proposals = int(n * PROPOSALS)
         rounds = max(1, (n - proposals) // MEND)
@@ -223,12 +229,13 @@ class _Run:
                     w.search.load(self.fused.start)
                     w.search.aim(weight, limits, steep)
             w.rounds = 0
+            w.forces = self.of_sums(k)
         self.settle_waiting()
         if self.energy_is_floor(k):
             self.take(k)
             return
         rises = self.workers[0].search.rises(1000)
-        of_sums = not of_moves and not any(isinstance(e.term, Deviation) for e in lowered.levels[k].terms)
+        of_sums = self.of_sums(k)
         hot = 0.0
         if len(rises):
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
@@ -294,6 +301,12 @@ class _Run:
     def of_moves(self, k: int) -> bool:
         """Whether level `k` is nothing but the price of moves."""
         return all(isinstance(e.term, MoveCost | GroupMoves) for e in self.lowered.levels[k].terms)
+
+    def of_sums(self, k: int) -> bool:
+        """Whether level `k` is a sum of excesses and prices, without any deviation, and of more than moves."""
+        return not self.of_moves(k) and not any(
+            isinstance(e.term, Deviation) for e in self.lowered.levels[k].terms
+        )
 
     def rounds(self, part: float) -> int:
         """For how many annealings a part of the budget is enough."""

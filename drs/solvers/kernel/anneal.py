@@ -76,6 +76,26 @@ def place_waiting(h, out, order, tries):  # type: ignore[no-untyped-def]
 
 
 @jit
+def force_hot(h, out, n, most, longest):  # type: ignore[no-untyped-def]
+    """Force one of the `most` dearest items into a bin, `n` times, pushing up to `longest` others out of it.
+
+    Where those that leave make no room (transient resources), a big item's way is soon full of small ones, and
+    no short move gets it out again. Kept is only what lowers the energy; returns how often it did.
+    """
+    made = 0
+    most = min(most, np.int64(h.n_hot[0]))
+    for _ in range(n if most > 0 else 0):
+        i = np.int64(h.hot[below(h, most)])
+        if h.assign[i] < 0 or stuck(h, i):
+            continue
+        b = somewhere(h, i)
+        if b != h.assign[i] and try_eject(h, out, i, b, 0.0, 8, longest):
+            keep_best(h)
+            made += 1
+    return made
+
+
+@jit
 def send_home(h, out, order, ties):  # type: ignore[no-untyped-def]
     """Send items in `order` home where that raises neither the energy nor, beyond its ceiling, any cost."""
     made = 0

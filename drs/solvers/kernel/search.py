@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drs.solvers.kernel import delta
 from drs.solvers.kernel.acceptance import sample_rises
-from drs.solvers.kernel.anneal import anneal, find_hot, place_waiting, send_home
+from drs.solvers.kernel.anneal import anneal, find_hot, force_hot, place_waiting, send_home
 from drs.solvers.kernel.handle import Handle
 from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebuild, recount
@@ -157,6 +157,10 @@ class Search:
     def place_waiting(self, order: NDArray[np.integer[Any]], tries: int = 30) -> int:
         """Place items that are nowhere."""
         return int(place_waiting(self.handle, self.state.out[0], order.astype(np.int64), tries))
+
+    def force_hot(self, n: int, most: int, longest: int) -> int:
+        """Force dear items to where only a long chain of others makes room, see `anneal.force_hot`."""
+        return int(force_hot(self.handle, self.state.out[0], n, most, longest))
 
     def send_home(self, order: NDArray[np.integer[Any]], ties: float = 0.0) -> int:
         """Undo moves that are not worth it."""

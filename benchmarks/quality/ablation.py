@@ -59,7 +59,7 @@ def main() -> None:
         lowered = problem(name)
         for changed in ({}, *asked.set):
             for constant, value in (usual | changed).items():
-                setattr(localsearch, constant, value)
+                setattr(localsearch, constant, type(getattr(localsearch, constant))(value))
             scores = np.mean(
                 [
                     localsearch.solve(

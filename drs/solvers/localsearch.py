@@ -532,6 +532,7 @@ def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
     search = worker.search
     search.aim(np.ones(1), np.full(1, np.inf), np.zeros(1))
     search.rises(1)
+    worker.forces = True
     worker.anneal(200, 0.0)
     worker.rearrange(100, 0.0)
     search.place_waiting(start)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "solvers"))
 from random_lowered import random_lowered
 
 from drs.solvers.kernel.search import Search
-from drs.terms import Deviation, Level, Lowered, Weighted, fused
+from drs.terms import Deviation, Level, Lowered, OverTarget, Wall, Weighted, fused
 from drs.terms.fused import fuse
 from drs.terms.limits import Allowed, Capacity, all_of
 
@@ -106,3 +106,23 @@ def test_a_host_knows_the_clusters_that_compare_it():
     for b in range(m):
         of = problem.dev_of[problem.dev_ptr[b] : problem.dev_ptr[b + 1]].tolist()
         assert of == [d for d, bins in enumerate(clusters) if b in bins]
+
+
+def test_a_big_item_gets_where_only_a_long_chain_makes_room():
+    """Ten small ones have come to where the big one should go, and what leaves makes room there for good only."""
+    small, (here, there, home) = 10, range(3)
+    n = small + 1
+    demand = np.array([10.0] + [1.0] * small)
+    start = np.array([here] + [home] * small, dtype=np.int32)
+    wall = Wall(Capacity("memory", demand, np.array([10.0, 12.0, 15.0]), "at_once"), "memory")
+    cost = OverTarget("memory", demand, np.array([0.0, 50.0, 50.0]), np.ones(3))
+    lowered = Lowered(n, 3, start, (wall,), (Level("sum", (Weighted(cost),)),))
+    assign = np.array([here] + [there] * small, dtype=np.int32)
+    for longest, reached in ((4, False), (20, True)):
+        search = Search(fuse(lowered), assign, 0)
+        search.aim(np.ones(1), np.full(1, np.inf), np.zeros(1))
+        search.find_hot()
+        assert (search.force_hot(200, 32, longest) > 0) == reached
+        assert search.assign[0] == (there if reached else here)
+        assert not lowered.broken_walls(search.assign.copy())
+        np.testing.assert_allclose(search.cost[:-1], lowered.scores(search.assign.copy()))

@@ -30,11 +30,12 @@ GREEDY_COLUMNS = 400_000
 POLISH_COLUMNS = 400_000
 """Up to so many neighbourhoods are polished exactly."""
 SEARCH_SHARE = 0.75
-"""Local search's share of the budget where no proof is tried."""
+"""Local search's share of the budget where a polish or a packing follows, and its least share elsewhere."""
 SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most."""
 BOUND_S = 5.0
+"""Time for the bounds after each stage, at most."""
 
 
 class _Run:
@@ -72,6 +73,13 @@ class _Run:
             endless = self.stop.iterations is None
             return self.child(most_s if endless and not np.isinf(most_s) else None, share)
         return self.child(min(most_s, self.stop.remaining_s * share), share)
+
+    def all_but_bounds(self) -> Stop:
+        """What is left without the last bounds' time; of a budget of iterations all."""
+        if self.stop.time_s is None:
+            return self.child(None)
+        left_s = self.stop.remaining_s
+        return self.child(max(SEARCH_SHARE * left_s, left_s - 1.2 * BOUND_S))
 
     def engine(self, name: str, load: Callable[[], Solver], part: Stop) -> None:
         """Run a solver from the best plan; one that fails loses only its own part."""
@@ -141,10 +149,12 @@ def solve(
 
             run.engine("cpsat", lambda: prove, run.share(1.0))
     else:
-        run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE))
+        polish = columns <= POLISH_COLUMNS
+        last = not (polish or packing)
+        run.engine("localsearch", _localsearch, run.all_but_bounds() if last else run.share(SEARCH_SHARE))
         if packing:  # a search that repaired more than the first packing did may have let it go
             run.engine("emptying", _emptying, run.share(0.5))
-        if columns <= POLISH_COLUMNS:
+        if polish:
             run.engine("lns", _lns, run.share(0.6))
         run.bound(run.share(0.9, BOUND_S), 400)
     bounds = np.minimum(run.bounds, run.scores)

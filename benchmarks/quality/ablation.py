@@ -3,7 +3,7 @@
     python benchmarks/quality/ablation.py small medium --set STEPS_A_ROUND=1e9 --iterations 4e6 --seeds 12
     python benchmarks/quality/ablation.py FOLDER/model_a2_2.txt --set PROPOSALS=1 --set PROPOSALS=0,ANNEAL_SUM=1
 
-A problem is a bundled dataset under the default policy, or a model of the ROADEF/EURO challenge 2012 whose
+A problem is a bundled dataset with its rules, or a model of the ROADEF/EURO challenge 2012 whose
 `assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it
 changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed
 are the means over seeds of every level's score. A budget of iterations gives the same figures on every machine.
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import drs
+from drs import api
 from drs.io import roadef
 from drs.solvers import localsearch
 from drs.stop import Stop
@@ -29,7 +30,7 @@ def problem(name: str) -> Lowered:
     path = Path(name)
     if path.name.startswith("model_"):
         return roadef.read(path, path.with_name(path.name.replace("model_", "assignment_", 1))).lowered
-    return drs.Problem(drs.datasets.load(name)).lowered
+    return drs.Problem(drs.datasets.load(name), api.read_rules(name), api.read_policy(name)).lowered
 
 
 def variant(text: str) -> dict[str, float]:

@@ -94,6 +94,8 @@ def solve_exact(
         model.add_hint(start[i], int(hint[i]))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = workers
+    # else it leaves the process with the system's own way of a Ctrl-C, which ends it without a word
+    solver.parameters.catch_sigint_signal = False
     solver.parameters.random_seed = seed
     solver.parameters.max_deterministic_time = work
     if time_s is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ortools.sat.python import cp_model
 from planning_clusters import cluster, hosts, memory
 
 from drs.planning import Concurrency, make_plan, replay
@@ -68,6 +69,24 @@ def test_cpsat_plans_are_safe_too(case):
     snapshot, target, during, concurrency = case
     plan = make_plan(snapshot, target, during, concurrency=concurrency, method="cpsat")
     assert replay(plan, during, concurrency=concurrency).differences == ()
+
+
+def test_cpsat_leaves_ctrl_c_to_the_program(monkeypatch):
+    """Once it has caught it, the system's own way stands: the next Ctrl-C ends the process without a word."""
+    caught = []
+    solve = cp_model.CpSolver.solve
+
+    def spy(self, *words, **more):
+        caught.append(self.parameters.catch_sigint_signal)
+        return solve(self, *words, **more)
+
+    monkeypatch.setattr(cp_model.CpSolver, "solve", spy)
+    home, to = [3, 2, 2, 1, 1, 0, 0, 0, 0, 3], [2, 3, 2, 2, 3, 2, 2, 2, 2, 3]
+    sizes = [2048, 8192, 4096, 1024, 2048, 8192, 4096, 1024, 8192, 4096]
+    snapshot = cluster([22_016, 3584, 29_184, 14_848], home, sizes)
+    target, during = hosts(snapshot, to), memory(snapshot)
+    make_plan(snapshot, target, during, concurrency=Concurrency(total=2), method="cpsat")
+    assert caught and not any(caught)
 
 
 def plain():

@@ -205,7 +205,7 @@ class _Run:
         floor = 0.0
         if scores[k] <= floor + 1e-12:
             return
-        of_moves = self.of_moves(k)
+        of_moves, of_sums = self.of_moves(k), self.of_sums(k)
         scale = self.scales(k)
         weight = np.zeros(n_levels)
         weight[k] = 1.0
@@ -229,13 +229,12 @@ class _Run:
                     w.search.load(self.fused.start)
                     w.search.aim(weight, limits, steep)
             w.rounds = 0
-            w.forces = self.of_sums(k)
+            w.forces = of_sums
         self.settle_waiting()
         if self.energy_is_floor(k):
             self.take(k)
             return
         rises = self.workers[0].search.rises(1000)
-        of_sums = self.of_sums(k)
         hot = 0.0
         if len(rises):
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
@@ -522,7 +521,7 @@ def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
     index = Path(path).glob("neighbourhood.search_neighbourhoods*.nbi") if path else iter(())
     newest = max(source.stat().st_mtime for source in Path(neighbourhood.__file__).parent.glob("*.py"))
     if not any(file.stat().st_mtime >= newest for file in index):
-        note = "compiling the search kernel, once after installation; this takes half a minute"
+        note = "compiling the search kernel, once after installation; this takes a minute or so"
         log.info(note)
         if on_progress is not None:
             on_progress(Progress("compile", stop.elapsed_s, 0.0, math.nan, note=note))

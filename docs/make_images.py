@@ -16,7 +16,7 @@ from typing import Any
 
 import drs
 import drs.ui
-from drs.plotting import render_report
+from drs.report.html import render_report
 
 IMAGES = Path(__file__).with_name("images")
 FLAGS = [

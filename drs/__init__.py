@@ -36,8 +36,8 @@ _HOME = {
     "advise": "drs.api",
 }
 _ROOMS = {
-    "datasets", "errors", "explain", "goals", "io", "modes", "model", "pareto", "planning", "plotting", "policy",
-    "precopy", "rules", "solvers", "stop", "terms", "testing", "units", "whatif",
+    "automatic", "datasets", "errors", "explain", "goals", "io", "modes", "model", "pareto", "planning", "plotting",
+    "precopy", "problem", "report", "rules", "solvers", "stop", "terms", "testing", "units", "whatif", "words",
 }  # fmt: skip
 
 __all__ = [

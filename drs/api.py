@@ -15,12 +15,13 @@ import numpy as np
 
 from drs import explain, modes, planning, solvers
 from drs.errors import Fault, InputError, InternalError, UnknownNameError, did_you_mean
+from drs.explain.contradictions import conflicts
 from drs.model import Snapshot
 from drs.planning import Move, Plan
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
-from drs.rules import Rule, Violation, conflicts
+from drs.rules import Rule, Violation
 from drs.solvers.base import Answer, Solver
 from drs.stop import OnProgress, Stop
 from drs.terms import Lowered

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from drs.model import Snapshot
     from drs.modes import Options
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
     from drs.result import Result
     from drs.rules import Rule
 
@@ -211,12 +211,12 @@ def check(
     import dataclasses
 
     from drs import modes
-    from drs.document import finite, violation_document
-    from drs.goals.happiness import happiness
-    from drs.goals.pools import pools
+    from drs.explain.contradictions import conflicts
+    from drs.model.pools import pools
+    from drs.model.vm_score import happiness
     from drs.problem import Problem
+    from drs.report.document import finite, violation_document
     from drs.result import metrics
-    from drs.rules import conflicts
 
     if scope is not None and failures is None:
         raise InputError(Fault("--scope", f"{scope} without --failures", "--failures, which it is for"))
@@ -251,7 +251,7 @@ def check(
     else:
         from rich.markup import escape
 
-        from drs import text
+        from drs.report import text
 
         text.print_check(_out(), facts, metrics(facts, problem.today), violations, happy, divided)
         for each in contradictions:
@@ -333,7 +333,7 @@ def advise(
 ) -> None:
     """A verified, priced migration plan."""
     from drs import api, io, modes
-    from drs.document import check_target, to_document, write
+    from drs.report.document import check_target, rolling_document, to_document, write
 
     options = modes.Options(
         tuple(evacuate or ()), tuple(lost or ()), site, deadline_s, tuple(evacuate_datastore or ()),
@@ -356,14 +356,14 @@ def advise(
                 seed=seed, stop=stop, on_progress=on_progress,
             )  # fmt: skip
             if out:  # within, for the first Ctrl-C must not lose the steps that are being written
-                from drs.document import write_rolling
-                from drs.plotting.report import render_report
+                from drs.report.document import write_rolling
+                from drs.report.html import render_report
 
                 write_rolling(campaign, out, render_report)
         if as_json:
-            _print_json(campaign.to_document())
+            _print_json(rolling_document(campaign))
         else:
-            from drs import text
+            from drs.report import text
 
             text.print_sentences(_out(), campaign.sentences())
             if out:
@@ -384,13 +384,13 @@ def advise(
             on_progress=on_progress,
         )
         if out:  # within, for the first Ctrl-C must not lose the plan that is being written
-            from drs.plotting.report import render_report
+            from drs.report.html import render_report
 
             write(result, out, render_report(result))
     if as_json:
         _print_json(to_document(result))
     else:
-        from drs import text
+        from drs.report import text
 
         text.print_result(_out(), result, out)
     raise typer.Exit(_exit_code(result, strict))
@@ -440,13 +440,13 @@ def estimate(
 ) -> None:
     """Price moves chosen by hand, in any of the five kinds."""
     from drs import api
-    from drs.document import move_document
+    from drs.report.document import move_document
 
     priced = api.estimate(snapshot, moves, profile=profile)
     if as_json:
         _print_json({"moves": [move_document(move) for move in priced]})
     else:
-        from drs import text
+        from drs.report import text
 
         text.print_moves(_out(), priced)
 
@@ -480,7 +480,7 @@ def explain(
     problem = modes.pose(
         "evacuate" if evacuate else "balance", *_read(snapshot, rules), tuple(evacuate or ())
     )
-    from drs import text
+    from drs.report import text
 
     if vm is None:
         conflicts = explaining.conflicts(problem, time_s=time_s)
@@ -507,13 +507,13 @@ def difference(
     import dataclasses
 
     from drs import explain as explaining
-    from drs.document import read_plan
+    from drs.report.document import read_plan
 
     found = explaining.diff(read_plan(first), read_plan(second))
     if as_json:
         _print_json({**dataclasses.asdict(found), "sentences": found.sentences()})
     else:
-        from drs import text
+        from drs.report import text
 
         text.print_sentences(_out(), found.sentences())
 
@@ -536,7 +536,7 @@ def what_if(
 
     with _progress() as on_progress:
         table = whatif.run(snapshot, scenarios, out=out, jobs=jobs, dask=dask, on_progress=on_progress)
-    from drs import text
+    from drs.report import text
 
     text.print_table(_out(), table, f"{len(table)} scenarios → {out}")
 
@@ -567,7 +567,7 @@ def replay(
             seed=seed,
             on_progress=on_progress,
         )
-    from drs import text
+    from drs.report import text
 
     text.print_table(_out(), table, f"{len(table)} steps → {out}")
 

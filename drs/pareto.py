@@ -24,8 +24,8 @@ from drs import api
 from drs.errors import Fault, InputError, InternalError
 from drs.goals import Balance, Goal, Moves
 from drs.model import Placement
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
 from drs.rules import Rule
 from drs.solvers import tradeoff

@@ -14,7 +14,7 @@ from drs import datasets, solvers
 from drs.errors import InfeasibleError, InputError, InternalError, UnknownNameError
 from drs.goals import Balance, Moves
 from drs.io import InputWarning
-from drs.policy import Limits, Policy
+from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart, Pinned
 from drs.solvers.base import Answer
 from drs.stop import Progress, Stop

@@ -366,7 +366,7 @@ def test_ctrl_c_ends_the_search_with_the_best_plan_so_far() -> None:
 def test_ctrl_c_while_the_plan_is_written_does_not_lose_it(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drs.plotting import report
+    from drs.report import html as report
 
     render = report.render_report
 

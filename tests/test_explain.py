@@ -10,13 +10,13 @@ from modes.tiny import cluster
 
 import drs
 from drs import datasets, explain
-from drs.document import to_document
 from drs.errors import UnknownNameError
 from drs.explain.conflict import shrink
 from drs.explain.marginal import Marginal
 from drs.goals.balance import priority
 from drs.model import Placement
 from drs.problem import Problem
+from drs.report.document import to_document
 from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
 from drs.terms import Deviation
 

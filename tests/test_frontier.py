@@ -12,8 +12,8 @@ import drs
 from drs import datasets, pareto
 from drs.errors import InputError
 from drs.goals import Balance, Moves
-from drs.policy import Limits, Policy
 from drs.problem import Problem
+from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart
 from drs.solvers import tradeoff
 from drs.solvers.bounds import lower_bounds

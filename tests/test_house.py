@@ -16,7 +16,7 @@ from drs import units
 from drs.goals import GOALS
 from drs.model import snapshot as tables
 from drs.planning import Concurrency, Move, Plan
-from drs.policy import Limits, Policy, Trigger
+from drs.problem.policy import Limits, Policy, Trigger
 from drs.result import GoalScore, Result
 from drs.rules import RULES
 

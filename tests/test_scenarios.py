@@ -27,9 +27,9 @@ import pytest
 import yaml
 
 import drs
+from drs.explain.contradictions import conflicts
 from drs.io import InputWarning
 from drs.result import Result
-from drs.rules import conflicts
 from drs.terms import Capacity
 from drs.terms.limits import usage
 from drs.testing import NAMED, ROWS, ask
@@ -57,7 +57,7 @@ class Expect:
     goals : goal to {at_most, at_least} afterwards.
     kinds : VM to kind of its migration. max_load: largest load afterwards per resource.
     stable : whether a second run on the result gives an empty plan (default: yes).
-    conflict : labels of a contradiction that `drs.rules.conflicts` finds.
+    conflict : labels of a contradiction that `drs.explain.contradictions` finds.
     error : class and words: {type: InputError, says: [..]}.
     """
 

@@ -9,9 +9,18 @@ import pytest
 from modes.tiny import cluster
 
 import drs
-from drs.policy import Policy, Trigger
+from drs.automatic.trigger import (
+    Observation,
+    alarmed_since,
+    decide,
+    dispose,
+    observe,
+    reached,
+    stable_for,
+    worthwhile,
+)
+from drs.problem.policy import Policy, Trigger
 from drs.rules import Pinned
-from drs.trigger import Observation, alarmed_since, decide, dispose, observe, reached, stable_for, worthwhile
 
 TRIGGER = Trigger(imbalance_ratio=1.0, host_load_ratio=0.9, hold_n=2, cool_down_s=900, release_ratio=0.8)
 

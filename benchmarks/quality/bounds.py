@@ -84,7 +84,7 @@ def main() -> None:
             size = f"{n_hosts}x{n_vms} M={max_moves}"
             engines = ["greedy", "auto"] + (["cpsat", "highs"] if n_hosts <= 10 else [])
             for engine in engines:
-                from drs.solvers import cpsat
+                from drs.solvers.exact import cpsat
 
                 stop = Stop(5.0 if quick else 30.0).begin()
                 began = time.monotonic()

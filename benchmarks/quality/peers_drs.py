@@ -12,7 +12,7 @@ import drs
 from drs.goals import Balance, Moves
 from drs.model import Placement, Snapshot
 from drs.pareto import frontier
-from drs.policy import Policy
+from drs.problem.policy import Policy
 from drs.rules import Rule
 
 GOALS = (Balance(target=0.0), Moves(by="gib", per_move_s=0.0))

@@ -40,11 +40,11 @@ from drs.io import from_frames
 from drs.model import Placement, Snapshot
 from drs.planning import Concurrency, make_plan
 from drs.planning import order as ordering
-from drs.planning.fluid import Timed, flows_of
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
-from drs.planning.search import first_come
-from drs.planning.tasks import build_tasks
+from drs.planning.schedule.fluid import Timed, flows_of
+from drs.planning.schedule.search import first_come
+from drs.planning.schedule.tasks import build_tasks
 from drs.terms import Capacity, During
 
 COLUMNS = (

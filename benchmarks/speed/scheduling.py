@@ -26,13 +26,13 @@ from scheduling import full
 
 from drs.planning import Concurrency, make_plan, replay
 from drs.planning import order as ordering
-from drs.planning.bounds import makespan_bound
-from drs.planning.fluid import flows_of, run_fluid
 from drs.planning.pricing import Pricer, legs_between
 from drs.planning.rooms import Rooms
-from drs.planning.serial import Serial
-from drs.planning.shares import with_links
-from drs.planning.tasks import build_tasks
+from drs.planning.schedule.bounds import makespan_bound
+from drs.planning.schedule.fluid import flows_of, run_fluid
+from drs.planning.schedule.serial import Serial
+from drs.planning.schedule.shares import with_links
+from drs.planning.schedule.tasks import build_tasks
 from drs.terms import Capacity, During
 
 

@@ -4,7 +4,7 @@ A set of rules is minimal when it is impossible and every part of it is possible
 subset). It is found by deletion: leave one rule out, ask again, keep it out when the rest is still impossible
 (Chinneck, Dravnieks: Locating minimal infeasible constraint sets in linear programs, 1991). For a VM that no
 host suits by itself the question is one of sets of hosts and is answered at once, as are contradictions that can
-be read off the rules (`drs.rules.conflicts`); all else is asked of the exact solver, with the hard rules as the
+be read off the rules (`drs.explain.contradictions`); all else is asked of the exact solver, with the hard rules as the
 only goal.
 """
 
@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drs import solvers
+from drs.explain.contradictions import conflicts as read_off
 from drs.problem import Problem
 from drs.rules import Rule
-from drs.rules import conflicts as read_off
 from drs.stop import Stop
 from drs.terms import Allowed, Level, Lowered, MoveLimit, Term, Weighted
 from drs.terms.base import Bools

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
-from drs.goals.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
-from drs.goals.pools import RESOURCES, entitled
 from drs.model import Placement, Snapshot
+from drs.model.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
+from drs.model.pools import RESOURCES, entitled
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
 from drs.terms.costs import Measure

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
-from drs.goals.demand import Memory, demand_now
 from drs.model import Placement, Snapshot
+from drs.model.demand import Memory, demand_now
 from drs.terms import OverTarget, Weighted
 from drs.terms.base import Floats
 

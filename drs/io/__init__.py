@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from drs.io.policy_toml import read_policy
     from drs.io.problem_file import save_problem, unpack_problem, write_policy, write_rules
     from drs.io.raw import InputWarning
+    from drs.io.readers.rvtools import read_rvtools
+    from drs.io.readers.vcenter import read_vcenter
     from drs.io.rules_toml import read_rules
-    from drs.io.rvtools import read_rvtools
     from drs.io.sources import convert, read_source
     from drs.io.toml import read_toml
-    from drs.io.vcenter import read_vcenter
 
 __all__ = [
     "InputWarning",
@@ -61,10 +61,10 @@ _HOME = {
     "read_moves": "moves_csv",
     "read_policy": "policy_toml",
     "read_rules": "rules_toml",
-    "read_rvtools": "rvtools",
+    "read_rvtools": "readers.rvtools",
     "read_source": "sources",
     "read_toml": "toml",
-    "read_vcenter": "vcenter",
+    "read_vcenter": "readers.vcenter",
     "save_problem": "problem_file",
     "to_frames": "frames",
     "unpack_problem": "problem_file",

@@ -14,7 +14,7 @@ from drs.io.raw import Faults
 from drs.io.toml import read_toml
 
 if TYPE_CHECKING:
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
 
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
 
@@ -42,7 +42,7 @@ def read_policy(path: str | Path) -> Policy:
     InputError
         With all faults.
     """
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
 
     path = Path(path)
     if path.is_dir():
@@ -77,7 +77,7 @@ def policy_of(
     Policy or None
         None when something was wrong.
     """
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
 
     before = len(faults)
     classes = {

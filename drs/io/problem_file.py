@@ -13,7 +13,7 @@ from drs.errors import Fault, InputError
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
     from drs.rules import Rule
 
 

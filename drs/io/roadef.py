@@ -40,8 +40,8 @@ from drs.model.snapshot import (
     Snapshot,
     VmTable,
 )
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.rules import Dependency, HostCapacity, KeepApart, Rule, Spread
 
 Longs = NDArray[np.int64]

@@ -7,8 +7,8 @@ from typing import Literal
 
 from drs.errors import Fault, InputError
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
-from drs.io.rvtools import is_workbook, read_rvtools
-from drs.io.vcenter import parse_address, read_vcenter
+from drs.io.readers.rvtools import is_workbook, read_rvtools
+from drs.io.readers.vcenter import parse_address, read_vcenter
 from drs.model.snapshot import Snapshot
 
 
@@ -22,7 +22,7 @@ def read_source(
     source : str or Path
         An RVTools workbook (`.xlsx`), a vCenter (`vcenter://[user@]host[:port]`), or a snapshot folder.
     user, password : str, optional
-        For a vCenter; see `drs.io.vcenter.read_vcenter`.
+        For a vCenter; see `drs.io.readers.vcenter.read_vcenter`.
     verify : bool, default True
         Whether a vCenter's certificate is checked.
 

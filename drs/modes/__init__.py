@@ -14,8 +14,8 @@ from drs.modes import balance, consolidate, evacuate, place, recover, storage, u
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode, Options
 from drs.modes.rolling import Rolling, rolling
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.rules.base import selector_faults

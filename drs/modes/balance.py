@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from drs.model import Snapshot
 from drs.modes.base import Mode, Options
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.rules import Rule
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Stop

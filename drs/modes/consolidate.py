@@ -22,8 +22,8 @@ from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.modes.admission import Admission, Stranding, admission
 from drs.modes.base import Mode, Options, Solve, in_state, some
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Failover, HostCapacity, Rule
 from drs.rules.base import Judge

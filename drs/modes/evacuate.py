@@ -19,8 +19,8 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.modes.base import Mode, Options, duration, hosts_named, hosts_of_site, in_state, some
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.rules.base import Judge

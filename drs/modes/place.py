@@ -14,8 +14,8 @@ from drs.model import Snapshot
 from drs.modes.base import Mode, Options
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 

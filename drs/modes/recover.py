@@ -18,8 +18,8 @@ from drs.model import Snapshot
 from drs.modes.base import Mode, Options, hosts_named, hosts_of_site, in_state, some
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.rules.local_devices import irreplaceable

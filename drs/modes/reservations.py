@@ -17,7 +17,7 @@ import numpy as np
 
 from drs.model import Snapshot
 from drs.model.pools import reserved, settings
-from drs.policy import Policy
+from drs.problem.policy import Policy
 from drs.rules.base import HostFilter, Judge
 from drs.terms import Allowed
 from drs.terms.base import Floats, Ints

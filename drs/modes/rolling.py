@@ -19,7 +19,6 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,8 @@ from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
 from drs.modes.base import Advise, duration, in_state, members
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Stop
@@ -119,35 +118,6 @@ class Rolling:
         if self.upgrade is not None:
             lines += self.upgrade.sentences()
         return lines
-
-    def to_document(self) -> dict[str, Any]:
-        """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
-        from drs.document import to_document
-
-        return {
-            "mode": "rolling",
-            "cluster": self.cluster,
-            "status": self.status,
-            "baseline": self.baseline,
-            "total_s": self.total_s,
-            "n_moves": self.n_moves,
-            "n_moved_again": self.n_moved_again,
-            "steps": [
-                {
-                    "hosts": list(step.hosts),
-                    "start_s": step.start_s,
-                    "end_s": step.end_s,
-                    "service_s": step.service_s,
-                    "advice": to_document(step.result),
-                }
-                for step in self.steps
-            ],
-            "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in self.blocked],
-            "waiting": list(self.waiting),
-            "final": None if self.final is None else to_document(self.final),
-            "upgrade": None if self.upgrade is None else dataclasses.asdict(self.upgrade),
-            "sentences": self.sentences(),
-        }
 
 
 def rolling(

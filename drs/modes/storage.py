@@ -26,8 +26,8 @@ from drs import solvers
 from drs.errors import Fault, InputError, InternalError, did_you_mean
 from drs.model import Placement, Snapshot
 from drs.modes.base import Mode, Options, Solve
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
 from drs.rules import DatastoreCapacity, DatastoreState, Rule
 from drs.stop import OnProgress, Stop

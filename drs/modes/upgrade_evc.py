@@ -19,8 +19,8 @@ import numpy as np
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.model import Snapshot, cpu
 from drs.modes.base import Mode, Options, Solve, members, some
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Stop

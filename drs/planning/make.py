@@ -16,17 +16,17 @@ from drs.errors import InternalError, NoSafeOrderError
 from drs.model import Placement, Snapshot
 from drs.model.network import Network
 from drs.planning import order as ordering
-from drs.planning.fluid import flows_of, run_fluid
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Plan, Stranded
 from drs.planning.prefixes import prefix_warnings
 from drs.planning.pricing import Leg, Pricer, legs_between, move_of
 from drs.planning.replay import replay
 from drs.planning.rooms import Rooms
-from drs.planning.search import Found, schedule_all, search
-from drs.planning.serial import Serial
-from drs.planning.shares import with_links
-from drs.planning.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
+from drs.planning.schedule.fluid import flows_of, run_fluid
+from drs.planning.schedule.search import Found, schedule_all, search
+from drs.planning.schedule.serial import Serial
+from drs.planning.schedule.shares import with_links
+from drs.planning.schedule.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
 from drs.planning.waves import by_start, edges_of, waves_of
 from drs.planning.windows import what_fits
 from drs.stop import OnProgress, Stop

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.planning import order as ordering
-from drs.planning.fluid import Timed
-from drs.planning.tasks import Tasks
+from drs.planning.schedule.fluid import Timed
+from drs.planning.schedule.tasks import Tasks
 
 Floats = NDArray[np.float64]
 

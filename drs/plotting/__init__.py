@@ -1,12 +1,11 @@
-"""Figures and the report: pure functions from results to plotly figures and to one HTML page.
+"""Figures and the report: pure functions from results to plotly figures.
 
-plotly is imported when the first figure is made; the report needs no plotly.
+plotly is imported when the first figure is made.
 """
 
 from drs.plotting.goals import frontier, goal_scores
 from drs.plotting.hosts import host_load, load_balance, load_distribution, load_history
 from drs.plotting.migration import curve, downtime_curve, five_kinds, rounds
-from drs.plotting.report import render_report
 from drs.plotting.schedule import link_load, timeline, topology
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "load_balance",
     "load_distribution",
     "load_history",
-    "render_report",
     "rounds",
     "timeline",
     "topology",

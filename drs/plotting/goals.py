@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from drs.plotting.style import INK, empty_figure, finish, plain
-from drs.plotting.words import AFTER, BEFORE, DARK, GOOD, goal_title, number, percent
 from drs.result import GoalScore
+from drs.words import AFTER, BEFORE, DARK, GOOD, goal_title, number, percent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -9,7 +9,7 @@ import numpy as np
 from drs.model import Placement, Snapshot
 from drs.plotting.data import history_ratio, host_loads
 from drs.plotting.style import empty_figure, finish, plain
-from drs.plotting.words import AFTER, BEFORE, CAPACITY, MEAN, amount, percent, resource_title
+from drs.words import AFTER, BEFORE, CAPACITY, MEAN, amount, percent, resource_title
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -12,7 +12,7 @@ import numpy as np
 from drs import precopy
 from drs.model.snapshot import Bools, Floats
 from drs.plotting.style import INK, empty_figure, finish
-from drs.plotting.words import (
+from drs.words import (
     AFTER,
     CAPACITY,
     DARK,

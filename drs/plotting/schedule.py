@@ -13,7 +13,7 @@ from drs.planning import Plan
 from drs.plotting.data import LinkUse, band, directions, lanes, replayed_link_use, running, waves
 from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.style import GRID, INK, empty_figure, finish, plain
-from drs.plotting.words import (
+from drs.words import (
     AFTER,
     BEFORE,
     CAPACITY,

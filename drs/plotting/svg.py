@@ -15,7 +15,7 @@ from drs.model.network import Network
 from drs.planning import Move, Plan
 from drs.plotting.data import HostLoads, LinkUse, band, directions, lanes, running, waves
 from drs.plotting.layout import layout, shown_hosts
-from drs.plotting.words import (
+from drs.words import (
     KIND_TITLES,
     amount,
     count,

@@ -5,7 +5,6 @@ from drs.rules.base import RULES, HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
 from drs.rules.confine import Confine
-from drs.rules.conflicts import conflicts, raise_conflicts
 from drs.rules.datastore_capacity import DatastoreCapacity
 from drs.rules.datastore_state import DatastoreState
 from drs.rules.datastore_visibility import DatastoreVisibility
@@ -59,7 +58,5 @@ __all__ = [
     "Spread",
     "VcpuRatio",
     "Violation",
-    "conflicts",
     "default_rules",
-    "raise_conflicts",
 ]

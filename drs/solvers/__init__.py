@@ -20,7 +20,7 @@ GROUP = "drs.solvers"
 
 BUILT_IN: Mapping[str, str] = {
     "auto": "drs.solvers.auto:solve",
-    "cpsat": "drs.solvers.cpsat:solve",
+    "cpsat": "drs.solvers.exact.cpsat:solve",
     "greedy": "drs.solvers.greedy:solve",
     "lns": "drs.solvers.lns:solve",
     "localsearch": "drs.solvers.localsearch:solve",

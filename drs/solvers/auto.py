@@ -4,7 +4,7 @@ The greedy algorithm gives the first plan where it is quick, since it is strong 
 search goes on from there. Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
 small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
 neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
-(`drs.solvers.bounds`) follow each stage, and a plan that meets them ends the run.
+(`drs.solvers.bounds.dual`) follow each stage, and a plan that meets them ends the run.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def solve(
             def prove(
                 lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
             ) -> Answer:
-                from drs.solvers import cpsat
+                from drs.solvers.exact import cpsat
 
                 return cpsat.solve(lowered, start, stop, seed, on_progress, first_bounds=known)
 

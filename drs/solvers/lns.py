@@ -2,7 +2,7 @@
 
 Shaw: Using constraint programming and local search methods to solve vehicle routing problems (CP 1998). The
 restricted problem (`drs.terms.restrict`) has the costs of the whole one, so an exact optimum of the
-neighbourhood (`drs.solvers.cpsat`, the incumbent as its hint) is an improvement of the whole. The size of
+neighbourhood (`drs.solvers.exact.cpsat`, the incumbent as its hint) is an improvement of the whole. The size of
 neighbourhoods adapts: larger while they are solved quickly without gain, smaller when time runs out.
 """
 
@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.solvers import cpsat
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.bounds import lower_bounds
-from drs.solvers.exact_model import level_has
+from drs.solvers.exact import cpsat
+from drs.solvers.exact.model import level_has
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
 from drs.terms.base import Floats, Ints, Lowered
@@ -84,7 +84,7 @@ def solve(
 
     One iteration is one of the exact solver's.
     """
-    from drs.solvers.linear import Worker
+    from drs.solvers.exact.highs import Worker
 
     rng = np.random.default_rng(seed)
     best = np.asarray(start, dtype=np.int32).copy()

@@ -478,7 +478,7 @@ def solve(
 
     Notes
     -----
-    The bounds are 0: this engine proves nothing (see `drs.solvers.bounds`).
+    The bounds are 0: this engine proves nothing (see `drs.solvers.bounds.dual`).
     """
     began = time.monotonic()
     start = np.array(start, dtype=np.int32)

@@ -15,11 +15,11 @@ import streamlit as st
 
 from drs import api, datasets, explain, io
 from drs.errors import DrsError, Fault, InputError
-from drs.goals.happiness import Happiness, happiness
-from drs.goals.pools import Pool, pools
 from drs.model import Snapshot
-from drs.policy import Policy
+from drs.model.pools import Pool, pools
+from drs.model.vm_score import Happiness, happiness
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.result import Immovable, metrics
 from drs.rules import Rule, Violation
 from drs.ui import SNAPSHOT_VARIABLE

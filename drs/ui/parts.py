@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from drs.plotting import words
+from drs import words
 from drs.rules import Violation
 from drs.ui.clusters import Cluster
 from drs.ui.state import state

@@ -15,7 +15,7 @@ import streamlit as st
 from drs import api, modes
 from drs.goals import Balance, Moves
 from drs.plotting.data import LinkUse
-from drs.policy import Policy
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Stop

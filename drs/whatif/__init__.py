@@ -1,6 +1,6 @@
 """Batches of what-if questions, and the replay of a load history."""
 
-from drs.whatif.replay import replay
+from drs.automatic.replay import replay
 from drs.whatif.runner import run
 from drs.whatif.scenarios import Scenario, apply, read_scenarios
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import DrsError, Fault, InputError
-from drs.policy import Policy
+from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import RULE_FIELDS, placements, rules_of, snapshots
 
 from drs.model import Placement
-from drs.pricing import disks_follow
+from drs.problem.prices import disks_follow
 from drs.rules import RULES, DatastoreVisibility, default_rules
 
 

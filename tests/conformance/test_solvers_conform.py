@@ -16,8 +16,8 @@ from drs import solvers
 from drs.errors import SolverUnavailableError
 from drs.goals import GOALS
 from drs.model import Placement
-from drs.policy import Policy
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.rules import RULES
 from drs.solvers import Answer
 from drs.stop import Stop

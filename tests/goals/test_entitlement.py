@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from strategies import snapshots
 
 from drs.goals import Undelivered
-from drs.goals.entitlement import divide, water_fill
-from drs.goals.happiness import happiness
 from drs.model import Placement
+from drs.model.entitlement import divide, water_fill
+from drs.model.vm_score import happiness
 
 
 def naive(capacity: float, floor: list[float], ceiling: list[float], shares: list[float]) -> list[float]:

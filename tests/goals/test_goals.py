@@ -22,8 +22,8 @@ from drs.goals import (
     WeightedSum,
 )
 from drs.goals.balance import priority, threshold
-from drs.goals.demand import demand_at, demand_now, part_of_time
 from drs.model import LoadHistory, Placement, Snapshot
+from drs.model.demand import demand_at, demand_now, part_of_time
 
 
 @pytest.fixture(scope="module")

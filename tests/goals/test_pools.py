@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from strategies import snapshots
 
-from drs.goals.happiness import happiness
-from drs.goals.pools import entitled, guaranteed, own_demand, pools, wanted, weights
 from drs.model import Placement, Snapshot
+from drs.model.pools import entitled, guaranteed, own_demand, pools, wanted, weights
+from drs.model.vm_score import happiness
 from drs.testing import ask
 
 

@@ -11,7 +11,7 @@ from drs.errors import InputError
 from drs.goals import Balance, Moves
 from drs.io import read_policy, read_rules, read_toml
 from drs.planning import Concurrency
-from drs.policy import Limits, Policy
+from drs.problem.policy import Limits, Policy
 from drs.rules import RULES, KeepApart
 
 RULE = '[[rule]]\ntype = "keep-apart"\nname = "web-ha"\nvms = "web-*"\n'

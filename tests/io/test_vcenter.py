@@ -11,7 +11,7 @@ import pytest
 
 from drs.errors import InputError
 from drs.io import convert
-from drs.io.vcenter import PROPERTIES, parse_address, read_vcenter, snapshot_of
+from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter, snapshot_of
 
 
 class Ref:

@@ -8,7 +8,7 @@ from tiny import cluster
 
 import drs
 from drs.errors import InputError
-from drs.policy import Policy, Power
+from drs.problem.policy import Policy, Power
 from drs.rules import RunOn
 
 W = {"power_idle_w": 100, "power_max_w": 200}

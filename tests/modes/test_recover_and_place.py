@@ -11,7 +11,7 @@ from tiny import cluster
 import drs
 from drs import modes
 from drs.errors import InputError
-from drs.policy import Policy, Restart
+from drs.problem.policy import Policy, Restart
 from drs.rules import RunOn
 
 

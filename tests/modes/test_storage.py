@@ -9,7 +9,7 @@ from tiny import cluster
 import drs
 from drs import modes
 from drs.errors import InputError
-from drs.policy import Policy, StorageBalance
+from drs.problem.policy import Policy, StorageBalance
 from drs.rules import KeepApart
 
 

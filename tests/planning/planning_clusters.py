@@ -11,10 +11,10 @@ from drs.model import Placement, Snapshot
 from drs.model.snapshot import ClusterTable, DatastoreTable, DiskTable, HostTable, LinkTable, VmTable
 from drs.planning import Concurrency
 from drs.planning import order as ordering
-from drs.planning.fluid import flows_of
 from drs.planning.pricing import Priced, Pricer, legs_between
 from drs.planning.rooms import Rooms
-from drs.planning.tasks import Tasks, build_tasks
+from drs.planning.schedule.fluid import flows_of
+from drs.planning.schedule.tasks import Tasks, build_tasks
 from drs.terms import Capacity, During
 
 

@@ -12,7 +12,7 @@ from planning_clusters import cluster, hosts, memory, tasks_of
 from drs.errors import NoSafeOrderError
 from drs.model import Placement
 from drs.planning import Concurrency, make_plan, prefix_states, price_moves, replay
-from drs.pricing import disks_follow
+from drs.problem.prices import disks_follow
 from drs.stop import Stop
 from drs.terms import AtLeast, AtMost, During, Near, Together
 
@@ -380,8 +380,8 @@ def test_fewer_and_faster_beats_all_at_once():
 
 def exhaustive(snapshot, target):
     """The shortest of all serial schedules, each leg alone on its path: the optimum, since it is one of them."""
-    from drs.planning.serial import Serial
-    from drs.planning.shares import with_links
+    from drs.planning.schedule.serial import Serial
+    from drs.planning.schedule.shares import with_links
 
     tasks, priced = tasks_of(snapshot, target)
     shares = with_links(tasks, np.ones(len(tasks)), priced.total_s)

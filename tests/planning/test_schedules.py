@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_clusters import cluster, hosts, tasks_of
 
-from drs.planning.bounds import earliest_starts, makespan_bound, one_machine
-from drs.planning.forced import forced
-from drs.planning.local_search import LocalSearch
-from drs.planning.serial import Serial
-from drs.planning.shares import with_links
+from drs.planning.schedule.bounds import earliest_starts, makespan_bound, one_machine
+from drs.planning.schedule.forced import forced
+from drs.planning.schedule.local_search import LocalSearch
+from drs.planning.schedule.serial import Serial
+from drs.planning.schedule.shares import with_links
 from drs.stop import Stop
 
 

@@ -15,9 +15,8 @@ import pytest
 from drs import datasets
 from drs.explain import Conflict, Reason, Relaxation
 from drs.model import Placement, Snapshot
-from drs.plotting import render_report
 from drs.plotting.data import busiest_moment
-from drs.plotting.report import fate_of_violations, headline
+from drs.report.html import fate_of_violations, headline, render_report
 from drs.result import GoalScore, Result
 from drs.rules import Violation
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from drs.plotting import words
+from drs import words
 
 
 def test_examples_of_the_docstrings() -> None:

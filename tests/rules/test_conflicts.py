@@ -12,6 +12,7 @@ from strategies import any_rules, snapshots
 
 from drs import io
 from drs.errors import RuleConflictError
+from drs.explain.contradictions import conflicts, raise_conflicts
 from drs.model import Snapshot
 from drs.problem import Problem
 from drs.rules import (
@@ -23,8 +24,6 @@ from drs.rules import (
     Rule,
     RunOn,
     Spread,
-    conflicts,
-    raise_conflicts,
 )
 
 

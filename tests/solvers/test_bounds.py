@@ -48,7 +48,7 @@ def test_without_moves_the_spread_stays():
 
 @pytest.mark.parametrize("max_moves", [1, 3, 8])
 def test_a_limit_on_moves_is_felt(max_moves):
-    from drs.solvers.cpsat import solve
+    from drs.solvers.exact.cpsat import solve
 
     lowered = cluster(max_moves=max_moves)
     answer = solve(lowered, lowered.start, Stop(20), 0)

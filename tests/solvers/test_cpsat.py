@@ -7,9 +7,9 @@ import pytest
 from brute import check, optimum, tiny, with_slack
 from random_lowered import random_lowered
 
-from drs.solvers import cpsat
 from drs.solvers import levels as order
-from drs.solvers.exact_model import ExactModel
+from drs.solvers.exact import cpsat
+from drs.solvers.exact.model import ExactModel
 from drs.stop import Stop
 
 

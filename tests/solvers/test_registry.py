@@ -23,7 +23,7 @@ def test_a_near_miss_is_offered():
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "drs.solvers.cpsat", None)
+    monkeypatch.setitem(sys.modules, "drs.solvers.exact.cpsat", None)
     with pytest.raises(SolverUnavailableError) as caught:
         solvers.find("cpsat")
     assert caught.value.install.startswith("pip install")

@@ -7,7 +7,8 @@ import pytest
 from brute import check, optimum, tiny
 from random_lowered import random_lowered
 
-from drs.solvers import cpsat, greedy, localsearch
+from drs.solvers import greedy, localsearch
+from drs.solvers.exact import cpsat
 from drs.solvers.kernel.search import Search
 from drs.stop import Stop
 from drs.terms.fused import fuse

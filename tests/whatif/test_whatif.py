@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from drs import datasets, io, whatif
+from drs.automatic.replay import at_time
 from drs.datasets import make_cluster
 from drs.errors import InputError
 from drs.model import Snapshot
 from drs.whatif import Scenario, apply, read_scenarios
-from drs.whatif.replay import at_time
 from drs.whatif.runner import answer
 
 
@@ -152,7 +152,7 @@ def test_an_interrupt_keeps_the_rows_that_are_done(small: Snapshot, monkeypatch:
 
 
 def test_a_scenario_without_an_answer_says_why(small: Snapshot) -> None:
-    from drs.policy import Policy
+    from drs.problem.policy import Policy
 
     row = answer(small, scenario(mode="place"), (), Policy())
     assert "every VM has a host" in row["error"]

@@ -8,12 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from drs import plotting, solvers
-from drs.document import to_document
+from drs import plotting, solvers, words
 from drs.model import cpu
-from drs.plotting import words
 from drs.plotting.data import replayed_link_use
-from drs.plotting.report import fate_of_violations, headline, render_report
+from drs.report.document import to_document
+from drs.report.html import fate_of_violations, headline, render_report
 from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job

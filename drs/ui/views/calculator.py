@@ -8,10 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from drs import plotting, precopy
+from drs import plotting, precopy, words
 from drs.errors import DrsError
 from drs.model.network import Network
-from drs.plotting import words
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.parts import chart, heading, md, show_faults, tiles
 from drs.ui.state import MigrationAsk, filled, state, update

@@ -7,9 +7,8 @@ from typing import Any, cast
 
 import streamlit as st
 
-from drs import api, pareto, plotting
+from drs import api, pareto, plotting, words
 from drs.pareto import Frontier
-from drs.plotting import words
 from drs.plotting.data import replayed_link_use
 from drs.stop import OnProgress, Stop
 from drs.ui.app import PAGES

@@ -6,9 +6,8 @@ import math
 
 import streamlit as st
 
-from drs import plotting
+from drs import plotting, words
 from drs.errors import DrsError
-from drs.plotting import words
 from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
 from drs.ui.parts import chart, heading, md, needs_cluster, tiles, violations_table
 from drs.ui.state import UPLOADED, filled, open_cluster, state, update

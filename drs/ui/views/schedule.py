@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from drs import plotting
+from drs import plotting, words
 from drs.planning import Plan
-from drs.plotting import words
 from drs.ui.app import PAGES
 from drs.ui.parts import chart, heading, moves_frame, needs_cluster, tiles
 from drs.ui.state import filled, state

@@ -1,0 +1,1 @@
+"""The automatic mode: when to act, and what it would have done over a load history."""

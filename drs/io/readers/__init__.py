@@ -1,0 +1,1 @@
+"""What reads the exports and live inventories of others: one file a source."""

@@ -1,0 +1,6 @@
+"""The ask: a snapshot with rules and a policy, and how it is lowered to terms."""
+
+from drs.problem.policy import Limits, MigrationScope, Policy, Power, Restart, StorageBalance, Trigger
+from drs.problem.problem import Problem
+
+__all__ = ["Limits", "MigrationScope", "Policy", "Power", "Problem", "Restart", "StorageBalance", "Trigger"]

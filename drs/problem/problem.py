@@ -1,0 +1,222 @@
+"""The ask: a snapshot, rules, goals and limits, validated together, and lowered to terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.goals import Goal, Prices
+from drs.model import Placement, Snapshot
+from drs.problem.policy import Policy
+from drs.problem.prices import disks_follow, nominal_prices
+from drs.rules import Pinned, Rule, Violation, default_rules
+from drs.rules.base import raise_faults
+from drs.terms import (
+    Allowed,
+    Capacity,
+    During,
+    Level,
+    Lowered,
+    MoveLimit,
+    Unplaced,
+    Wall,
+    Weighted,
+)
+from drs.terms.base import Ints
+from drs.terms.limits import all_of
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked of a solver.
+
+    `rules` are those the user wrote; `Problem.rules_in_force` adds the built-in ones (capacity, EVC,
+    datastore and network visibility, migration scope, host state, local devices), of which a user's rule of
+    the same `replaces` key takes the place.
+
+    Raises InputError with every fault of every rule.
+    """
+
+    snapshot: Snapshot
+    rules: Sequence[Rule] = ()
+    policy: Policy = field(default_factory=Policy)
+    built_in: bool = True
+    """Whether the built-in rules apply (off for benchmarks that are no virtual machines)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", tuple(self.rules))
+        raise_faults(self.rules, self.snapshot)
+
+    @property
+    def goals(self) -> Sequence[Goal]:
+        """Goals in order."""
+        return self.policy.goals
+
+    @cached_property
+    def rules_in_force(self) -> tuple[Rule, ...]:
+        """The user's rules and the built-in ones that none of them replaces."""
+        if not self.built_in:
+            return tuple(self.rules)
+        taken = {rule.replaces for rule in self.rules if rule.replaces}
+        return (
+            *self._costly(),
+            *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
+                                             self.policy.storage_moves) if rule.replaces not in taken),
+            *self.rules,
+        )  # fmt: skip
+
+    def _costly(self) -> list[Rule]:
+        """VMs whose migration would exceed a limit of the policy, or their own downtime budget, stay."""
+        limits, names = self.policy.limits, self.snapshot.vms.name
+        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
+        budget_ms = self.snapshot.vms.downtime_budget_ms
+        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
+        if limits.max_downtime_ms is not None:
+            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
+        live = self.snapshot.vms.on
+        too_long = names[live & (self.prices.move_s > longest_s)].tolist()
+        too_hard = names[live & (self.prices.downtime_ms > budget_ms)].tolist()
+        return [
+            Pinned(vms, name=why)
+            for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
+            if vms
+        ]
+
+    @cached_property
+    def today(self) -> Placement:
+        """Where everything is now."""
+        return Placement.of(self.snapshot)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What moving each VM costs, from the pre-copy model."""
+        return nominal_prices(self.snapshot, self.policy.profile)
+
+    @cached_property
+    def compatible(self) -> Allowed:
+        """All limits on where a VM may be, as one: the hosts of each class of VMs that are alike to them."""
+        limits = [wall.term for wall in self.lowered.walls if isinstance(wall.term, Allowed)]
+        class_idx, mask = all_of(limits, self.snapshot.n_vms, self.snapshot.n_hosts)
+        return Allowed(class_idx, mask, self.lowered.start)
+
+    def allowed_hosts(self, vm: int) -> NDArray[np.bool_]:
+        """Where one VM may be as far as it alone is concerned, bool[n_hosts]; its own host always counts."""
+        mask = self.compatible.mask[self.compatible.class_idx[vm]].copy()
+        if self.lowered.start[vm] >= 0:
+            mask[self.lowered.start[vm]] = True
+        return np.asarray(mask)
+
+    def parking_hosts(self, vm: int) -> NDArray[np.bool_]:
+        """Where one VM may be on the way, bool[n_hosts]: only limits that hold `during` the plan count."""
+        mask = np.ones(self.snapshot.n_hosts, dtype=np.bool_)
+        for limit in self.lowered.during:
+            if isinstance(limit.term, Allowed):
+                mask &= limit.term.mask[limit.term.class_idx[vm]]
+        if self.lowered.start[vm] >= 0:
+            mask[self.lowered.start[vm]] = True
+        return mask
+
+    def placement(self, host_idx: Ints) -> Placement:
+        """The placement with these hosts; disks follow where a VM's new host does not see them."""
+        return Placement(host_idx, disks_follow(self.snapshot, host_idx))
+
+    def left_behind(self, placement: Placement) -> list[str]:
+        """VMs that a placement moves to a host that does not see one of their disks: no datastore had room."""
+        snapshot = self.snapshot
+        host = placement.host_idx[snapshot.disks.vm_idx]
+        moved = (host >= 0) & (host != snapshot.vms.host_idx[snapshot.disks.vm_idx])
+        blind = moved & ~snapshot.mounts[np.maximum(host, 0), placement.datastore_idx]
+        return [str(name) for name in np.unique(snapshot.vms.name[snapshot.disks.vm_idx[blind]])]
+
+    def holding(self, vms: Sequence[str], why: str) -> Problem:
+        """The same problem with these VMs kept where they are."""
+        return replace(self, rules=(*self.rules, Pinned(list(vms), name=why)))
+
+    def check(self, placement: Placement) -> list[Violation]:
+        """Every rule in force, checked the naive way, independent of terms and solvers."""
+        return [
+            violation for rule in self.rules_in_force for violation in rule.check(self.snapshot, placement)
+        ]
+
+    def _waiting(self, start: Ints) -> list[Level]:
+        """One level for each class of restart priority that has VMs without a host, the highest first."""
+        rank, names = self.policy.restart.rank(self.snapshot), self.policy.restart.NAMES
+        classes = np.unique(rank[start < 0]).tolist()
+        levels = []
+        for which in classes:
+            one = Weighted(Unplaced((rank == which).astype(np.float64)), origin="not placed")
+            levels.append(
+                Level("placed" if len(classes) == 1 else f"placed {names[which]}", (one,), unit="VMs")
+            )
+        return levels
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        """The problem as a solver sees it.
+
+        A limit of policy `hard` or `not_worse` becomes a wall that is as wide as today's placement needs;
+        where it is broken today, it is also a cost: in the first level (`must`, which has to vanish) for
+        hard rules, in `repair` for the others. `soft` limits are costs in `preferences`.
+        """
+        snapshot, start = self.snapshot, np.asarray(self.snapshot.vms.host_idx, dtype=np.int32)
+        walls: list[Wall] = []
+        must: list[Weighted] = []
+        repair: list[Weighted] = []
+        soft: list[Weighted] = []
+        during: list[During] = []
+        unplaced = bool((start < 0).any())
+        for rule in self.rules_in_force:
+            if rule.items != "vms":
+                continue
+            scale = max(rule.scale(snapshot), 1e-12)
+            for term in rule.lower(snapshot):
+                if rule.policy == "soft":
+                    soft.append(Weighted(term, rule.weight / scale, rule.label))
+                    continue
+                broken = term.cost(start, start) > 0
+                walls.append(Wall(term.relaxed(start) if broken else term, rule.label))
+                if broken or (unplaced and not isinstance(term, Capacity)):
+                    level = must if rule.policy == "hard" else repair
+                    level.append(Weighted(term, 1.0 / scale, rule.label))
+                if rule.holds == "during":
+                    during.append(During(term, rule.label))
+        if self.policy.limits.max_moves is not None:
+            limit = MoveLimit(np.ones(snapshot.n_vms), float(self.policy.limits.max_moves))
+            walls.append(Wall(limit, "max_moves"))
+        levels = []
+        if must:
+            levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
+        if unplaced:
+            levels.extend(self._waiting(start))
+        if repair:
+            levels.append(Level("repair", tuple(repair), unit="broken"))
+        if soft:
+            levels.append(Level("preferences", tuple(soft), unit="penalty"))
+        types = [goal.type for goal in self.goals]
+        for number, goal in enumerate(self.goals):
+            again = types[:number].count(goal.type)
+            slack = goal.default_slack_ratio if goal.slack_ratio is None else goal.slack_ratio
+            worth = goal.default_worth_ratio if goal.worth_ratio is None else goal.worth_ratio
+            levels.append(
+                Level(
+                    f"{goal.type} {again + 1}" if again else goal.type,
+                    tuple(goal.lower(snapshot, self.prices)),
+                    slack_ratio=slack,
+                    worth_ratio=worth,
+                    unit=goal.unit,
+                )
+            )
+        return Lowered(
+            snapshot.n_vms,
+            snapshot.n_hosts,
+            start,
+            tuple(walls),
+            tuple(levels),
+            tuple(during),
+            tuple(snapshot.vms.name.tolist()),
+            tuple(snapshot.hosts.name.tolist()),
+        )

@@ -1,0 +1,258 @@
+"""The JSON document of `drs advise --json`, and the folder that `--out` writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drs.errors import Fault, InputError
+from drs.planning import Move
+from drs.result import Report, Result
+from drs.rules import Violation
+
+if TYPE_CHECKING:
+    from drs.modes.rolling import Rolling
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity: an unknown bound or gap is null."""
+    return value if math.isfinite(value) else None
+
+
+def violation_document(violation: Violation) -> dict[str, Any]:
+    """One broken rule."""
+    return {
+        "rule": violation.rule,
+        "vms": list(violation.vms),
+        "hosts": list(violation.hosts),
+        "amount": violation.amount,
+        "unit": violation.unit,
+        "sentence": violation.sentence,
+    }
+
+
+def to_document(result: Result) -> dict[str, Any]:
+    """What `drs advise --json` prints; every number finite or null."""
+    snapshot, plan = result.snapshot, result.plan
+    moves = plan.moves if plan else ()
+    reasons = {
+        reason.vm: {
+            "priority": reason.priority,
+            "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
+            "without": reason.without,
+        }
+        for reason in result.reasons
+    }
+    counted = {
+        when: {**table, "violations": len(violations)}
+        for when, table, violations in (
+            ("before", result.metrics_before, result.violations_before),
+            ("after", result.metrics_after, result.violations_after),
+        )
+    }
+    return {
+        "snapshot": {
+            "name": snapshot.name,
+            "digest": snapshot.digest,
+            "n_hosts": snapshot.n_hosts,
+            "n_vms": snapshot.n_vms,
+        },
+        "mode": result.mode,
+        "status": result.status,
+        "interrupted": result.interrupted,
+        "solver": result.solver,
+        "seed": result.seed,
+        "elapsed_s": result.elapsed_s,
+        "iterations": result.iterations,
+        "goals": [
+            {
+                "name": score.name,
+                "unit": score.unit,
+                "before": score.before,
+                "after": score.after,
+                "bound": _number(score.bound),
+                "gap_ratio": _number(score.gap_ratio),
+            }
+            for score in result.goals
+        ],
+        "metrics": counted,
+        "violations": {
+            "before": [violation_document(violation) for violation in result.violations_before],
+            "after": [violation_document(violation) for violation in result.violations_after],
+            "during": list(plan.broken_during) if plan else [],
+        },
+        "moves": [{**move_document(move), **reasons.get(move.vm, {})} for move in moves],
+        "report": None if result.report is None else finite(_of_report(result.report)),
+        "conflicts": [finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
+        "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
+        "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
+        "schedule": {
+            "makespan_s": plan.makespan_s if plan else 0.0,
+            "makespan_bound_s": plan.makespan_bound_s if plan else 0.0,
+            "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
+            "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
+        },
+        "warnings": list(result.warnings),
+    }
+
+
+def _of_report(report: Report) -> dict[str, Any]:
+    return {**dataclasses.asdict(report), "sentences": report.sentences()}  # type: ignore[call-overload]
+
+
+def finite(value: Any) -> Any:
+    """The same with every number finite or null, tuples as lists."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return _number(value) if isinstance(value, float) else value
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The document of a `plan.json`, or of the folder that holds it.
+
+    Raises
+    ------
+    InputError : where there is none, or it is no plan.
+    """
+    import json
+
+    file = path / "plan.json" if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(Fault(str(path), "no plan there", "a plan.json, or the folder of --out")) from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(Fault(str(path), f"cannot be read: {error}", "a plan.json")) from None
+    if not isinstance(document, dict) or not _is_plan(document):
+        raise InputError(Fault(str(path), "no plan", "a plan.json, as drs advise writes it"))
+    return document
+
+
+def _is_plan(document: dict[str, Any]) -> bool:
+    """Whether it has moves and a schedule as `to_document` writes them."""
+    moves = document.get("moves")
+    fields = {"step", "vm", "kind", "from_host", "to_host", "to_datastores", "start_s"}
+    return (
+        isinstance(moves, list)
+        and all(isinstance(move, dict) and fields <= move.keys() for move in moves)
+        and isinstance(document.get("schedule"), dict)
+    )
+
+
+def move_document(move: Move) -> dict[str, Any]:
+    """One move."""
+    return {column.name: _plain(getattr(move, column.name)) for column in dataclasses.fields(move)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return _number(value) if isinstance(value, float) else value
+
+
+def rolling_document(campaign: Rolling) -> dict[str, Any]:
+    """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
+    return {
+        "mode": "rolling",
+        "cluster": campaign.cluster,
+        "status": campaign.status,
+        "baseline": campaign.baseline,
+        "total_s": campaign.total_s,
+        "n_moves": campaign.n_moves,
+        "n_moved_again": campaign.n_moved_again,
+        "steps": [
+            {
+                "hosts": list(step.hosts),
+                "start_s": step.start_s,
+                "end_s": step.end_s,
+                "service_s": step.service_s,
+                "advice": to_document(step.result),
+            }
+            for step in campaign.steps
+        ],
+        "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in campaign.blocked],
+        "waiting": list(campaign.waiting),
+        "final": None if campaign.final is None else to_document(campaign.final),
+        "upgrade": None if campaign.upgrade is None else dataclasses.asdict(campaign.upgrade),
+        "sentences": campaign.sentences(),
+    }
+
+
+def check_target(folder: Path) -> None:
+    """Raises InputError, before any work is done, when a plan cannot be written there."""
+    from drs import io
+
+    ours = any((folder / name).exists() for name in ("plan.json", "rolling.json"))
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
+        raise InputError(
+            Fault(
+                "--out",
+                f"{folder} holds something that drs did not write",
+                "a new or empty folder, or an earlier plan's",
+            )
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(Fault("--out", f"{folder} is a file", "a folder"))
+    io.check_writable(folder, "--out")
+
+
+def write(result: Result, folder: Path, report_html: str) -> None:
+    """plan.json, moves.csv, report.html and the snapshot after the plan with its rules, all or nothing.
+
+    Raises
+    ------
+    InputError : when the folder holds something that drs did not write.
+    """
+    from drs import io
+
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with io.atomic_folder(folder) as new:
+        _write_into(result, new, report_html)
+
+
+def write_rolling(campaign: Rolling, folder: Path, render: Callable[[Result], str]) -> None:
+    """rolling.json, and for each step, and the balancing after the last, a folder as of `write`; all or nothing.
+
+    Raises
+    ------
+    InputError : when the folder holds something that drs did not write.
+    """
+    import json
+
+    from drs import io
+
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with io.atomic_folder(folder) as new:
+        text = json.dumps(finite(rolling_document(campaign)), indent=2, ensure_ascii=False, allow_nan=False)
+        (new / "rolling.json").write_text(text + "\n", encoding="utf-8")
+        parts = {f"step-{number:02d}": step.result for number, step in enumerate(campaign.steps, start=1)}
+        if campaign.final is not None:
+            parts["final"] = campaign.final
+        for name, result in parts.items():
+            (new / name).mkdir()
+            _write_into(result, new / name, render(result))
+
+
+def _write_into(result: Result, new: Path, report_html: str) -> None:
+    import json
+
+    from drs import io
+
+    text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
+    (new / "plan.json").write_text(text + "\n", encoding="utf-8")
+    if result.plan is not None:
+        moves = result.plan.to_frame()
+        for column in ("from_datastores", "to_datastores", "after_steps"):
+            moves[column] = [" ".join(str(part) for part in value) for value in moves[column]]
+        moves.to_csv(new / "moves.csv", index=False)
+    (new / "report.html").write_text(report_html, encoding="utf-8")
+    io.write_folder(result.snapshot_after, new / "snapshot")
+    (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
+    (new / "snapshot" / "policy.toml").write_text(io.write_policy(result.problem.policy), encoding="utf-8")

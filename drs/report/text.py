@@ -1,0 +1,222 @@
+"""What the command line prints for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from drs.explain import Conflict, HostAnswer
+from drs.model import Snapshot
+from drs.model.pools import Pool
+from drs.model.vm_score import Happiness
+from drs.planning import Move
+from drs.result import Result
+from drs.rules import Violation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+
+MOST_SHORT = 5
+"""So many VMs that go short are named."""
+MOST = 20
+"""So many broken rules are told."""
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(mib: float) -> str:
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def print_check(
+    console: Console,
+    snapshot: Snapshot,
+    metrics: Mapping[str, Mapping[str, float]],
+    violations: Sequence[Violation],
+    happy: Happiness,
+    pools: Sequence[Pool],
+) -> None:
+    """A cluster's load, its VMs' scores, its resource pools and its broken rules."""
+    console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
+    console.print(_load_table({"today": metrics}))
+    short = happy.short()
+    said = f"VM score {happy.cluster_score:.1f} of 100"
+    if short:
+        worst = [f"{snapshot.vms.name[vm]} {happy.score[vm]:.0f}" for vm in short[:MOST_SHORT]]
+        more = f" and {len(short) - MOST_SHORT} more" if len(short) > MOST_SHORT else ""
+        said += f"; less than asked for get {', '.join(worst)}{more}"
+    console.print(escape(said))
+    if pools:
+        console.print(_pool_table(pools))
+    if not violations:
+        console.print("No rule is broken.")
+    for violation in violations:
+        console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+
+
+def _pool_table(pools: Sequence[Pool]) -> Table:
+    table = Table("pool", "cluster", "VMs", box=SIMPLE)
+    for resource, unit in (("CPU", "MHz"), ("memory", "MiB")):
+        table.add_column(f"{resource} reserved", justify="right")
+        table.add_column("limit", justify="right")
+        table.add_column("shares", justify="right")
+        table.add_column("asks for", justify="right")
+        table.add_column(f"is due, {unit}", justify="right")
+    for pool in pools:
+        cells = [escape("  " * pool.depth + pool.name), escape(pool.cluster), str(pool.n_vms)]
+        for part in (pool.cpu, pool.memory):
+            limit = f"{part.limit:,.0f}" if math.isfinite(part.limit) else "none"
+            due = f"{part.entitlement:,.0f}"
+            cells += [f"{part.reservation:,.0f}", limit, f"{part.shares:,.0f}", f"{part.demand:,.0f}",
+                      f"[yellow]{due}[/yellow]" if part.entitlement < part.demand * (1 - 1e-6) else due]  # fmt: skip
+        table.add_row(*cells)
+    return table
+
+
+def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+    table = Table(
+        "load", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states), box=SIMPLE
+    )
+    for resource in next(iter(states.values())):
+        table.add_row(
+            resource,
+            *(_percent(states[state][resource][name]) for name in ("mean", "std", "max") for state in states),
+        )
+    return table
+
+
+def print_result(console: Console, result: Result, out: Path | None) -> None:
+    """The answer of `drs advise`: what is gained, the moves, what remains."""
+    snapshot, plan = result.snapshot, result.plan
+    console.print(
+        f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs; "
+        f"{result.status} by {result.solver} in {result.elapsed_s:.1f} s"
+        + (" (interrupted)" if result.interrupted else "")
+    )
+    goals = Table("goal", "before", "after", "bound", "gap", box=SIMPLE)
+    for score in result.goals:
+        gap = "proven" if score.gap_ratio < 1e-4 else f"{score.gap_ratio:.1%}"
+        goals.add_row(
+            f"{score.name} ({score.unit})" if score.unit else score.name,
+            f"{score.before:.4g}", f"{score.after:.4g}", f"{score.bound:.4g}", gap,
+        )  # fmt: skip
+    console.print(goals)
+    console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
+    if plan is not None and plan.moves:
+        print_moves(console, plan.moves, {reason.vm: reason.priority for reason in result.reasons})
+        console.print(
+            f"{len(plan.moves)} moves in {_duration(plan.makespan_s)} "
+            f"(no schedule is shorter than {_duration(plan.makespan_bound_s)}), "
+            f"{_size(plan.total_transferred_mib)} over the network, "
+            f"longest downtime {plan.max_downtime_ms:.0f} ms"
+        )
+    else:
+        console.print("Nothing to move.")
+    fixed = set(result.violations_before) - set(result.violations_after)
+    console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
+    for violation in result.violations_after[:MOST]:
+        console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+    if len(result.violations_after) > MOST:
+        console.print(f"and {len(result.violations_after) - MOST} more broken rules")
+    for vm in result.immovable[:20]:
+        console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
+    if len(result.immovable) > 20:
+        console.print(f"and {len(result.immovable) - 20} more immovable VMs")
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if result.report is not None:
+        print_sentences(console, result.report.sentences())
+    told = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
+    asked = result.status in ("infeasible", "no_solution") and not told
+    print_conflicts(console, result.conflicts, asked)
+    if out is not None:
+        console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
+
+
+def print_sentences(console: Console, sentences: Sequence[str]) -> None:
+    """Each on its own line."""
+    for sentence in sentences:
+        console.print(escape(sentence))
+
+
+def print_conflicts(console: Console, conflicts: Sequence[Conflict], asked: bool = True) -> None:
+    """Rules that cannot hold together, and what would help."""
+    if asked and not conflicts:
+        console.print("No conflict of rules was proven.")
+    for conflict in conflicts:
+        least = "" if conflict.minimal else " (not proven to be the smallest such set)"
+        console.print(f"[red]impossible[/red] {escape(conflict.sentence)}{least}")
+        for cure in conflict.relaxations[:5]:
+            console.print(f"    would help: {escape(cure.sentence)}")
+
+
+def print_moves(console: Console, moves: Sequence[Move], priorities: Mapping[str, int] | None = None) -> None:
+    """Moves as a table; `priorities` as DRS counts, 1 for what must be done to 5."""
+    table = Table(
+        "step", "wave", "prio", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE
+    )
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    for move in moves:
+        way = f"{move.from_host} → {move.to_host}"
+        if move.to_datastores != move.from_datastores:
+            way += f" [{', '.join(dict.fromkeys(move.to_datastores))}]"
+        possible = move.total_s == move.total_s
+        table.add_row(
+            str(move.step),
+            str(move.wave),
+            str((priorities or {}).get(move.vm, "")),
+            escape(move.vm),
+            move.kind,
+            escape(way),
+            _duration(move.start_s),
+            _duration(move.total_s) if possible else "—",
+            _downtime(move) if possible else "[red]not possible[/red]",
+            escape(move.reason),
+        )
+    console.print(table)
+
+
+def _downtime(move: Move) -> str:
+    if not move.converged:
+        return "[red]may not converge[/red]"
+    return f"{move.downtime_ms:.0f} ms ({move.downtime_low_ms:.0f} to {move.downtime_high_ms:.0f})"
+
+
+def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) -> None:
+    """Each host with what stands in the way."""
+    for answer in answers:
+        loads = ", ".join(f"{name} {load:.0%}" for name, load in answer.load_after.items())
+        if answer.is_current:
+            console.print(f"[bold]{escape(answer.host)}[/bold]: {escape(vm)} runs here ({loads})")
+            continue
+        verdict = "[green]may go[/green]" if answer.allowed else "[red]may not go[/red]"
+        console.print(f"{escape(answer.host)}: {verdict} (then {loads})")
+        for obstacle in answer.obstacles:
+            console.print(f"    {escape(obstacle.rule)} ({obstacle.policy}): {escape(obstacle.sentence)}")
+
+
+def print_table(console: Console, frame: pd.DataFrame, title: str) -> None:
+    """A frame as it is."""
+    table = Table(*(str(column) for column in frame.columns), title=escape(title), box=SIMPLE)
+    for row in frame.head(40).itertuples(index=False):
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in row))
+    console.print(table)
+    if len(frame) > 40:
+        console.print(f"and {len(frame) - 40} more rows")

@@ -214,7 +214,7 @@ class _Case:
     def part(self, labels: Sequence[str], extra: tuple[Level, ...] = ()) -> Lowered:
         chosen = set(labels)
         terms = tuple(entry for entry in self.must.terms if entry.origin in chosen)
-        levels = (Level("must", terms, unit="broken", must_vanish=True), *extra) if terms else extra
+        levels = (Level("hard", terms, unit="broken", role="hard"), *extra) if terms else extra
         walls = tuple(wall for wall in self.lowered.walls if wall.origin in chosen)
         return replace(self.lowered, walls=walls, levels=levels, during=())
 

@@ -29,7 +29,7 @@ from drs.rules import Failover, HostCapacity, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
 from drs.stop import OnProgress, Stop
-from drs.terms import Allowed
+from drs.terms import Allowed, Level
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
 
@@ -231,8 +231,14 @@ class _Packings:
                     self._keep_room(found.worst, after, on, cluster)
         # Hard rules, then the reserve, then other broken rules, then the limit on load, then the power.
         plain, posed = _scores(self.plain, after), _scores(problem, after)
-        power = [score for name, score in posed.items() if name.startswith("consolidate")]
-        broken = [scores.get(level, 0.0) for scores in (plain, posed) for level in ("must", "repair")]
+        of_goals = [score for level, score in posed if level.role == "goal"]
+        wished = zip(problem.goals, of_goals, strict=True)
+        power = [score for goal, score in wished if isinstance(goal, Consolidate)]
+        broken = [
+            sum(score for level, score in scores if level.role == role)
+            for scores in (plain, posed)
+            for role in ("hard", "not_worse")
+        ]
         self.found.append(([broken[0], float(missing), *broken[1:], *power], result))
         return not missing
 
@@ -282,10 +288,10 @@ class _Packings:
         return problem.holding(stay, "reserve") if stay else problem
 
 
-def _scores(problem: Problem, host_idx: Ints) -> dict[str, float]:
+def _scores(problem: Problem, host_idx: Ints) -> list[tuple[Level, float]]:
     lowered = problem.lowered
     scored = zip(lowered.levels, lowered.scores(host_idx), strict=True)
-    return {level.name: round(float(score), 6) for level, score in scored}
+    return [(level, round(float(score), 6)) for level, score in scored]
 
 
 def reserve_of(problem: Problem) -> list[int]:

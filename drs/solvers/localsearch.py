@@ -426,9 +426,7 @@ class _Run:
     def run(self) -> None:
         """All levels in order."""
         n_levels = len(self.lowered.levels)
-        parts = np.array(
-            [0.5 if lv.must_vanish or lv.name in ("repair",) else 1.0 for lv in self.lowered.levels]
-        )
+        parts = np.array([0.5 if lv.role in ("hard", "not_worse") else 1.0 for lv in self.lowered.levels])
         for k in range(n_levels):
             now = self.stop.fraction(self.iterations)
             # Never above 1, which rounding alone would do: the budget's fraction does not get there.

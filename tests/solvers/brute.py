@@ -30,7 +30,7 @@ def with_slack(lowered, seed):
                 slack=float(rng.choice([0.0, 0.5])),
                 slack_ratio=float(rng.choice([0.0, 0.2])),
                 worth_ratio=float(rng.choice([0.0, 0.3])),
-                must_vanish=k == 0 and rng.random() < 0.4,
+                role="hard" if k == 0 and rng.random() < 0.4 else "goal",
             )
             for k, level in enumerate(lowered.levels)
         ),

@@ -13,6 +13,7 @@ import pytest
 from brute import check, optimum, tiny
 from random_lowered import random_lowered
 
+from drs import solvers
 from drs.solvers import auto, greedy, localsearch
 from drs.solvers import levels as order
 from drs.stop import Stop
@@ -76,7 +77,7 @@ def test_an_engine_that_crashes_loses_only_its_part(monkeypatch, broken):
     def crash(*args, **kwargs):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(importlib.import_module(f"drs.solvers.{broken}"), "solve", crash)
+    monkeypatch.setattr(importlib.import_module(solvers.BUILT_IN[broken].partition(":")[0]), "solve", crash)
     lowered = random_lowered(9, n=10, m=4, levels=2, place_all=True)
     check(lowered, auto.solve(lowered, lowered.start, Stop(2).begin(), 0), lowered.start)
 

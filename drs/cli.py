@@ -212,11 +212,11 @@ def check(
 
     from drs import modes
     from drs.explain.contradictions import conflicts
+    from drs.model.load import metrics
     from drs.model.pools import pools
     from drs.model.vm_score import happiness
     from drs.problem import Problem
     from drs.report.document import finite, violation_document
-    from drs.result import metrics
 
     if scope is not None and failures is None:
         raise InputError(Fault("--scope", f"{scope} without --failures", "--failures, which it is for"))

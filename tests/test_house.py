@@ -110,3 +110,12 @@ def test_no_machine_path_in_the_project() -> None:
         if path.suffix in {".py", ".md", ".toml", ".yaml", ".ipynb", ".txt", ".csv", ""} and path.is_file():
             text = path.read_text(errors="ignore")
             assert not [word for word in words if word in text], path
+
+
+@pytest.mark.parametrize("kind", [*GOALS, *RULES])
+def test_type_file_and_class_have_one_name(kind: str) -> None:
+    cls: type = {**GOALS, **RULES}[kind]
+    file = kind.replace("-", "_")
+    word = "host-capacity" if kind == "capacity" else kind  # `Capacity` alone is the term
+    assert cls.__name__ == "".join(part.capitalize() for part in word.split("-"))
+    assert cls.__module__.rsplit(".", 1)[-1] == file

@@ -10,7 +10,7 @@ import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
-from drs.model.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
+from drs.model.demand import Memory, demand_at, demand_now
 from drs.model.pools import RESOURCES, entitled
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
@@ -120,24 +120,3 @@ class Balance(Goal):
                 term = Deviation(resource, demand, capacity, bins, self.measure_by, target)
                 found.append(Weighted(term, 1.0 / len(demands), f"{self.type} of {resource}"))
         return found
-
-
-@goal("balance-over-time")
-@dataclass(frozen=True)
-class BalanceOverTime(Balance):
-    """Balance at every time: the mean spread over `n_buckets` equal parts of the day, or of the history.
-
-    A VM's demand in a part is the mean of its samples there, or that `percentile` of them. VMs that are busy at
-    different times may share a host, those that peak together are kept apart. One part is the balance of the
-    mean. Without a load history it is the balance of the demand now.
-
-    parts_of : `day` (what comes back every day counts, the rest is averaged out) or `history` (each part is a
-        stretch of the past, so VMs that rose together at any time are told apart from those that did not).
-    """
-
-    _: KW_ONLY
-    n_buckets: int = 24
-    parts_of: PartsOf = "day"
-
-    def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
-        return demand_by_time(snapshot, resource, self.n_buckets, self.percentile, self.memory, self.parts_of)

@@ -8,14 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from drs import terms
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
-from drs.terms import FreeBalance, Weighted
+from drs.terms import Weighted
 
 
 @goal("free-balance")
 @dataclass(frozen=True)
-class FreeRoom(Goal):
+class FreeBalance(Goal):
     """Sum over the hosts of max(0, ratio x free `first` - free `second`): room that nobody can use.
 
     ratio : what a VM needs of `second` for each unit of `first` (MiB for each MHz); that of all VMs' demand
@@ -46,7 +47,7 @@ class FreeRoom(Goal):
         return total
 
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
-        term = FreeBalance(
+        term = terms.FreeBalance(
             snapshot.demand(self.first),
             snapshot.capacity(self.first),
             snapshot.demand(self.second),

@@ -16,7 +16,7 @@ from drs.terms import OverTarget, Weighted
 
 @goal("happiness")
 @dataclass(frozen=True)
-class Undelivered(Goal):
+class Happiness(Goal):
     """Demand that the hosts cannot deliver, as a share of all demand, summed over the resources.
 
     Limits, those of resource pools too, cap the demand; shares and reservations decide who goes short on a

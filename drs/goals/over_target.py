@@ -8,16 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
+from drs import terms
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.demand import Memory, demand_now
-from drs.terms import OverTarget, Weighted
+from drs.terms import Weighted
 from drs.terms.base import Floats
 
 
 @goal("over-target")
 @dataclass(frozen=True)
-class HighLoad(Goal):
+class OverTarget(Goal):
     """Load above a safety level, summed over the hosts, as a share of the mean host's capacity.
 
     ratio : the level as a share of each host's capacity.
@@ -49,5 +50,5 @@ class HighLoad(Goal):
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
         levels, weight = self._levels(snapshot)
         demand = demand_now(snapshot, self.resource, self.memory)
-        term = OverTarget(self.resource, demand, levels, np.full(snapshot.n_hosts, weight))
+        term = terms.OverTarget(self.resource, demand, levels, np.full(snapshot.n_hosts, weight))
         return [Weighted(term, origin=f"{self.resource} above target")]

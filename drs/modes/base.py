@@ -133,13 +133,6 @@ def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[st
     return [str(name) for name in snapshot.hosts.name[snapshot.hosts.site == site]]
 
 
-def in_state(snapshot: Snapshot, hosts: Iterable[str], state: str) -> Snapshot:
-    """The snapshot with these hosts in another state."""
-    states = snapshot.hosts.state.astype(f"<U{max(12, len(state))}")
-    states[[snapshot.hosts.position[host] for host in hosts]] = state
-    return dataclasses.replace(snapshot, hosts=dataclasses.replace(snapshot.hosts, state=states))
-
-
 def members(snapshot: Snapshot, cluster: int) -> NDArray[np.intp]:
     """Positions of the hosts of a cluster."""
     return np.flatnonzero(snapshot.hosts.cluster_idx == cluster)

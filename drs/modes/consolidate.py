@@ -20,8 +20,9 @@ import numpy as np
 
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
+from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Options, Solve, in_state, some
+from drs.modes.base import Mode, Options, Solve, some
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result

@@ -18,7 +18,8 @@ import numpy as np
 
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options, duration, hosts_named, hosts_of_site, in_state, some
+from drs.model.changes import in_state
+from drs.modes.base import Mode, Options, duration, hosts_named, hosts_of_site, some
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
-from drs.modes.base import Advise, duration, in_state, members
+from drs.model.changes import in_state
+from drs.modes.base import Advise, duration, members
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
 from drs.problem import Problem
 from drs.problem.policy import Policy

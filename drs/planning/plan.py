@@ -86,6 +86,10 @@ class Plan:
     warnings: tuple[str, ...] = ()
     stats: dict[str, float | int | str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        left = f", {len(self.stranded)} stranded" if self.stranded else ""
+        return f"<Plan: {len(self.moves)} moves in {self.makespan_s:.0f} s{left}>"
+
     @property
     def max_downtime_ms(self) -> float:
         """The longest stop of any VM."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
+from drs.model.dirtying import dirtying
 from drs.model.network import Network
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Move, Plan
@@ -452,9 +453,7 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
     dst = np.array([snapshot.hosts.position[move.to_host] for move in moves])
     paths = network.paths(src, dst)
     ptr, flat = network.link_incidence(src, dst)
-    rate_mibps, set_mib = precopy.defaults(
-        snapshot.vms.memory_mib, snapshot.vms.dirty_rate_mibps, snapshot.vms.working_set_mib
-    )
+    rate_mibps, set_mib = dirtying(snapshot.vms)
     first, order = snapshot.disks_of_vm
     transfers: list[precopy.Transfer] = []
     for i, move in enumerate(moves):

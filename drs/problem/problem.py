@@ -50,6 +50,10 @@ class Problem:
         object.__setattr__(self, "rules", tuple(self.rules))
         raise_faults(self.rules, self.snapshot)
 
+    def __repr__(self) -> str:
+        goals = ", ".join(goal.type for goal in self.goals)
+        return f"<Problem of {self.snapshot!r}: {len(self.rules)} rules, goals {goals}>"
+
     @property
     def goals(self) -> Sequence[Goal]:
         """Goals in order."""

@@ -10,6 +10,7 @@ import streamlit as st
 
 from drs import plotting, precopy, words
 from drs.errors import DrsError
+from drs.model.dirtying import dirtying
 from drs.model.network import Network
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.parts import chart, heading, md, show_faults, tiles
@@ -59,12 +60,12 @@ def fill(cluster: Cluster, vm: str, host: str) -> None:
     i, to = snapshot.vms.position[vm], snapshot.hosts.position[host]
     vms, here = snapshot.vms, int(snapshot.vms.host_idx[i])
     memory = float(vms.memory_mib[i])
-    rate, working_set = precopy.defaults(memory, vms.dirty_rate_mibps[i], vms.working_set_mib[i])
+    rate, working_set = (float(column[i]) for column in dirtying(vms))
     ask = dataclasses.replace(
         state().migration,
         memory_gib=_nearest(memory / 1024, MEMORY_GIB),
-        dirty_rate_mibps=int(min(4000, round(float(rate)))),
-        working_set_percent=int(min(100, max(1, round(100 * float(working_set) / max(memory, 1.0))))),
+        dirty_rate_mibps=int(min(4000, round(rate))),
+        working_set_percent=int(min(100, max(1, round(100 * working_set / max(memory, 1.0))))),
     )
     mine = snapshot.disks.vm_idx == i
     if mine.any():

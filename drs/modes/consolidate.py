@@ -21,7 +21,7 @@ import numpy as np
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Options, Solve, in_state, some
+from drs.modes.base import Mode, Options, Solve, in_state
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -32,6 +32,7 @@ from drs.stop import OnProgress, Stop
 from drs.terms import Allowed
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
+from drs.words import percent, some
 
 ADMISSION_S = 3.0
 """Time for one look at the failures of a cluster, at most."""
@@ -203,7 +204,7 @@ class _Packings:
         _, result = min(self.found, key=lambda each: each[0])
         names, most = self.problem.snapshot.clusters.name, self.problem.policy.power.max_load_ratio
         said = [
-            f"{names[c]}: no packing below {most:.0%} load was found that keeps its reserve, so its hosts are not "
+            f"{names[c]}: no packing below {percent(most)} load was found that keeps its reserve, so its hosts are not "
             "emptied for their power and may be above that limit"
             for c in sorted({*self.spared, *self.held})
         ]

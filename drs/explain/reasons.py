@@ -16,6 +16,7 @@ from drs.problem import Problem
 from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget, Role
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
+from drs.words import percent
 
 MANDATORY = 1
 """Priority of a move that a rule, a host's state or its capacity asks for."""
@@ -89,7 +90,10 @@ def _why_off(problem: Problem, store: int) -> tuple[str, str]:
         return "datastoreMaint", f"{name} is in maintenance and must empty"
     full = 1.0 - float(stores.free_gib[store] / stores.capacity_gib[store])
     if full > policy.space_ratio:
-        return "balanceDatastoreSpaceUsage", f"{name} is {full:.0%} full, more than {policy.space_ratio:.0%}"
+        return (
+            "balanceDatastoreSpaceUsage",
+            f"{name} is {percent(full)} full, more than {percent(policy.space_ratio)}",
+        )
     if stores.latency_ms[store] > policy.latency_ms:
         return "balanceDatastoreIOLoad", f"{name} answers in {stores.latency_ms[store]:.1f} ms"
     return "xvmotionPlacement", f"its disks on {name} move"
@@ -248,12 +252,12 @@ class _Book:
                 back = left + float(term.demand[vm])
                 text = (
                     f"{term.resource} of {self.names[host]} is over its limit: "
-                    f"{use / limit:.0%} → {left / limit:.0%} of it"
+                    f"{percent(use / limit)} → {percent(left / limit)} of it"
                 )
                 return (
                     code,
                     text,
-                    f"without it {self.names[host]} has {back / limit:.0%} of its {term.resource} limit",
+                    f"without it {self.names[host]} has {percent(back / limit)} of its {term.resource} limit",
                 )
             case term:
                 if found.cost_start <= found.cost_after:
@@ -346,8 +350,8 @@ class _Book:
             return f"evens out {resource}"
         before, after = self._load(resource)
         return (
-            f"evens out {resource}: {self.names[host]} {before[host]:.0%} → {after[host]:.0%}, "
-            f"{self.names[to]} {before[to]:.0%} → {after[to]:.0%}"
+            f"evens out {resource}: {self.names[host]} {percent(before[host])} → {percent(after[host])}, "
+            f"{self.names[to]} {percent(before[to])} → {percent(after[to])}"
         )
 
 

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from drs import solvers
 from drs.errors import Fault, InputError, UnknownNameError
-from drs.modes.base import some
 from drs.problem import Problem
 from drs.rules.local_devices import irreplaceable
 from drs.stop import Stop
 from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Unplaced, Wall, Weighted
 from drs.terms.base import Bools, Floats, Ints
+from drs.words import some
 
 FailureScope = Literal["host", "rack", "site"]
 EXACT_S = 2.0

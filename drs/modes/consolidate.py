@@ -22,7 +22,7 @@ from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Options, Solve, some
+from drs.modes.base import Mode, Options, Solve
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -33,6 +33,7 @@ from drs.stop import OnProgress, Stop
 from drs.terms import Allowed, Level
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
+from drs.words import percent, some
 
 ADMISSION_S = 3.0
 """Time for one look at the failures of a cluster, at most."""
@@ -204,7 +205,7 @@ class _Packings:
         _, result = min(self.found, key=lambda each: each[0])
         names, most = self.problem.snapshot.clusters.name, self.problem.policy.power.max_load_ratio
         said = [
-            f"{names[c]}: no packing below {most:.0%} load was found that keeps its reserve, so its hosts are not "
+            f"{names[c]}: no packing below {percent(most)} load was found that keeps its reserve, so its hosts are not "
             "emptied for their power and may be above that limit"
             for c in sorted({*self.spared, *self.held})
         ]

@@ -16,7 +16,7 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, Options, hosts_named, hosts_of_site, some
+from drs.modes.base import Mode, Options, hosts_named, hosts_of_site
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.problem import Problem
@@ -24,6 +24,7 @@ from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.rules.local_devices import irreplaceable
+from drs.words import some
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from drs.rules import DatastoreCapacity, DatastoreState, Rule
 from drs.stop import OnProgress, Stop
 from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, OverTarget, Penalty, Wall, Weighted
 from drs.terms.base import Floats, Ints
+from drs.words import percent
 
 NAME = "datastore maintenance"
 
@@ -73,14 +74,16 @@ class StorageAdvice:
             changed = each.n_disks_before != each.n_disks_after
             if not changed and each.used_ratio_after <= self.space_ratio and each.state == "connected":
                 continue
-            line = f"{each.datastore}: {each.used_ratio_before:.0%} → {each.used_ratio_after:.0%} full"
+            line = (
+                f"{each.datastore}: {percent(each.used_ratio_before)} → {percent(each.used_ratio_after)} full"
+            )
             if each.latency_ms_before is not None and each.latency_ms_after is not None:
                 line += f", about {each.latency_ms_before:.1f} → {each.latency_ms_after:.1f} ms"
             line += f", {each.n_disks_before} → {each.n_disks_after} disks"
             if each.state == "maintenance":
                 line += "; it can enter maintenance" if not each.n_disks_after else "; it cannot empty"
             elif each.used_ratio_after > self.space_ratio:
-                line += f"; stays above {self.space_ratio:.0%}"
+                line += f"; stays above {percent(self.space_ratio)}"
             lines.append(line)
         lines += [f"{disk} cannot leave: {why}" for disk, why in self.stuck[:20]]
         return lines

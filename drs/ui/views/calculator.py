@@ -15,6 +15,7 @@ from drs.model.network import Network
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.parts import chart, heading, md, show_faults, tiles
 from drs.ui.state import MigrationAsk, filled, state, update
+from drs.words import percent
 
 MEMORY_GIB = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 BANDWIDTH_MBPS = (
@@ -169,7 +170,7 @@ def answer(ask: MigrationAsk) -> None:
         )
     elif price.slowdown_ratio > 0:
         st.caption(
-            f"The guest is slowed by up to {float(price.slowdown_ratio):.0%} while its memory is sent."
+            f"The guest is slowed by up to {percent(float(price.slowdown_ratio))} while its memory is sent."
         )
     low, high = float(price.downtime_low_ms), float(price.downtime_high_ms)
     span = None if math.isnan(low) else _between(words.milliseconds(low), words.milliseconds(high))

@@ -26,7 +26,9 @@ def _moved(snapshot: Snapshot, placement: Placement) -> list[int]:
 class Moves(Goal):
     """The price of all moves: `seconds` of migration (plus `per_move_s` each), `gib` copied, or `count`.
 
-    prices : of each VM, instead of these.
+    by : what a move costs: `seconds` of migration, `gib` copied, or `count`, 1 for each move.
+    per_move_s : seconds that are added for each move.
+    prices : the price of each VM's move, instead of these.
     """
 
     _: KW_ONLY
@@ -63,7 +65,10 @@ class Moves(Goal):
 @goal("group-moves")
 @dataclass(frozen=True)
 class MovesPerGroup(Goal):
-    """The largest number of VMs that move in any one of these groups (a service, a tenant)."""
+    """The largest number of VMs that move in any one of these groups (a service, a tenant).
+
+    groups : names, patterns or lists of VMs, one entry for each group.
+    """
 
     unit: ClassVar[str] = "VMs"
     _: KW_ONLY
@@ -88,8 +93,8 @@ class MovesPerGroup(Goal):
 class MoveDistance(Goal):
     """What each move costs by where it comes from and goes to.
 
-    across : price of a move that leaves a rack, cluster, site or vCenter, by the name of that scope; the
-        prices of all the borders that it crosses are added.
+    across : the borders that cost something when a move crosses them.
+    prices : one price for each border of `across`; the prices of all the borders that a move crosses are added.
     pair : price from each host to each host, (n_hosts, n_hosts), instead of these.
     """
 

@@ -51,8 +51,9 @@ class Balance(Goal):
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
         taxes it), or `consumed`.
     percentile : this percentile of the VM's load history counts instead of its demand now.
-    by : `demand` counts what a VM asks for. `entitlement` counts what each VM is due of its cluster by reservations, limits, shares and resource
-        pools, as DRS does, instead of what it asks for (CPU and memory; the memory is then the active one).
+    by : `demand` counts what a VM asks for. `entitlement` counts what each VM is due of its cluster by
+        reservations, limits, shares and resource pools, as DRS does (CPU and memory; the memory is then the
+        active one).
     """
 
     unit: ClassVar[str] = "load spread above target"

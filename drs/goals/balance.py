@@ -44,14 +44,16 @@ def priority(imbalance_ratio: float, n_hosts: int) -> int:
 class Balance(Goal):
     """Per cluster and resource, the spread of host load over capacity above a target, summed.
 
-    measure_by : `std` (the DRS imbalance), `mad`, `max`, `range`.
+    measure_by : `std` (the DRS imbalance), `mad` (mean absolute deviation), `max`, `range`.
+    resources : the resources that are to be even; any `<name>_capacity` column of the hosts may stand here.
     target : a number, or "threshold": what the cluster's migration threshold tolerates, so that balancing
         stops where DRS would be content. 0 balances as far as possible.
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
         taxes it), or `consumed`.
-    percentile : of the VM's load history instead of its demand now.
-    by : `entitlement` counts what each VM is due of its cluster by reservations, limits, shares and resource
-        pools, as DRS does, instead of what it asks for (CPU and memory; the memory is then the active one).
+    percentile : this percentile of the VM's load history counts instead of its demand now.
+    by : `demand` counts what a VM asks for. `entitlement` counts what each VM is due of its cluster by
+        reservations, limits, shares and resource pools, as DRS does (CPU and memory; the memory is then the
+        active one).
     """
 
     unit: ClassVar[str] = "load spread above target"

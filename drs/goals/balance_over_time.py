@@ -20,6 +20,7 @@ class BalanceOverTime(Balance):
     different times may share a host, those that peak together are kept apart. One part is the balance of the
     mean. Without a load history it is the balance of the demand now.
 
+    n_buckets : so many parts; one balances each VM's mean.
     parts_of : `day` (what comes back every day counts, the rest is averaged out) or `history` (each part is a
         stretch of the past, so VMs that rose together at any time are told apart from those that did not).
     """

@@ -19,6 +19,8 @@ from drs.terms import Weighted
 class FreeBalance(Goal):
     """Sum over the hosts of max(0, ratio x free `first` - free `second`): room that nobody can use.
 
+    first : the resource whose free room counts.
+    second : the resource that goes with it.
     ratio : what a VM needs of `second` for each unit of `first` (MiB for each MHz); that of all VMs' demand
         where not given. Source: ROADEF/EURO challenge 2012, balance cost.
     """

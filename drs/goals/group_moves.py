@@ -21,7 +21,10 @@ from drs.terms.base import Ints
 @goal("group-moves")
 @dataclass(frozen=True)
 class GroupMoves(Goal):
-    """The largest number of VMs that move in any one of these groups (a service, a tenant)."""
+    """The largest number of VMs that move in any one of these groups (a service, a tenant).
+
+    groups : names, patterns or lists of VMs, one entry for each group.
+    """
 
     unit: ClassVar[str] = "VMs"
     _: KW_ONLY

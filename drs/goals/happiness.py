@@ -21,6 +21,8 @@ class Happiness(Goal):
 
     Limits, those of resource pools too, cap the demand; shares and reservations decide who goes short on a
     full host and not how much is missing there, so they do not change this sum (`happiness` says who).
+
+    resources : the resources whose missing demand is added.
     """
 
     unit: ClassVar[str] = "share of demand"

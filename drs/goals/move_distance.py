@@ -19,8 +19,8 @@ from drs.terms import MoveCost, Weighted
 class MoveDistance(Goal):
     """What each move costs by where it comes from and goes to.
 
-    across : price of a move that leaves a rack, cluster, site or vCenter, by the name of that scope; the
-        prices of all the borders that it crosses are added.
+    across : the borders that cost something when a move crosses them.
+    prices : one price for each border of `across`; the prices of all the borders that a move crosses are added.
     pair : price from each host to each host, (n_hosts, n_hosts), instead of these.
     """
 

@@ -24,7 +24,9 @@ def moved_vms(snapshot: Snapshot, placement: Placement) -> list[int]:
 class Moves(Goal):
     """The price of all moves: `seconds` of migration (plus `per_move_s` each), `gib` copied, or `count`.
 
-    prices : of each VM, instead of these.
+    by : what a move costs: `seconds` of migration, `gib` copied, or `count`, 1 for each move.
+    per_move_s : seconds that are added for each move.
+    prices : the price of each VM's move, instead of these.
     """
 
     _: KW_ONLY

@@ -21,8 +21,10 @@ from drs.terms.base import Floats
 class OverTarget(Goal):
     """Load above a safety level, summed over the hosts, as a share of the mean host's capacity.
 
+    resource : the resource that is watched; any `<name>_capacity` column of the hosts may stand here.
     ratio : the level as a share of each host's capacity.
     target : the level of each host in the resource's unit, instead of `ratio`; the sum is then in that unit.
+    memory : which memory of a VM counts: `configured`, `active` or `consumed`.
     """
 
     unit: ClassVar[str] = "hosts"

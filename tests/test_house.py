@@ -130,7 +130,7 @@ FIGURES_OF_THEIR_OWN = {
     "words.py": "the words themselves",
     "planning/replay.py": "compares two ends, which words.seconds would round to the same",
     "plotting/svg.py": "the figure beside a bar, whose change is in points",
-    "io/build.py": "reads a column of seconds",
+    "io/reader.py": "reads a column of seconds",
 }
 
 

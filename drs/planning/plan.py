@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from drs.model import Placement, Snapshot
+from drs.words import seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ class Plan:
 
     def __repr__(self) -> str:
         left = f", {len(self.stranded)} stranded" if self.stranded else ""
-        return f"<Plan: {len(self.moves)} moves in {self.makespan_s:.0f} s{left}>"
+        return f"<Plan: {len(self.moves)} moves in {seconds(self.makespan_s)}{left}>"
 
     @property
     def max_downtime_ms(self) -> float:

@@ -215,9 +215,9 @@ class _Group:
 
 
 def _areas(term: Any, vm: int, settled: Ints, flying: dict[int, int]) -> set[int]:
-    """The domains in which a VM counts."""
-    hosts = {int(settled[vm]), flying.get(vm, -1)} - {-1}
-    return {int(term.domain[h]) for h in hosts} - {-1}
+    """The domains in which a VM may count; -1 among them where it may count in none."""
+    hosts = {int(settled[vm]), flying.get(vm, int(settled[vm]))}
+    return {int(term.domain[h]) if h >= 0 else -1 for h in hosts}
 
 
 watch.register(Capacity, _Room)
@@ -234,7 +234,7 @@ def _(term: AtMost, today: Ints) -> Watch:
         n = np.bincount(held[held >= 0], minlength=len(term.limit)).astype(float)
         for i in members.intersection(flying):
             home = int(term.domain[settled[i]]) if settled[i] >= 0 else -1
-            for d in _areas(term, i, settled, flying) - {home}:
+            for d in _areas(term, i, settled, flying) - {home, -1}:
                 n[d] += 1
         return np.asarray(np.maximum(0.0, n - term.limit))
 
@@ -245,8 +245,8 @@ def _(term: AtMost, today: Ints) -> Watch:
 def _(term: AtLeast, today: Ints) -> Watch:
     def broken(term: AtLeast, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
         areas = [_areas(term, i, settled, flying) for i in term.items.tolist()]
-        sure = {d for here in areas for d in here if len(here) == 1}
-        pairs = [here for here in areas if len(here) == 2 and not here & sure]
+        sure = {d for here in areas for d in here if len(here) == 1} - {-1}
+        pairs = [here for here in areas if len(here) == 2 and not here & (sure | {-1})]
         n_more = 0
         while pairs:
             pair = pairs.pop(0)
@@ -261,7 +261,7 @@ def _(term: AtLeast, today: Ints) -> Watch:
 def _(term: Within, today: Ints) -> Watch:
     def broken(term: Within, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
         in_use = set().union(*(_areas(term, i, settled, flying) for i in term.items.tolist()))
-        return np.array([max(0.0, float(len(in_use) - term.at_most))])
+        return np.array([max(0.0, float(len(in_use - {-1}) - term.at_most))])
 
     return _Group(term, today, term.items.tolist(), broken)
 
@@ -273,8 +273,8 @@ def _(term: Together, today: Ints) -> Watch:
         n_all = 0
         for i in term.items.tolist():
             here = _areas(term, i, settled, flying)
-            n_all += bool(here)
-            if len(here) == 1:
+            n_all += here != {-1}
+            if len(here) == 1 and here != {-1}:
                 (d,) = here
                 counts[d] = counts.get(d, 0) + 1
         return np.array([max(0.0, n_all - max(counts.values(), default=0) - term.allowance)])
@@ -286,7 +286,7 @@ def _(term: Together, today: Ints) -> Watch:
 def _(term: Near, today: Ints) -> Watch:
     def broken(term: Near, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
         needed = [_areas(term, i, settled, flying) for i in term.needs.tolist()]
-        have = {d for here in needed for d in here if len(here) == 1}
+        have = {-1} | {d for here in needed for d in here if len(here) == 1}
         alone = sum(1 for i in term.items.tolist() if _areas(term, i, settled, flying) - have)
         return np.array([max(0.0, alone - term.allowance)])
 

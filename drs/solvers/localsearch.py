@@ -41,7 +41,8 @@ from drs.solvers.levels import better, ceiling, close, status
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms.base import Floats, Ints, Level, Lowered, Weighted
 from drs.terms.costs import Deviation, GroupMoves, MoveCost
-from drs.terms.fused import Fused, fuse
+from drs.terms.fused import fuse
+from drs.terms.fused_arrays import Fused
 
 if TYPE_CHECKING:
     from drs.solvers.kernel.search import Search

@@ -19,13 +19,16 @@ autodoc_typehints = "none"  # the signature has them
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
+napoleon_use_ivar = True
 suppress_warnings = ["myst.xref_missing", "ref.python"]
 
+BARS = re.compile(r"\|(?=[^`]*(?:`[^`]*`[^`]*)*$)")  # |x| outside of backticks is an absolute value
 FIELD = re.compile(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*) : ?(.*)$")
 
 
 def as_lists(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """The house's short form `name : meaning`, outside of numpydoc's sections, becomes a list of fields."""
+    lines[:] = [BARS.sub(r"\\|", line) for line in lines]
     if any(re.fullmatch(r"-{3,}", line) for line in lines):
         return
     made: list[str] = []

@@ -17,7 +17,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "rules").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "rules").glob("*.md")),
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 NOT_RUN_CODE = {
@@ -29,7 +33,7 @@ NOT_RUN_COMMANDS = {
     "drs replay medium --out history.parquet": "a week of history takes minutes; tests/whatif replays a day",
 }
 
-VALUES = '''
+VALUES = """
 import ast, sys
 code = sys.stdin.read()
 lines, names = code.splitlines(), {"__name__": "__main__"}
@@ -46,7 +50,7 @@ for node in ast.parse(code).body:
             assert value == said, f"{source} is {value!r}, the page says {said!r}"
     else:
         exec(compile(ast.Module([node], []), "page", "exec"), names)
-'''
+"""
 
 
 def blocks(page: Path, language: str) -> list[str]:

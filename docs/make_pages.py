@@ -39,7 +39,7 @@ PUBLIC = (
 """The modules whose public names are a promise to those who use the library."""
 
 EXAMPLES = {
-    "check": ["drs check small", "drs check medium --failures 1"],
+    "check": ["drs check small", "drs check small --failures 1"],
     "advise": [
         "drs advise small --time-s 5",
         "drs advise small --evacuate esx-a-03 --time-s 5 --out plan-a",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options
+from drs.modes.base import Mode
+from drs.modes.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import Rule
@@ -16,4 +17,4 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     return Problem(snapshot, rules, policy)
 
 
-MODE = Mode(pose)
+MODE = Mode("Repair what is broken, then even out the load", pose)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
+from drs.modes.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
@@ -20,35 +20,6 @@ from drs.rules import Rule
 from drs.stop import OnProgress, Stop
 
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked for besides the mode.
-
-    evacuate : hosts to empty, names or patterns; in `recover`, hosts that are lost.
-    lost : hosts that are lost. site : all hosts of a site, to be emptied or lost.
-    deadline_s : by when the hosts must be empty.
-    datastores : datastores to empty. new : VMs to place, `LIKE` or `LIKE=COUNT`, made after an existing one.
-    baseline : EVC baseline to reach. cluster : the cluster that is meant, every one where not given.
-    """
-
-    evacuate: Sequence[str] = ()
-    lost: Sequence[str] = ()
-    site: str = ""
-    deadline_s: float | None = None
-    datastores: Sequence[str] = ()
-    new: Sequence[str] = ()
-    baseline: str = ""
-    cluster: str = ""
-
-    def given(self) -> list[str]:
-        """Names of the options that are set."""
-        return [
-            field.name
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) not in ((), [], "", None)
-        ]
 
 
 class Advise(Protocol):
@@ -87,6 +58,7 @@ class Solve(Protocol):
 
 Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Answers = Callable[..., Result]
+Checks = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Reports = Callable[[Result, Options], Report | None]
 Priorities = Callable[[Problem, Options], Mapping[int, float]]
 
@@ -95,31 +67,45 @@ Priorities = Callable[[Problem, Options], Mapping[int, float]]
 class Mode:
     """One mode.
 
-    takes : the options that mean something in it.
+    title : what it does, for a list of modes. takes : the options that mean something in it.
+    check : what is wrong with its options and its part of the policy.
     pose : the problem. answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
     report : what is to be said besides the plan. priorities : which VMs move first, higher first.
     """
 
+    title: str
     pose: Pose
     takes: Collection[str] = ()
+    check: Checks | None = None
     answer: Answers | None = None
     report: Reports | None = None
     priorities: Priorities | None = None
     replans: bool = True
 
 
-def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:
-    """Hosts by name or pattern, each once; a fault for what names none."""
-    known = snapshot.hosts.position
+def names_of(
+    what: str, known: Mapping[str, int], names: Iterable[str], where: str, faults: list[Fault]
+) -> list[str]:
+    """What names or patterns mean, each once, in their order; a fault for each that means nothing.
+
+    what : `host`, `cluster`, `datastore`. where : the argument, for the fault.
+    """
     found: dict[str, None] = {}
     for name in names:
         hits = [name] if name in known else fnmatch.filter(known, name)
         if not hits:
-            what = "unknown host" if not set(name) & set("*?[") else "no host is called"
-            faults.append(Fault(where, f"{what} {name!r}", "the name of a host", did_you_mean(name, known)))
+            said = f"unknown {what}" if not set(name) & set("*?[") else f"no {what} is called"
+            faults.append(
+                Fault(where, f"{said} {name!r}", f"the name of a {what}", did_you_mean(name, known))
+            )
         found.update(dict.fromkeys(hits))
     return list(found)
+
+
+def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:
+    """Hosts by name or pattern, each once; a fault for what names none."""
+    return names_of("host", snapshot.hosts.position, names, where, faults)
 
 
 def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[str]:

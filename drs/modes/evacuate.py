@@ -11,7 +11,7 @@ over the WAN: VMs may leave their cluster, their disks move along.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, Options, hosts_named, hosts_of_site
+from drs.modes.base import Mode, hosts_named, hosts_of_site
+from drs.modes.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -104,13 +105,22 @@ class Evacuation:
         return lines
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """Hosts of one site beside another, and a deadline that has passed."""
+    known = snapshot.hosts.position
+    sites = {str(snapshot.hosts.site[known[host]]) for host in options.evacuate if host in known}
+    if options.site and sites - {options.site}:
+        found = f"hosts of {', '.join(sorted(sites))} beside site {options.site}"
+        yield Fault("evacuate", found, "hosts, or a site")
+    if options.deadline_s is not None and not options.deadline_s > 0:
+        yield Fault("deadline_s", f"{options.deadline_s:g}", "seconds, above 0")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """These hosts in maintenance, and no VM left on them as a hard rule."""
     faults: list[Fault] = []
     hosts = hosts_named(snapshot, options.evacuate, "evacuate", faults)
     hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
-    if options.deadline_s is not None and not options.deadline_s > 0:
-        faults.append(Fault("deadline_s", f"{options.deadline_s:g}", "seconds, above 0"))
     if faults:
         raise InputError(faults)
     if not hosts:
@@ -197,4 +207,7 @@ def priorities(problem: Problem, options: Options) -> dict[int, float]:
     return {vm: float(-rank[vm] - share[vm]) for vm in range(snapshot.n_vms)}
 
 
-MODE = Mode(pose, ("evacuate", "site", "deadline_s"), report=report, priorities=priorities)
+MODE = Mode(
+    "Empty hosts, as before maintenance", pose, ("evacuate", "site", "deadline_s"), check, report=report,
+    priorities=priorities,
+)  # fmt: skip

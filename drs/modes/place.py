@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options
+from drs.modes.base import Mode
+from drs.modes.options import Options
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.problem import Problem
@@ -49,7 +50,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
                 "vms, field host",
                 "every VM has a host",
                 "VMs with an empty host, to be placed",
-                "or --new LIKE=COUNT",
+                "or option new: LIKE=COUNT",
             )
         )
     return Problem(snapshot, (*rules, *reservations(snapshot, policy)), policy)
@@ -95,4 +96,4 @@ def report(result: Result, options: Options) -> InitialPlacement:
     return InitialPlacement(restarts(result), waiting(result), len(result.plan.moves) if result.plan else 0)
 
 
-MODE = Mode(pose, ("new",), report=report)
+MODE = Mode("Find hosts for new VMs", pose, ("new",), report=report)

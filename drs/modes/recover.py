@@ -8,7 +8,7 @@ always comes before those of a lower one. VMs that still run may move to make ro
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,15 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, Options, hosts_named, hosts_of_site
+from drs.modes.base import Mode, hosts_named, hosts_of_site
+from drs.modes.options import Options
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
+from drs.rules.base import selector_faults
 from drs.rules.local_devices import irreplaceable
 from drs.words import some
 
@@ -66,6 +68,14 @@ class Recovery:
         return lines
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """VMs that the restart priorities name and that are not there."""
+    for which in (*policy.restart.NAMES, "disabled"):
+        selector = getattr(policy.restart, which)
+        if selector:
+            yield from selector_faults(f"policy [restart], field {which}", selector, snapshot.vms, "VM")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """The lost hosts disconnected, their running VMs nowhere."""
     faults: list[Fault] = []
@@ -81,7 +91,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
                 "lost",
                 "no host is lost",
                 "a host that is disconnected, or the name of one",
-                "use --lost HOST",
+                "name it in option lost",
             )
         )
     if not (lost.hosts.state == "connected").any():
@@ -158,4 +168,4 @@ def _replicas_in_use(snapshot: Snapshot) -> list[int]:
     return [int(store) for store in used if store >= 0 and snapshot.datastores.replica_of_idx[store] >= 0]
 
 
-MODE = Mode(pose, ("evacuate", "lost", "site"), report=report)
+MODE = Mode("Restart the VMs of lost hosts", pose, ("evacuate", "lost", "site"), check, report=report)

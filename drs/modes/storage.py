@@ -23,9 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from drs import solvers
-from drs.errors import Fault, InputError, InternalError, did_you_mean
+from drs.errors import Fault, InputError, InternalError
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Options, Solve
+from drs.modes.base import Mode, Solve, names_of
+from drs.modes.options import Options
 from drs.problem import Problem, levels
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
@@ -89,19 +90,29 @@ class StorageAdvice:
         return lines
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """A limit on moves of VMs, and thresholds that are none."""
+    if policy.limits.max_moves is not None:
+        yield Fault("max_moves", "a limit that mode storage does not know", "no limit")
+    ours, where = policy.storage, "policy [storage], field"
+    if not 0 < ours.space_ratio <= 1:
+        yield Fault(f"{where} space_ratio", str(ours.space_ratio), "above 0, at most 1")
+    if not 0 <= ours.min_difference_ratio < 1:
+        yield Fault(f"{where} min_difference_ratio", str(ours.min_difference_ratio), "0 or more, below 1")
+    if not ours.latency_ms > 0:
+        yield Fault(f"{where} latency_ms", str(ours.latency_ms), "milliseconds, above 0")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """The datastores named in maintenance; the built-in rules on disks beside the user's."""
-    faults = [
-        Fault("datastores", f"unknown datastore {name!r}", "the name of a datastore",
-              did_you_mean(name, snapshot.datastores.position))
-        for name in options.datastores if name not in snapshot.datastores.position
-    ]  # fmt: skip
+    faults: list[Fault] = []
+    named = names_of("datastore", snapshot.datastores.position, options.datastores, "datastores", faults)
     if not len(snapshot.disks):
         faults.append(Fault("disks", "no disks", "the tables disks and datastores"))
     if faults:
         raise InputError(faults)
     states = snapshot.datastores.state.astype("<U12")
-    states[[snapshot.datastores.position[name] for name in options.datastores]] = "maintenance"
+    states[[snapshot.datastores.position[name] for name in named]] = "maintenance"
     if len(options.datastores) and not (states == "connected").any():
         raise InputError(Fault("datastores", "every usable datastore", "at least one datastore that stays"))
     taken = {rule.replaces for rule in rules}
@@ -368,4 +379,4 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-MODE = Mode(pose, ("datastores",), answer, report, replans=False)
+MODE = Mode("Even out datastores, or empty them", pose, ("datastores",), check, answer, report, replans=False)

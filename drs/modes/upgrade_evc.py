@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Snapshot, cpu
-from drs.modes.base import Mode, Options, Solve, members
+from drs.modes.base import Mode, Solve, members, names_of
+from drs.modes.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
@@ -92,9 +93,8 @@ class EvcUpgrade:
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """Today's problem; nothing is moved."""
-    faults = []
-    if options.cluster and options.cluster not in snapshot.clusters.position:
-        raise UnknownNameError.of("cluster", options.cluster, snapshot.clusters.position, "cluster")
+    faults: list[Fault] = []
+    names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", faults)
     if options.baseline and options.baseline not in cpu.BASELINES:
         faults.append(
             Fault("baseline", f"unknown EVC baseline {options.baseline!r}",
@@ -141,7 +141,8 @@ def report(result: Result, options: Options) -> EvcUpgrade:
 
 
 def _report(snapshot: Snapshot, options: Options) -> EvcUpgrade:
-    chosen = [c for c, name in enumerate(snapshot.clusters.name.tolist()) if options.cluster in ("", name)]
+    named = names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", [])
+    chosen = [snapshot.clusters.position[name] for name in named] or range(len(snapshot.clusters))
     return EvcUpgrade(
         tuple(upgrade(snapshot, c, options.baseline) for c in chosen if len(members(snapshot, c)))
     )
@@ -195,4 +196,7 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
     )  # fmt: skip
 
 
-MODE = Mode(pose, ("baseline", "cluster"), answer, report, replans=False)
+MODE = Mode(
+    "The highest EVC baseline, and what it asks", pose, ("baseline", "cluster"), answer=answer, report=report,
+    replans=False,
+)  # fmt: skip

@@ -44,7 +44,7 @@ from drs.io.changes import (
     fault_of,
 )
 from drs.model import Snapshot
-from drs.modes.base import Options
+from drs.modes.options import Options
 from drs.problem.policy import Policy
 from drs.rules import Rule
 
@@ -76,7 +76,7 @@ class Scenario(Part):
     datastores: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     baseline: str = ""
-    cluster: str = ""
+    cluster: tuple[str, ...] = ()
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
     solver: str = "auto"

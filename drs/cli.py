@@ -6,7 +6,9 @@ answer.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import json
 import signal
 import sys
@@ -14,9 +16,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from drs.errors import (
     DrsError,
@@ -27,13 +30,13 @@ from drs.errors import (
     PlanError,
     RuleConflictError,
 )
+from drs.modes.options import OPTIONS, Options
 from drs.stop import OnProgress, Progress, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from drs.model import Snapshot
-    from drs.modes import Options
     from drs.problem.policy import Policy
     from drs.result import Result
     from drs.rules import Rule
@@ -59,6 +62,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Instead of rules.toml.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Instead of policy.toml.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed, another search.")]
+
+SEARCH_S = 30.0
+TimeS = Annotated[
+    float | None, typer.Option("--time-s", min=0, help="Seconds to search; 30 where no budget is given.")
+]
+Iterations = Annotated[
+    int | None,
+    typer.Option("--iterations", min=0, help="Budget in search steps instead of time: same seed, same plan."),
+]
+SolverName = Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")]
+MODES_HELP = "balance, evacuate, consolidate, recover, place, upgrade-evc, storage"
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -90,7 +104,7 @@ def _reporting(command: F) -> F:
         try:
             return command(*args, **kwargs)
         except InputError as error:
-            for line in str(error).splitlines():
+            for line in str(InputError([_by_flag(fault, command) for fault in error.faults])).splitlines():
                 typer.echo(f"error: {line}", err=True)
             raise typer.Exit(BAD_INPUT) from None
         except (RuleConflictError, InfeasibleError, PlanError) as error:
@@ -112,6 +126,66 @@ def _reporting(command: F) -> F:
             raise typer.Exit(NO_ANSWER) from None
 
     return run  # type: ignore[return-value]
+
+
+def _by_flag(fault: Fault, command: Callable[..., Any]) -> Fault:
+    """A fault of the library, which names an argument, with the flag of the command that was given."""
+    annotation = _annotations(command).get(fault.where)
+    for told in getattr(annotation, "__metadata__", ()):
+        if isinstance(told, OptionInfo):
+            # In an annotation typer keeps the first flag where a default stands otherwise.
+            flags = [flag for flag in (told.default, *(told.param_decls or ())) if str(flag).startswith("--")]
+            return dataclasses.replace(fault, where=flags[0] if flags else fault.where)
+        if isinstance(told, ArgumentInfo):
+            return dataclasses.replace(fault, where=str(told.metavar))
+    return fault
+
+
+def _annotations(command: Callable[..., Any]) -> dict[str, Any]:
+    """The annotation of each parameter, evaluated."""
+    made = getattr(command, "__signature__", None)
+    if made is not None:
+        return {name: parameter.annotation for name, parameter in made.parameters.items()}
+    return get_type_hints(command, include_extras=True)
+
+
+def _with_options(*names: str, **help: str) -> Callable[[F], F]:
+    """Give a command the flags of these options of the modes, and hand it one `Options`.
+
+    help : another sentence for an option, where the command means it in its own way.
+    """
+
+    def flagged(name: str) -> inspect.Parameter:
+        option = OPTIONS[name]
+        kind: Any = list[str] | None if option.many else float | None if option.kind == "seconds" else str
+        told = typer.Option(option.flag, metavar=option.metavar, help=help.get(name, option.help))
+        default = None if option.many or option.kind == "seconds" else ""
+        return inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told]
+        )
+
+    def wrap(command: F) -> F:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(command).parameters.items()
+            if name != "options"
+        ]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            asked = {name: given.pop(name) for name in names}
+            asked = {
+                name: tuple(value or ()) if OPTIONS[name].many else value for name, value in asked.items()
+            }
+            return command(options=Options(**asked), **given)
+
+        parameters = [own[0], *map(flagged, names), *own[1:]]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run  # type: ignore[return-value]
+
+    return wrap
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -146,6 +220,11 @@ def _read(
 
 def _print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _limit_s(time_s: float | None, iterations: int | None) -> float | None:
+    """The time limit: 30 s where no budget is given. A budget of iterations alone never reads the clock."""
+    return SEARCH_S if time_s is None and iterations is None else time_s
 
 
 @contextmanager
@@ -264,62 +343,20 @@ def check(
 
 @app.command()
 @_reporting
+@_with_options(*OPTIONS)
 def advise(
     snapshot: Source,
-    time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 30.0,
-    iterations: Annotated[
-        int | None,
-        typer.Option(
-            "--iterations", min=0, help="Budget in search steps instead of time: same seed, same plan."
-        ),
-    ] = None,
-    seed: Seed = 0,
-    mode: Annotated[
-        str,
-        typer.Option("--mode", help="balance, evacuate, consolidate, recover, place, upgrade-evc, storage"),
-    ] = "balance",
-    evacuate: Annotated[
-        list[str] | None, typer.Option("--evacuate", metavar="HOST", help="A host to empty; may be repeated.")
-    ] = None,
-    lost: Annotated[
-        list[str] | None, typer.Option("--lost", metavar="HOST", help="recover: a host that is lost.")
-    ] = None,
-    site: Annotated[str, typer.Option("--site", help="evacuate, recover: all hosts of a site.")] = "",
-    deadline_s: Annotated[
-        float | None, typer.Option("--deadline-s", help="evacuate: by when; says which VMs make it.")
-    ] = None,
-    new: Annotated[
-        list[str] | None,
-        typer.Option("--new", metavar="LIKE[=COUNT]", help="place: so many VMs like an existing one."),
-    ] = None,
-    evacuate_datastore: Annotated[
-        list[str] | None,
-        typer.Option("--evacuate-datastore", metavar="DATASTORE", help="storage: a datastore to empty."),
-    ] = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", metavar="KEY", help="upgrade-evc: the EVC baseline to reach.")
-    ] = "",
-    cluster: Annotated[
-        str, typer.Option("--cluster", help="upgrade-evc, --rolling: the cluster that is meant.")
-    ] = "",
-    rolling: Annotated[
-        bool,
-        typer.Option(
-            "--rolling", help="Every host of a cluster in turn; with --baseline a hardware refresh."
-        ),
-    ] = False,
-    at_once: Annotated[
-        int | None, typer.Option("--at-once", min=1, help="--rolling: so many hosts together at most.")
-    ] = None,
-    service_s: Annotated[
-        float, typer.Option("--service-s", min=0, help="--rolling: how long an empty host is away.")
-    ] = 0.0,
+    options: Options,
+    mode: Annotated[str, typer.Option("--mode", help=MODES_HELP)] = "balance",
     max_moves: Annotated[
         int | None, typer.Option("--max-moves", min=0, help="So many VMs move at most.")
     ] = None,
+    time_s: TimeS = None,
+    iterations: Iterations = None,
+    seed: Seed = 0,
     policy: PolicyFile = None,
     rules: RulesFile = None,
-    solver: Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")] = "auto",
+    solver: SolverName = "auto",
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="plan.json, moves.csv, report.html and more."),
@@ -332,44 +369,16 @@ def advise(
     as_json: AsJson = False,
 ) -> None:
     """A verified, priced migration plan."""
-    from drs import api, io, modes
-    from drs.report.document import check_target, rolling_document, to_document, write
-
-    options = modes.Options(
-        tuple(evacuate or ()), tuple(lost or ()), site, deadline_s, tuple(evacuate_datastore or ()),
-        tuple(new or ()), baseline, cluster,
-    )  # fmt: skip
-    _check_rolling(rolling, mode, options, at_once, service_s)
+    from drs import api, io
+    from drs.report.document import check_target, to_document, write
 
     if out:
         check_target(out)
     facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
-    if rolling:
-        stop = Stop()
-        with _interruptible(stop), _progress() as on_progress:
-            campaign = modes.rolling(
-                api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=cluster,
-                hosts=options.evacuate, at_once=at_once, service_s=service_s, baseline=baseline,
-                solver=solver, time_s=None if iterations is not None else time_s, iterations=iterations,
-                seed=seed, stop=stop, on_progress=on_progress,
-            )  # fmt: skip
-            if out:  # within, for the first Ctrl-C must not lose the steps that are being written
-                from drs.report.document import write_rolling
-                from drs.report.html import render_report
-
-                write_rolling(campaign, out, render_report)
-        if as_json:
-            _print_json(rolling_document(campaign))
-        else:
-            from drs.report import text
-
-            text.print_sentences(_out(), campaign.sentences())
-            if out:
-                _out().print(f"written to {out}: rolling.json, and a folder for each step")
-        raise typer.Exit({"feasible": FINE, "infeasible": INFEASIBLE}.get(campaign.status, NO_ANSWER))
-    stop = Stop(None if iterations is not None else time_s, iterations)
+    time_s = _limit_s(time_s, iterations)
+    stop = Stop(time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
         result = api.advise(
             facts,
@@ -396,28 +405,64 @@ def advise(
     raise typer.Exit(_exit_code(result, strict))
 
 
-def _check_rolling(rolling: bool, mode: str, options: Options, at_once: int | None, service_s: float) -> None:
-    """Options that mean nothing with, or without, --rolling."""
-    if not rolling:
-        faults = [
-            Fault(flag, "an option without --rolling", "--rolling, which it is for")
-            for flag, given in (("--at-once", at_once is not None), ("--service-s", service_s > 0))
-            if given
-        ]
+@app.command()
+@_reporting
+@_with_options(
+    "cluster",
+    "evacuate",
+    "baseline",
+    cluster="The cluster; may be left out where there is one, or where hosts are named.",
+    evacuate="Only this host; may be repeated, patterns work.",
+    baseline="Hosts come back with this as their highest EVC baseline: a hardware refresh.",
+)
+def rolling(
+    snapshot: Source,
+    options: Options,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", min=1, help="So many hosts together at most.")
+    ] = None,
+    service_s: Annotated[
+        float, typer.Option("--service-s", min=0, help="How long an empty host is away.")
+    ] = 0.0,
+    time_s: TimeS = None,
+    iterations: Iterations = None,
+    seed: Seed = 0,
+    policy: PolicyFile = None,
+    rules: RulesFile = None,
+    solver: SolverName = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="rolling.json, and a folder for each step.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every host of a cluster in turn, for maintenance or a hardware refresh."""
+    from drs import api, modes
+    from drs.report.document import check_target, rolling_document, write_rolling
+
+    if out:
+        check_target(out)
+    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
+    time_s = _limit_s(time_s, iterations)
+    stop = Stop(time_s, iterations)
+    with _interruptible(stop), _progress() as on_progress:
+        campaign = modes.rolling(
+            api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=options.cluster,
+            evacuate=options.evacuate, at_once=at_once, service_s=service_s, baseline=options.baseline,
+            solver=solver, time_s=time_s, iterations=iterations, seed=seed, stop=stop, on_progress=on_progress,
+        )  # fmt: skip
+        if out:  # within, for the first Ctrl-C must not lose the steps that are being written
+            from drs.report.html import render_report
+
+            write_rolling(campaign, out, render_report)
+    if as_json:
+        _print_json(rolling_document(campaign))
     else:
-        faults = [
-            Fault(flag, "an option that --rolling does not know", "no such option beside --rolling")
-            for flag, given in (
-                ("--lost", options.lost), ("--site", options.site), ("--new", options.new),
-                ("--deadline-s", options.deadline_s is not None),
-                ("--evacuate-datastore", options.datastores),
-            )
-            if given
-        ]  # fmt: skip
-        if mode not in ("balance", "evacuate", "upgrade-evc"):
-            faults.append(Fault("--mode", f"{mode} with --rolling", "evacuate or upgrade-evc"))
-    if faults:
-        raise InputError(faults)
+        from drs.report import text
+
+        text.print_sentences(_out(), campaign.sentences())
+        if out:
+            _out().print(f"written to {out}: rolling.json, and a folder for each step")
+    raise typer.Exit({"feasible": FINE, "infeasible": INFEASIBLE}.get(campaign.status, NO_ANSWER))
 
 
 def _exit_code(result: Result, strict: bool) -> int:

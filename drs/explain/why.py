@@ -53,9 +53,9 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
     """
     snapshot = problem.snapshot
     if vm not in snapshot.vms.position:
-        raise UnknownNameError.of("--vm", vm, snapshot.vms.position, "VM")
+        raise UnknownNameError.of("vm", vm, snapshot.vms.position, "VM")
     if host is not None and host not in snapshot.hosts.position:
-        raise UnknownNameError.of("--host", host, snapshot.hosts.position, "host")
+        raise UnknownNameError.of("host", host, snapshot.hosts.position, "host")
     i = snapshot.vms.position[vm]
     hosts = range(snapshot.n_hosts) if host is None else [snapshot.hosts.position[host]]
     questions = [_Question(problem, rule, i) for rule in problem.rules_in_force]

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.errors import Fault, InputError, did_you_mean
 from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
 from drs.model.changes import in_state
-from drs.modes.base import Advise, members
+from drs.modes.base import Advise, hosts_named, members, names_of
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -35,7 +35,7 @@ from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Allowed
-from drs.words import seconds
+from drs.words import seconds, some
 
 WISH = "rolling: not on a host whose turn is still to come"
 
@@ -128,8 +128,8 @@ def rolling(
     *,
     rules: Sequence[Rule] = (),
     policy: Policy | None = None,
-    cluster: str = "",
-    hosts: Sequence[str] = (),
+    cluster: Sequence[str] = (),
+    evacuate: Sequence[str] = (),
     at_once: int | None = None,
     service_s: float = 0.0,
     baseline: str = "",
@@ -145,8 +145,8 @@ def rolling(
     Parameters
     ----------
     advise : `drs.advise`.
-    cluster : which; may be left out where there is only one.
-    hosts : only these of its hosts.
+    cluster : which, by name or pattern; may be left out where there is only one, or where hosts are named.
+    evacuate : only these hosts, by names or patterns.
     at_once : so many hosts together at most; where not given, the failures that the cluster is to tolerate
         (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
     service_s : how long the hosts of one step are away once they are empty.
@@ -159,9 +159,9 @@ def rolling(
     InputError : for a cluster, host or baseline that is not there.
     """
     policy = policy or Policy()
-    which = _cluster(snapshot, cluster)
+    which, hosts = _meant(snapshot, cluster, evacuate)
     inside = members(snapshot, which)
-    _check(snapshot, which, inside, hosts, at_once, service_s, baseline)
+    _check(snapshot, which, inside, at_once, service_s, baseline)
     usable = [int(h) for h in inside if snapshot.hosts.state[h] in ("connected", "maintenance", "quarantine")]
     queue = [h for h in usable if not hosts or str(snapshot.hosts.name[h]) in hosts]
     if baseline:
@@ -244,29 +244,32 @@ def rolling(
     )  # fmt: skip
 
 
-def _cluster(snapshot: Snapshot, cluster: str) -> int:
-    names = [str(name) for name in snapshot.clusters.name]
-    if cluster:
-        if cluster not in names:
-            raise UnknownNameError.of("cluster", cluster, names, "cluster")
-        return names.index(cluster)
-    if len(names) != 1:
-        raise InputError(
-            Fault("cluster", f"{len(names)} clusters", f"one of {', '.join(names)}", "use --cluster NAME")
-        )
-    return 0
+def _meant(snapshot: Snapshot, cluster: Sequence[str], evacuate: Sequence[str]) -> tuple[int, list[str]]:
+    """The cluster that is meant, by its name or that of the hosts, and the hosts that are named."""
+    faults: list[Fault] = []
+    named = names_of("cluster", snapshot.clusters.position, cluster, "cluster", faults)
+    hosts = hosts_named(snapshot, evacuate, "evacuate", faults)
+    if faults:
+        raise InputError(faults)
+    of_host = {host: int(snapshot.hosts.cluster_idx[snapshot.hosts.position[host]]) for host in hosts}
+    homes = sorted(set(of_host.values()))
+    found = (
+        [snapshot.clusters.position[name] for name in named] or homes or list(range(len(snapshot.clusters)))
+    )
+    names = [str(snapshot.clusters.name[which]) for which in found]
+    if len(found) != 1:
+        raise InputError(Fault("cluster", f"{len(found)} clusters: {some(names)}", "one cluster at a time"))
+    strangers = [host for host, home in of_host.items() if home != found[0]]
+    if strangers:
+        raise InputError(Fault("evacuate", f"{some(strangers)}: not in {names[0]}", f"hosts of {names[0]}"))
+    return found[0], hosts
 
 
 def _check(
-    snapshot: Snapshot, cluster: int, inside: NDArray[np.intp], hosts: Sequence[str], at_once: int | None,
-    service_s: float, baseline: str,
+    snapshot: Snapshot, cluster: int, inside: NDArray[np.intp], at_once: int | None, service_s: float, baseline: str
 ) -> None:  # fmt: skip
     mine = [str(snapshot.hosts.name[h]) for h in inside]
-    faults = [
-        Fault("hosts", f"{host!r} is no host of {snapshot.clusters.name[cluster]}", "one of its hosts",
-              did_you_mean(host, mine))
-        for host in hosts if host not in mine
-    ]  # fmt: skip
+    faults = []
     if at_once is not None and not 1 <= at_once < max(2, len(mine)):
         faults.append(
             Fault("at_once", str(at_once), f"1 to {len(mine) - 1}: the cluster has {len(mine)} hosts")

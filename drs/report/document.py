@@ -199,14 +199,14 @@ def check_target(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(
             Fault(
-                "--out",
+                "out",
                 f"{folder} holds something that drs did not write",
                 "a new or empty folder, or an earlier plan's",
             )
         )
     if folder.exists() and not folder.is_dir():
-        raise InputError(Fault("--out", f"{folder} is a file", "a folder"))
-    io.check_writable(folder, "--out")
+        raise InputError(Fault("out", f"{folder} is a file", "a folder"))
+    io.check_writable(folder, "out")
 
 
 def write(result: Result, folder: Path, report_html: str) -> None:

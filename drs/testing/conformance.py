@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from drs import words
 from drs.planning.replay import watch
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Solver
@@ -376,6 +377,6 @@ def _check_interrupt(solver: Solver, lowered: Lowered) -> None:
     finally:
         timer.cancel()
     took_s = time.monotonic() - began
-    assert took_s < 2.5, f"an interrupt after 0.5 s ended the run after {took_s:.1f} s"
+    assert took_s < 2.5, f"an interrupt after 0.5 s ended the run after {words.seconds(took_s)}"
     assert answer.interrupted or took_s < 0.6, "the answer does not say that it was interrupted"
     is_sound(lowered, answer, lowered.start)

@@ -141,7 +141,7 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
         policy=edited.policy,
         cluster=scenario.cluster,
         baseline=scenario.baseline,
-        hosts=scenario.rolling.hosts,
+        evacuate=scenario.rolling.hosts,
         at_once=scenario.rolling.at_once,
         service_s=scenario.rolling.service_s,
         solver=scenario.solver,
@@ -198,12 +198,12 @@ def check_table_path(path: Path) -> None:
     from drs import io
 
     if path.suffix not in (".parquet", ".csv"):
-        raise InputError(Fault("--out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
+        raise InputError(Fault("out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
     if not path.parent.is_dir():
-        raise InputError(Fault("--out", f"no folder {path.parent}", "an existing folder"))
+        raise InputError(Fault("out", f"no folder {path.parent}", "an existing folder"))
     if path.is_dir():
-        raise InputError(Fault("--out", f"{path} is a folder", "the name of a file"))
-    io.check_writable(path, "--out")
+        raise InputError(Fault("out", f"{path} is a folder", "the name of a file"))
+    io.check_writable(path, "out")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

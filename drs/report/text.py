@@ -11,12 +11,12 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from drs.explain import Conflict, HostAnswer
+from drs.explain import HostAnswer
 from drs.model import Snapshot
 from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
 from drs.planning import Move
-from drs.result import Result
+from drs.result import Conflict, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Solvers, found by name: the built-in ones and those of the entry point group `drs.solvers`.
 
-A solver is a function `(lowered, start, stop, seed, on_progress) -> Answer`. It may declare the terms that
+A solver is a function `(lowered, start, run) -> Answer`. It may declare the terms that
 it reads as an attribute `reads` (a tuple of term classes; absent: every term). Looking one up loads it, so
 that `import drs.solvers` costs neither ortools nor numba.
 """

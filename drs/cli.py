@@ -31,7 +31,7 @@ from drs.errors import (
     RuleConflictError,
 )
 from drs.modes.options import OPTIONS, Options
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import OnProgress, Progress, Run, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,13 +63,17 @@ RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help=
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Instead of policy.toml.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed, another search.")]
 
-SEARCH_S = 30.0
 TimeS = Annotated[
-    float | None, typer.Option("--time-s", min=0, help="Seconds to search; 30 where no budget is given.")
+    float | None,
+    typer.Option("--time-s", min=0, help="Seconds to search; 30 where no --iterations are given."),
 ]
 Iterations = Annotated[
     int | None,
-    typer.Option("--iterations", min=0, help="Budget in search steps instead of time: same seed, same plan."),
+    typer.Option(
+        "--iterations",
+        min=0,
+        help="Budget in search steps: alone, same seed, same plan; with --time-s, whichever ends first.",
+    ),
 ]
 SolverName = Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")]
 MODES_HELP = "balance, evacuate, consolidate, recover, place, upgrade-evc, storage"
@@ -135,7 +139,7 @@ def _by_flag(fault: Fault, command: Callable[..., Any]) -> Fault:
         if isinstance(told, OptionInfo):
             # In an annotation typer keeps the first flag where a default stands otherwise.
             flags = [flag for flag in (told.default, *(told.param_decls or ())) if str(flag).startswith("--")]
-            return dataclasses.replace(fault, where=flags[0] if flags else fault.where)
+            return dataclasses.replace(fault, where=str(flags[0]) if flags else fault.where)
         if isinstance(told, ArgumentInfo):
             return dataclasses.replace(fault, where=str(told.metavar))
     return fault
@@ -220,11 +224,6 @@ def _read(
 
 def _print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _limit_s(time_s: float | None, iterations: int | None) -> float | None:
-    """The time limit: 30 s where no budget is given. A budget of iterations alone never reads the clock."""
-    return SEARCH_S if time_s is None and iterations is None else time_s
 
 
 @contextmanager
@@ -374,11 +373,11 @@ def advise(
 
     if out:
         check_target(out)
-    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
+    stop = Run.begin(time_s, iterations, seed).stop
+    with stop.paused():  # the time limit is the search's
+        facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
-    time_s = _limit_s(time_s, iterations)
-    stop = Stop(time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
         result = api.advise(
             facts,
@@ -441,14 +440,14 @@ def rolling(
 
     if out:
         check_target(out)
-    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
-    time_s = _limit_s(time_s, iterations)
-    stop = Stop(time_s, iterations)
+    stop = Run.begin(time_s, iterations, seed).stop
+    with stop.paused():
+        facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     with _interruptible(stop), _progress() as on_progress:
         campaign = modes.rolling(
             api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=options.cluster,
             evacuate=options.evacuate, at_once=at_once, service_s=service_s, baseline=options.baseline,
-            solver=solver, time_s=time_s, iterations=iterations, seed=seed, stop=stop, on_progress=on_progress,
+            solver=solver, seed=seed, stop=stop, on_progress=on_progress,
         )  # fmt: skip
         if out:  # within, for the first Ctrl-C must not lose the steps that are being written
             from drs.report.html import render_report

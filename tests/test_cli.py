@@ -419,7 +419,7 @@ def test_rolling_writes_a_folder_for_each_step(tiny: Path, tmp_path: Path) -> No
     hosts = tiny / "hosts.csv"
     hosts.write_text(hosts.read_text().replace("10000", "30000"))
     out = tmp_path / "out"
-    done = drs("advise", tiny, "--rolling", "--time-s", 4, "--out", out, "--json")
+    done = drs("rolling", tiny, "--time-s", 4, "--out", out, "--json")
     assert done.exit_code == 0, done.stderr
     document = json.loads((out / "rolling.json").read_text())
     assert document["steps"] == json.loads(done.stdout)["steps"] and len(document["steps"]) == 2
@@ -427,7 +427,7 @@ def test_rolling_writes_a_folder_for_each_step(tiny: Path, tmp_path: Path) -> No
         plan = json.loads((out / step / "plan.json").read_text())
         assert plan["status"] in ("optimal", "feasible")
         assert (out / step / "snapshot" / "vms.csv").exists() and (out / step / "moves.csv").exists()
-    assert drs("advise", tiny, "--rolling", "--time-s", 2, "--out", out).exit_code == 0
+    assert drs("rolling", tiny, "--time-s", 2, "--out", out).exit_code == 0
 
 
 def test_check_tells_contradictory_rules_without_solving(tiny: Path) -> None:

@@ -41,13 +41,13 @@ class AdviseAsk:
     mode: str = "balance"
     goals: str = "policy"
     evacuate: tuple[str, ...] = ()
-    """Hosts to empty; in `recover`, hosts that are lost."""
+    lost: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     new_like: str = ""
     """For `place`: new VMs are made after this one."""
     new_count: int = 1
     baseline: str = ""
-    cluster: str = ""
+    cluster: tuple[str, ...] = ()
     site: str = ""
     deadline_h: float | None = None
     """By when an evacuation must be over, in hours from now."""
@@ -77,6 +77,7 @@ class AdviseAsk:
         """What is asked for besides the mode, as far as the mode takes it."""
         given: dict[str, Any] = {
             "evacuate": self.evacuate,
+            "lost": self.lost,
             "datastores": self.datastores,
             "new": (f"{self.new_like}={self.new_count}",) if self.new_like else (),
             "baseline": self.baseline,

@@ -57,7 +57,7 @@ def test_a_baseline_out_of_reach_is_refused_with_the_hosts() -> None:
     ("options", "said"),
     [
         (modes.Options(baseline="intel-brodwell"), "did you mean intel-broadwell"),
-        (modes.Options(cluster="prod", baseline="intel-icelake"), "unknown cluster"),
+        (modes.Options(cluster=("prod",), baseline="intel-icelake"), "unknown cluster"),
     ],
 )
 def test_bad_upgrades(options, said) -> None:
@@ -126,7 +126,7 @@ def test_a_refresh_keeps_every_step_migratable() -> None:
     ("more", "said"),
     [
         ({"cluster": "nope"}, "unknown cluster"),
-        ({"hosts": ["zz"]}, "'zz' is no host of"),
+        ({"evacuate": ["zz"]}, "unknown host 'zz'"),
         ({"at_once": 9}, "at_once"),
         ({"baseline": "intel-foo"}, "unknown EVC baseline"),
         ({"service_s": -1.0}, "service_s"),

@@ -9,8 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from drs import plotting, solvers, words
+from drs import modes, plotting, solvers, words
 from drs.model import cpu
+from drs.modes import OPTIONS
 from drs.plotting.data import replayed_link_use
 from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
@@ -20,15 +21,6 @@ from drs.ui.job import Job
 from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles, violations_table
 from drs.ui.state import GOALS, MODES, AdviseAsk, filled, state, update
 
-MODE_WORDS = {
-    "balance": "Balance: repair what is broken, then even out the load",
-    "evacuate": "Evacuate: empty hosts for maintenance",
-    "consolidate": "Consolidate: fewest and thriftiest hosts on",
-    "recover": "Recover: hosts are lost, restart their VMs",
-    "place": "Place: find hosts for new VMs",
-    "upgrade-evc": "Upgrade EVC: the highest baseline that the cluster can take",
-    "storage": "Storage: even out datastores, or empty them",
-}
 POLL_S = 0.5
 
 
@@ -41,7 +33,9 @@ def form(cluster: Cluster) -> AdviseAsk:
             "What is wanted",
             MODES,
             key=filled("advise.mode", ask.mode),
-            format_func=lambda m: MODE_WORDS.get(m, m),
+            format_func=lambda m: (
+                f"{m.capitalize()}: {modes.MODES[m].title[0].lower()}{modes.MODES[m].title[1:]}"
+            ),
         )
     with middle:
         goals = st.selectbox(
@@ -102,72 +96,63 @@ def form(cluster: Cluster) -> AdviseAsk:
 
 
 def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
-    """The controls that only one mode has."""
-    ask, snapshot = state().advise, cluster.snapshot
-    if mode in ("evacuate", "recover"):
-        left, middle, right = st.columns([3, 1.5, 1.5])
-        hosts = left.multiselect(
-            "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
-            snapshot.hosts.name.tolist(),
-            key=filled("advise.evacuate", list(ask.evacuate)),
-            placeholder="Choose hosts",
+    """A control for each option that the mode takes, as `drs.modes.OPTIONS` describes it."""
+    takes = [name for name in OPTIONS if name in modes.MODES[mode].takes]
+    if "lost" in takes:  # the same hosts by their better name
+        takes.remove("evacuate")
+    shown = [name for name in takes if name != "site" or len(_sites(cluster)) > 1]
+    if not shown:
+        return {}
+    asked: dict[str, Any] = {}
+    for name, column in zip(shown, st.columns(len(shown)), strict=True):
+        with column:
+            asked.update(_control(cluster, name, OPTIONS[name]))
+    return asked
+
+
+def _sites(cluster: Cluster) -> list[str]:
+    return sorted(set(cluster.snapshot.hosts.site.tolist()) - {""})
+
+
+def _control(cluster: Cluster, name: str, option: modes.Option) -> dict[str, Any]:
+    """The control of one option; returns the fields of `AdviseAsk` that it sets."""
+    ask, snapshot, key = state().advise, cluster.snapshot, f"advise.{name}"
+    tables = {"hosts": snapshot.hosts, "clusters": snapshot.clusters, "datastores": snapshot.datastores}
+    if option.kind in tables:
+        chosen = st.multiselect(
+            option.title,
+            tables[option.kind].name.tolist(),
+            key=filled(key, list(getattr(ask, name))),
+            placeholder=option.empty,
         )
-        asked: dict[str, Any] = {"evacuate": tuple(hosts)}
-        sites = sorted(set(snapshot.hosts.site.tolist()) - {""})
-        if len(sites) > 1:
-            site = middle.selectbox(
-                "A whole site",
-                ["", *sites],
-                key=filled("advise.site", ask.site),
-                format_func=lambda name: name or "None",
-            )
-            asked["site"] = site or ""
-        if mode == "evacuate":
-            asked["deadline_h"] = right.number_input(
-                "Deadline, h from now",
-                0.1,
-                None,
-                key=filled("advise.deadline_h", ask.deadline_h),
-                placeholder="none",
-                step=1.0,
-                format="%.1f",
-            )
-        return asked
-    if mode == "storage":
-        stores = st.multiselect(
-            "Datastores to empty",
-            snapshot.datastores.name.tolist(),
-            key=filled("advise.datastores", list(ask.datastores)),
-            placeholder="None: even out space and latency",
+        return {name: tuple(chosen)}
+    if option.kind == "seconds":
+        hours = st.number_input(
+            f"{option.title}, h from now",
+            0.1,
+            None,
+            key=filled("advise.deadline_h", ask.deadline_h),
+            placeholder="none",
+            step=1.0,
+            format="%.1f",
         )
-        return {"datastores": tuple(stores)}
-    if mode == "place":
-        left, right = st.columns([3, 1])
-        like = left.selectbox(
-            "New VMs like this one",
+        return {"deadline_h": hours}
+    if option.kind == "new vms":
+        like = st.selectbox(
+            option.title,
             ["", *snapshot.vms.name.tolist()],
             key=filled("advise.new_like", ask.new_like),
-            format_func=lambda name: name or "None: place the VMs that have no host",
+            format_func=lambda vm: vm or option.empty,
         )
-        count = right.number_input("How many", 1, 10_000, key=filled("advise.new_count", ask.new_count))
+        count = st.number_input("How many", 1, 10_000, key=filled("advise.new_count", ask.new_count))
         return {"new_like": like or "", "new_count": int(count or 1)}
-    if mode == "upgrade-evc":
-        options = ["", *cpu.BASELINES]
-        left, right = st.columns(2)
-        baseline = left.selectbox(
-            "Baseline to reach",
-            options,
-            key=filled("advise.baseline", ask.baseline),
-            format_func=lambda key: key or "The highest that every host can take",
-        )
-        chosen = right.selectbox(
-            "Cluster",
-            ["", *snapshot.clusters.name.tolist()],
-            key=filled("advise.cluster", ask.cluster),
-            format_func=lambda name: name or "Every one",
-        )
-        return {"baseline": baseline or "", "cluster": chosen or ""}
-    return {}
+    picked = st.selectbox(
+        option.title,
+        ["", *(_sites(cluster) if option.kind == "site" else cpu.BASELINES)],
+        key=filled(key, getattr(ask, name)),
+        format_func=lambda each: each or option.empty,
+    )
+    return {name: picked or ""}
 
 
 def _goal_words(goal: str, cluster: Cluster) -> str:

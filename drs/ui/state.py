@@ -202,11 +202,13 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
         job=None,
         result=None,
         trouble=(),
-        advise=dataclasses.replace(old.advise, evacuate=(), datastores=(), new_like="", cluster="", site=""),
+        advise=dataclasses.replace(
+            old.advise, evacuate=(), lost=(), datastores=(), new_like="", cluster=(), site=""
+        ),
         **changes,
     )
-    for key in ("advise.evacuate", "advise.datastores", "advise.new_like", "advise.cluster", "advise.site"):
-        st.session_state.pop(key, None)
+    for name in ("evacuate", "lost", "datastores", "new_like", "cluster", "site"):
+        st.session_state.pop(f"advise.{name}", None)
 
 
 def filled(key: str, value: Any) -> str:

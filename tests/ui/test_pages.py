@@ -318,7 +318,7 @@ def test_the_ask_reaches_the_library(open_app: Open, monkeypatch: pytest.MonkeyP
         ("storage", "advise.datastores", None, "datastores", None),
         ("place", "advise.new_like", "app-crm-01", "new", ("app-crm-01=1",)),
         ("upgrade-evc", "advise.baseline", "intel-broadwell", "baseline", "intel-broadwell"),
-        ("upgrade-evc", "advise.cluster", "prod-01", "cluster", "prod-01"),
+        ("upgrade-evc", "advise.cluster", "prod-01", "cluster", ("prod-01",)),
         ("consolidate", "", None, "evacuate", ()),
     ],
 )
@@ -339,6 +339,8 @@ def test_every_mode_asks_for_what_it_takes(
         store = app.multiselect(key=key).options[0]
         given = (store,)
         app.multiselect(key=key).select(store)
+    elif option == "cluster":
+        app.multiselect(key=key).select(value)
     elif key:
         app.selectbox(key=key).select(value)
     finished(app.run().button(key="advise.run").click().run())

@@ -21,6 +21,8 @@ def immovable(problem: Problem) -> tuple[Immovable, ...]:
     limits = [(wall.origin, wall.term) for wall in problem.lowered.walls if isinstance(wall.term, Allowed)]
     found = []
     for vm in np.flatnonzero((elsewhere == 0) & (snapshot.n_hosts > 1)):
+        if not problem.takes_part(int(vm)):
+            continue
         alone, some = [], []
         for origin, limit in limits:
             row = limit.mask[limit.class_idx[vm]].copy()

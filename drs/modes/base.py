@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.errors import Fault, did_you_mean
+from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Snapshot
 from drs.modes.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.request import Scope
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Run, Stop
@@ -104,6 +105,25 @@ def names_of(
 def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:
     """Hosts by name or pattern, each once; a fault for what names none."""
     return names_of("host", snapshot.hosts.position, names, where, faults)
+
+
+def scope_of(
+    snapshot: Snapshot, policy: Policy, options: Options, hosts: Bools | None = None
+) -> Scope | None:
+    """The hosts that take part: those of the clusters asked for, else of the clusters that a request speaks of.
+
+    hosts : bool[n_hosts], those that a request is about; None where it is about all. Where VMs may leave their
+        cluster a request about some hosts takes all.
+    """
+    faults: list[Fault] = []
+    named = names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", faults)
+    if faults:
+        raise InputError(faults)
+    clusters = [snapshot.clusters.position[name] for name in named]
+    if not clusters and hosts is not None and policy.migration_scope == "cluster":
+        clusters = np.unique(snapshot.hosts.cluster_idx[hosts]).tolist()
+    taking = np.isin(snapshot.hosts.cluster_idx, clusters)
+    return None if not clusters or taking.all() else taking
 
 
 def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[str]:

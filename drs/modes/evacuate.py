@@ -1,4 +1,4 @@
-"""Empty hosts, or a whole site, as before maintenance; the others stay balanced.
+"""Empty hosts, or a whole site, as before maintenance; other VMs move only where room has to be made.
 
 The hosts count as in maintenance, and that no VM stays there is a hard rule: where a VM cannot leave, the
 answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are
@@ -19,9 +19,9 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, hosts_named, hosts_of_site
+from drs.modes.base import Mode, hosts_named, hosts_of_site, scope_of
 from drs.modes.options import Options
-from drs.problem import Problem
+from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
@@ -150,13 +150,17 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
         )
     if options.site:
         policy = dataclasses.replace(policy, migration_scope="any", storage_moves=True)
-    extra: list[Rule] = []
+    asked: list[Rule] = []
+    besides: list[Rule] = []
     if leaving.any():
         vms = [str(name) for name in snapshot.vms.name[leaving]]
-        extra.append(NotRunOn(vms, hosts, name=NAME, policy="hard"))
+        asked.append(NotRunOn(vms, hosts, name=NAME, policy="hard"))
         if not any(rule.replaces == "host-state" for rule in rules):
-            extra.append(StateElsewhere(hosts=tuple(hosts)))
-    return Problem(in_state(snapshot, hosts, "maintenance"), (*rules, *extra), policy)
+            besides.append(StateElsewhere(hosts=tuple(hosts)))
+    return Problem(
+        in_state(snapshot, hosts, "maintenance"), rules, policy, Request(asked, besides, options.also),
+        scope_of(snapshot, policy, options, going),
+    )  # fmt: skip
 
 
 def report(result: Result, options: Options) -> Evacuation:
@@ -208,6 +212,6 @@ def priorities(problem: Problem, options: Options) -> dict[int, float]:
 
 
 MODE = Mode(
-    "Empty hosts, as before maintenance", pose, ("evacuate", "site", "deadline_s"), check, report=report,
-    priorities=priorities,
+    "Empty hosts, as before maintenance", pose, ("evacuate", "site", "deadline_s", "cluster", "also"), check,
+    report=report, priorities=priorities,
 )  # fmt: skip

@@ -11,7 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["hosts", "clusters", "site", "datastores", "new vms", "baseline", "seconds"]
+from drs.problem.request import Also
+
+Kind = Literal["hosts", "clusters", "site", "datastores", "new vms", "baseline", "seconds", "also"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Option:
     @property
     def many(self) -> bool:
         """Whether it may be given several times."""
-        return self.kind in ("hosts", "clusters", "datastores", "new vms")
+        return self.kind in ("hosts", "clusters", "datastores", "new vms", "also")
 
 
 def _option(default: Any, kind: Kind, flag: str, title: str, help: str, **more: str) -> Any:
@@ -49,7 +51,8 @@ class Options:
     lost : hosts that are lost. site : all hosts of a site, to be emptied or lost.
     deadline_s : by when the hosts must be empty.
     datastores : datastores to empty. new : VMs to place, `LIKE` or `LIKE=COUNT`, made after an existing one.
-    baseline : EVC baseline to reach. cluster : the clusters that are meant, every one where none is given.
+    baseline : EVC baseline to reach. cluster : the clusters that take part; where none is given those that the
+        request speaks of. also : what a request is to do in the same plan, `repair` or `balance` the rest.
     """
 
     evacuate: Sequence[str] = _option(
@@ -80,6 +83,11 @@ class Options:
     cluster: Sequence[str] = _option(
         (), "clusters", "--cluster", "Clusters", "A cluster that is meant; may be repeated, patterns work.",
         metavar="NAME", empty="Every one",
+    )  # fmt: skip
+
+    also: Sequence[Also] = _option(
+        (), "also", "--also", "In the same plan", "repair what is broken, balance the load: with the request.",
+        metavar="REPAIR|BALANCE", empty="Nothing else",
     )  # fmt: skip
 
     def given(self) -> list[str]:

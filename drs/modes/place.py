@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from drs.errors import Fault, InputError, did_you_mean
 from drs.model import Snapshot
-from drs.modes.base import Mode
+from drs.modes.base import Mode, scope_of
 from drs.modes.options import Options
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
-from drs.problem import Problem
+from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
@@ -53,7 +53,8 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
                 "or option new: LIKE=COUNT",
             )
         )
-    return Problem(snapshot, (*rules, *reservations(snapshot, policy)), policy)
+    request = Request(besides=reservations(snapshot, policy), also=options.also)
+    return Problem(snapshot, rules, policy, request, scope_of(snapshot, policy, options))
 
 
 def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
@@ -96,4 +97,4 @@ def report(result: Result, options: Options) -> InitialPlacement:
     return InitialPlacement(restarts(result), waiting(result), len(result.plan.moves) if result.plan else 0)
 
 
-MODE = Mode("Find hosts for new VMs", pose, ("new",), report=report)
+MODE = Mode("Find hosts for new VMs", pose, ("new", "cluster", "also"), report=report)

@@ -16,11 +16,11 @@ import numpy as np
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, hosts_named, hosts_of_site
+from drs.modes.base import Mode, hosts_named, hosts_of_site, scope_of
 from drs.modes.options import Options
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
-from drs.problem import Problem
+from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
@@ -110,7 +110,8 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     vms = dataclasses.replace(lost.vms, host_idx=host_idx, power=power)
     after = failed_over(dataclasses.replace(lost, vms=vms))
     granted = reservations(after, policy, leave_pool=policy.migration_scope != "cluster")
-    return Problem(after, (*rules, *granted), policy)
+    request = Request(besides=granted, also=options.also)
+    return Problem(after, rules, policy, request, scope_of(snapshot, policy, options, down))
 
 
 def failed_over(snapshot: Snapshot) -> Snapshot:
@@ -168,4 +169,10 @@ def _replicas_in_use(snapshot: Snapshot) -> list[int]:
     return [int(store) for store in used if store >= 0 and snapshot.datastores.replica_of_idx[store] >= 0]
 
 
-MODE = Mode("Restart the VMs of lost hosts", pose, ("evacuate", "lost", "site"), check, report=report)
+MODE = Mode(
+    "Restart the VMs of lost hosts",
+    pose,
+    ("evacuate", "lost", "site", "cluster", "also"),
+    check,
+    report=report,
+)

@@ -2,5 +2,17 @@
 
 from drs.problem.policy import Limits, MigrationScope, Policy, Power, Restart, StorageBalance, Trigger
 from drs.problem.problem import Problem
+from drs.problem.request import ALSO, Request
 
-__all__ = ["Limits", "MigrationScope", "Policy", "Power", "Problem", "Restart", "StorageBalance", "Trigger"]
+__all__ = [
+    "ALSO",
+    "Request",
+    "Limits",
+    "MigrationScope",
+    "Policy",
+    "Power",
+    "Problem",
+    "Restart",
+    "StorageBalance",
+    "Trigger",
+]

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from drs.model import Snapshot
+from drs.problem.request import Request
 from drs.rules import Rule
-from drs.terms import Capacity, During, Level, Lowered, Role, Term, Wall, Weighted
-from drs.terms.base import Ints
+from drs.terms import Allowed, Capacity, During, Level, Lowered, MoveCost, Role, Term, Wall, Weighted
+from drs.terms.base import Bools, Ints
 
 
 def lower(
@@ -25,12 +28,13 @@ def lower(
     goals: Sequence[Level],
     walls: Sequence[Wall] = (),
     placed: Sequence[Level] = (),
+    request: Request | None = None,
     urgent: Sequence[Level] = (),
     soft: Sequence[Weighted] = (),
     item_names: Sequence[str] = (),
     bin_names: Sequence[str] = (),
 ) -> Lowered:
-    """The problem as a solver sees it: levels `hard`, placed, `not_worse`, urgent, `soft`, goals in this order.
+    """The problem as a solver sees it: levels `asked`, `hard`, placed, `not_worse`, `others`, urgent, `soft`, goals.
 
     Parameters
     ----------
@@ -39,12 +43,17 @@ def lower(
     walls : more limits that no step crosses, beside those of the rules
     placed : levels that count the items that are nowhere. With them, a rule that holds only because items
         are nowhere today is also a cost, so that placing them does not break it where that can be avoided.
+    request : what is asked comes first, then that few other items move. What is broken today and not asked for
+        stays out of the levels, unless the request says so; that it gets no worse is the walls' matter.
     urgent : goals that come before soft rules
     soft : more preferences, beside those of the rules
     """
     of_rules: list[Wall] = []
     during: list[During] = []
-    found: dict[Role, list[Weighted]] = {"hard": [], "not_worse": [], "soft": []}
+    found: dict[Role, list[Weighted]] = {"asked": [], "hard": [], "not_worse": [], "soft": []}
+    repairs = request is None or bool(request.also)
+    waits = start < 0
+    wanted = waits.copy()
     for rule, term in asked:
         scale = max(rule.scale(snapshot), 1e-12)
         if rule.policy == "soft":
@@ -52,11 +61,19 @@ def lower(
             continue
         broken = term.cost(start, start) > 0
         of_rules.append(Wall(term.relaxed(start) if broken else term, rule.label))
-        if broken or (placed and not isinstance(term, Capacity)):
-            found[rule.policy].append(Weighted(term, 1.0 / scale, rule.label))
+        cost = Weighted(term, 1.0 / scale, rule.label)
+        if request is not None and rule in request.rules:
+            found["asked"].append(cost)
+            wanted |= _concerned(term, start)
+        elif (broken and repairs) or _unplaced_matter(term, waits, everything=repairs):
+            found[rule.policy].append(cost)
         if rule.holds == "during":
             during.append(During(term, rule.label))
     found["soft"] += soft
+    few: list[Level] = []
+    if request is not None and "balance" not in request.also:
+        others = Weighted(MoveCost(np.where(wanted, 0.0, 1.0)), origin="other VMs")
+        few = [Level("others", (others,), unit="VMs", role="others")]
 
     def rung(role: Role, unit: str) -> list[Level]:
         return [Level(role, tuple(found[role]), unit=unit, role=role)] if found[role] else []
@@ -67,9 +84,11 @@ def lower(
         start,
         (*of_rules, *walls),
         (
+            *rung("asked", "VMs"),
             *rung("hard", "broken"),
             *placed,
             *rung("not_worse", "broken"),
+            *few,
             *urgent,
             *rung("soft", "penalty"),
             *goals,
@@ -78,3 +97,23 @@ def lower(
         tuple(item_names),
         tuple(bin_names),
     )
+
+
+def _concerned(term: Term, start: Ints) -> Bools:
+    """The items that what is asked speaks of: those that are not where it allows, bool[n_items]."""
+    about = term.about()
+    concerned = np.zeros(len(start), dtype=np.bool_)
+    if about is not None:
+        concerned[about] = True
+    elif isinstance(term, Allowed):
+        placed = start >= 0
+        concerned = placed & ~term.mask[term.class_idx, np.maximum(start, 0)]
+    return concerned
+
+
+def _unplaced_matter(term: Term, waits: Bools, *, everything: bool) -> bool:
+    """Whether a limit that holds today may be broken by placing what is nowhere, or has a say in it at least."""
+    if not waits.any() or isinstance(term, Capacity):
+        return False
+    about = term.about()
+    return everything or about is None or bool(waits[about].any())

@@ -14,6 +14,7 @@ from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
 from drs.problem.prices import disks_follow, nominal_prices
+from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
 from drs.terms import (
@@ -27,6 +28,9 @@ from drs.terms import (
 )
 from drs.terms.base import Ints
 from drs.terms.limits import all_of
+
+SCOPE = "scope"
+"""Origin of the wall around the hosts that take part."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class Problem:
     snapshot: Snapshot
     rules: Sequence[Rule] = ()
     policy: Policy = field(default_factory=Policy)
+    request: Request | None = None
+    """What is asked, where something is; None to repair what is broken and pursue the goals."""
+    scope: Scope | None = field(default=None, compare=False)
+    """Hosts that take part, None for all."""
+    held: Sequence[Rule] = ()
+    """VMs that an earlier round found no way for, kept where they are."""
     built_in: bool = True
     """Whether the built-in rules apply (off for benchmarks that are no virtual machines)."""
 
@@ -62,14 +72,17 @@ class Problem:
     @cached_property
     def rules_in_force(self) -> tuple[Rule, ...]:
         """The user's rules and the built-in ones that none of them replaces."""
+        own = (*self.rules, *self.held)
+        if self.request is not None:
+            own = (*own, *self.request.besides, *self.request.rules)
         if not self.built_in:
-            return tuple(self.rules)
-        taken = {rule.replaces for rule in self.rules if rule.replaces}
+            return own
+        taken = {rule.replaces for rule in own if rule.replaces}
         return (
             *self._costly(),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
-            *self.rules,
+            *own,
         )  # fmt: skip
 
     def _costly(self) -> list[Rule]:
@@ -137,7 +150,7 @@ class Problem:
 
     def holding(self, vms: Sequence[str], why: str) -> Problem:
         """The same problem with these VMs kept where they are."""
-        return replace(self, rules=(*self.rules, Pinned(list(vms), name=why)))
+        return replace(self, held=(*self.held, Pinned(list(vms), name=why)))
 
     def check(self, placement: Placement) -> list[Violation]:
         """Every rule in force, checked the naive way, independent of terms and solvers."""
@@ -156,6 +169,21 @@ class Problem:
             waiting.append(Level(name, (one,), unit="VMs", role="placed"))
         return waiting
 
+    def _walls(self, start: Ints) -> Iterator[Wall]:
+        """The limits that no rule states: of the plan, and of the scope."""
+        most = self.policy.limits.max_moves
+        if most is not None:
+            yield Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves")
+        if self.scope is not None:
+            outside = (start >= 0) & ~self.scope[np.maximum(start, 0)]
+            mask = np.vstack([self.scope, np.zeros_like(self.scope)])
+            yield Wall(Allowed(outside.astype(np.int32), mask, start), SCOPE)
+
+    def takes_part(self, vm: int) -> bool:
+        """Whether a VM is in the scope."""
+        home = int(self.snapshot.vms.host_idx[vm])
+        return self.scope is None or home < 0 or bool(self.scope[home])
+
     def _of_goals(self) -> Iterator[Level]:
         """One level for each goal, in order."""
         types = [goal.type for goal in self.goals]
@@ -173,7 +201,6 @@ class Problem:
     def lowered(self) -> Lowered:
         """The problem as a solver sees it (`drs.problem.levels`)."""
         snapshot, start = self.snapshot, np.asarray(self.snapshot.vms.host_idx, dtype=np.int32)
-        most = self.policy.limits.max_moves
         return levels.lower(
             snapshot,
             (
@@ -184,8 +211,9 @@ class Problem:
             ),
             start,
             snapshot.n_hosts,
-            walls=() if most is None else (Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves"),),
+            walls=tuple(self._walls(start)),
             placed=self._waiting(start),
+            request=self.request,
             goals=tuple(self._of_goals()),
             item_names=snapshot.vms.name.tolist(),
             bin_names=snapshot.hosts.name.tolist(),

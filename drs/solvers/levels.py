@@ -83,6 +83,15 @@ def better(lowered: Lowered, a: Floats, b: Floats) -> bool:
     return lex_less(a, b)
 
 
+def finished(lowered: Lowered, scores: Floats, bounds: Floats) -> bool:
+    """Whether every level is proven. One that has to vanish and cannot is finished once no less of it is possible."""
+    today = lowered.scores(lowered.start)
+    return all(
+        settled(level, float(score), float(bound), float(t))
+        for level, score, bound, t in zip(lowered.levels, scores, bounds, today, strict=True)
+    )
+
+
 def status(lowered: Lowered, scores: Floats, bounds: Floats) -> Status:
     """The word for an answer that crosses no wall."""
     today = lowered.scores(lowered.start)

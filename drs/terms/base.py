@@ -16,9 +16,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-Role = Literal["hard", "placed", "not_worse", "soft", "goal"]
-"""What a level is for: `hard` rules that are broken today, items to be `placed` that are nowhere, broken
-rules that may not become worse (`not_worse`), `soft` rules, a `goal`."""
+Role = Literal["asked", "hard", "placed", "not_worse", "others", "soft", "goal"]
+"""What a level is for: what is `asked` of some items, `hard` rules that are broken today, items to be `placed` that
+are nowhere, broken rules that may not become worse (`not_worse`), the `others` that move because of what is asked,
+`soft` rules, a `goal`."""
 
 NOWHERE = -1
 """The bin of an item that is not placed yet."""
@@ -108,8 +109,8 @@ class Level:
 
     @property
     def must_vanish(self) -> bool:
-        """Whether a solution with any cost here is no solution: hard rules that are broken today."""
-        return self.role == "hard"
+        """Whether a solution with any cost here is no solution: what is asked, hard rules that are broken today."""
+        return self.role in ("asked", "hard")
 
     def cost(self, assign: Ints, start: Ints) -> float:
         """The weighted sum."""

@@ -46,6 +46,7 @@ from drs.io.changes import (
 from drs.model import Snapshot
 from drs.modes.options import Options
 from drs.problem.policy import Policy
+from drs.problem.request import Also
 from drs.rules import Rule
 
 
@@ -77,6 +78,7 @@ class Scenario(Part):
     new: tuple[str, ...] = ()
     baseline: str = ""
     cluster: tuple[str, ...] = ()
+    also: tuple[Also, ...] = ()
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
     solver: str = "auto"

@@ -1,0 +1,34 @@
+"""What is asked of a cluster, beside what always holds there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.rules import Rule
+
+Also = Literal["repair", "balance"]
+ALSO: tuple[Also, ...] = get_args(Also)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: it comes first, as far as it goes, and other VMs stay where that is possible.
+
+    rules : what is asked, as hard rules (these VMs not on these hosts). Each VM that can be helped is, whether or
+        not all can. Without any, the VMs that have no host are what is asked.
+    besides : rules that hold because of the request and say nothing of it (a host's state).
+    also : what is asked for in the same plan: `repair` what is broken, `balance` the load.
+    """
+
+    rules: Sequence[Rule] = ()
+    besides: Sequence[Rule] = ()
+    also: Sequence[Also] = ()
+
+
+Scope = NDArray[np.bool_]
+"""bool[n_hosts]: the hosts that take part. All others and their VMs are read and counted, and stay."""

@@ -11,6 +11,7 @@ from drs import explain, solvers
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
+from drs.solvers import requests
 from drs.solvers.base import Answer
 from drs.stop import Run
 from drs.terms import Lowered
@@ -24,7 +25,7 @@ def solve(problem: Problem, *, solver: str, run: Run) -> Result:
     """The best placement within a budget, with a bound, re-checked by the rules themselves."""
     engine = solvers.find(solver)
     lowered = problem.lowered
-    answer = _worthwhile(lowered, engine(lowered, np.array(lowered.start), run))
+    answer = _worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), run, engine))
     for _ in range(3):
         # Each VM alone was promised room for its disks; those that found none together stay where they are.
         lost = problem.left_behind(problem.placement(answer.assign)) if problem.policy.storage_moves else []
@@ -35,7 +36,8 @@ def solve(problem: Problem, *, solver: str, run: Run) -> Result:
             answer = _without(problem, answer, lost)
             continue
         again = run.within(run.stop.again(AGAIN_S))
-        answer = _worthwhile(problem.lowered, engine(problem.lowered, np.array(problem.lowered.start), again))
+        lowered = problem.lowered
+        answer = _worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), again, engine))
     return _result(problem, dataclasses.replace(answer, interrupted=run.stop.interrupted), run)
 
 

@@ -72,7 +72,7 @@ def why_nowhere(problem: Problem, after: Ints, vm: int) -> str:
     """Why a VM has no host in a placement: what cannot be reserved for it, rules that leave it no host, or the room
     that is missing."""
     snapshot, lowered = problem.snapshot, problem.lowered
-    for rule in problem.rules:
+    for rule in problem.rules_in_force:
         if isinstance(rule, Reservations) and (reason := rule.why(vm, snapshot)):
             return reason
     rows = [

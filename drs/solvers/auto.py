@@ -15,7 +15,6 @@ from collections.abc import Callable
 import numpy as np
 
 from drs.solvers import levels as order
-from drs.solvers import requests
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Progress, Run, Stop
@@ -119,11 +118,6 @@ class _Call:
 
 
 def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """What is asked by itself first (`drs.solvers.requests`); see `drs.solvers.base.Solver`."""
-    return requests.solve(lowered, start, run, _solve)
-
-
-def _solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     """Greedy, local search, exact proof or polish, bounds; see `drs.solvers.base.Solver`."""
     call = _Call(lowered, start, run)
     columns = n_columns(lowered)

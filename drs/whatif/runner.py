@@ -139,7 +139,7 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
         edited.snapshot,
         rules=edited.rules,
         policy=edited.policy,
-        cluster=scenario.cluster,
+        cluster=scenario.clusters,
         baseline=scenario.baseline,
         evacuate=scenario.rolling.hosts,
         at_once=scenario.rolling.at_once,

@@ -77,7 +77,7 @@ class Scenario(Part):
     datastores: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     baseline: str = ""
-    cluster: tuple[str, ...] = ()
+    cluster: Names = ()
     also: tuple[Also, ...] = ()
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
@@ -99,7 +99,13 @@ class Scenario(Part):
     @property
     def options(self) -> Options:
         """What the mode is asked for besides."""
-        return Options(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Options)})
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
+        return Options(**{**given, "cluster": self.clusters})
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters that take part, by names or patterns."""
+        return (self.cluster,) if isinstance(self.cluster, str) else self.cluster
 
     def edit(self, snapshot: Snapshot, rules: Sequence[Rule] = (), policy: Policy | None = None) -> Edited:
         """The cluster, rules and policy of the scenario; see `drs.io.changes.apply`."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, overload
 
 import numpy as np
 
 from drs.errors import InfeasibleError
 from drs.goals import Prices
 from drs.model import Placement, Snapshot
-from drs.planning import Plan
+from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.rules import Violation
 from drs.solvers.base import Status
@@ -103,6 +103,29 @@ class Reason:
     without: str = ""
 
 
+FindingKind = Literal["rule", "capacity", "space", "datastore", "failures", "reservation", "evc", "immovable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a proposed state makes worse than today; see `drs.audit`.
+
+    about : the rule, host, datastore or cluster. when : the step after which it is so, None at the end.
+    before, after : by how much today and then, in `unit`.
+    """
+
+    kind: FindingKind
+    about: str
+    sentence: str
+    when: int | None
+    before: float
+    after: float
+    unit: str
+
+    def __str__(self) -> str:
+        return self.sentence if self.when is None else f"after step {self.when}: {self.sentence}"
+
+
 def metrics(snapshot: Snapshot, placement: Placement) -> dict[str, dict[str, float]]:
     """Load of the connected hosts under a placement, per resource.
 
@@ -130,6 +153,27 @@ def metrics(snapshot: Snapshot, placement: Placement) -> dict[str, dict[str, flo
             "over_capacity": float(np.maximum(0.0, use - capacity).sum()),
         }
     return table
+
+
+@dataclass(frozen=True)
+class Estimate(Sequence[Move]):
+    """Moves chosen by hand, priced, as a sequence.
+
+    findings : what they make worse than today one after the other, each with the number of the move.
+    """
+
+    moves: tuple[Move, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
+    @overload
+    def __getitem__(self, index: int) -> Move: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Move]: ...
+    def __getitem__(self, index: int | slice) -> Move | Sequence[Move]:
+        return self.moves[index]
 
 
 @dataclass(frozen=True)
@@ -162,6 +206,8 @@ class Result:
     """Why each VM moves, with priority, gains and costs, in the order of the plan."""
     conflicts: tuple[Conflict, ...] = ()
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
+    findings: tuple[Finding, ...] = ()
+    """What the proposed state, and those on the way to it, make worse than today (`drs.audit`)."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from drs import explain, modes, planning
+from drs.audit import audit
 from drs.explain.contradictions import conflicts
 from drs.model import Snapshot
 from drs.planning import Plan
@@ -43,7 +44,18 @@ def advise(
         result = answer(problem, solve=solve, options=options, solver=solver, run=run)
     result = _with_plan(result, mode, options, solver, run)
     result = _with_conflicts(result, run)
-    result = dataclasses.replace(result, report=modes.report(mode, result, options))
+    report = modes.report(mode, result, options)
+    made = result.plan
+    findings = audit(
+        result.problem,
+        made.placement if made is not None else result.placement,
+        today=snapshot,
+        rules=rules,
+        host_states=getattr(report, "host_states", None),
+        moves=made.moves if made is not None else (),
+        stop=run.stop,
+    )
+    result = dataclasses.replace(result, report=report, findings=findings)
     return dataclasses.replace(result, elapsed_s=run.stop.wall_s, interrupted=run.stop.interrupted)
 
 

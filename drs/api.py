@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs import advice, modes, planning, solving
+from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.model import Snapshot
-from drs.planning import Move, Plan
+from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Result
+from drs.result import Estimate, Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
 
@@ -147,8 +148,11 @@ def plan(
 
 def estimate(
     source: Source, moves: Iterable[Mapping[str, Any]] | str | Path, *, profile: str | None = None
-) -> list[Move]:
-    """Price moves chosen by hand, in any of the five kinds.
+) -> Estimate:
+    """Price moves chosen by hand, in any of the five kinds, and tell what each of them makes worse.
+
+    The moves are priced each alone on its path, and audited one after the other under the rules and the policy
+    beside the snapshot.
 
     Parameters
     ----------
@@ -167,7 +171,10 @@ def estimate(
         if isinstance(moves, (str, Path))
         else io.moves_from(moves, snapshot)
     )
-    return planning.price_moves(snapshot, **rows, profile=profile or read_policy(source).profile)
+    policy = read_policy(source)
+    priced = planning.price_moves(snapshot, **rows, profile=profile or policy.profile)
+    problem = Problem(snapshot, read_rules(source), policy)
+    return Estimate(tuple(priced), audit_moves(problem, priced))
 
 
 def advise(

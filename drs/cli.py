@@ -484,15 +484,21 @@ def estimate(
 ) -> None:
     """Price moves chosen by hand, in any of the five kinds."""
     from drs import api
-    from drs.report.document import move_document
+    from drs.report.document import finding_document, move_document
 
     priced = api.estimate(snapshot, moves, profile=profile)
     if as_json:
-        _print_json({"moves": [move_document(move) for move in priced]})
+        _print_json(
+            {
+                "moves": [move_document(move) for move in priced],
+                "audit": [finding_document(finding) for finding in priced.findings],
+            }
+        )
     else:
         from drs.report import text
 
         text.print_moves(_out(), priced)
+        text.print_findings(_out(), priced.findings)
 
 
 @app.command()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, overload
 
 from drs.errors import InfeasibleError
 from drs.goals import Prices
 from drs.model import Placement, Snapshot
 from drs.model.changes import in_states
 from drs.model.load import metrics
-from drs.planning import Plan
+from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.rules import Violation
 from drs.solvers.base import Status
@@ -102,6 +102,50 @@ class Reason:
     without: str = ""
 
 
+FindingKind = Literal["rule", "capacity", "space", "datastore", "failures", "reservation", "evc", "immovable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a proposed state makes worse than today; see `drs.audit`.
+
+    about : the rule, host, datastore or cluster. when : the step after which it is so, None at the end.
+    before, after : by how much today and then, in `unit`.
+    """
+
+    kind: FindingKind
+    about: str
+    sentence: str
+    when: int | None
+    before: float
+    after: float
+    unit: str
+
+    def __str__(self) -> str:
+        return self.sentence if self.when is None else f"after step {self.when}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Estimate(Sequence[Move]):
+    """Moves chosen by hand, priced, as a sequence.
+
+    findings : what they make worse than today one after the other, each with the number of the move.
+    """
+
+    moves: tuple[Move, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
+    @overload
+    def __getitem__(self, index: int) -> Move: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Move]: ...
+    def __getitem__(self, index: int | slice) -> Move | Sequence[Move]:
+        return self.moves[index]
+
+
 @dataclass(frozen=True)
 class Result:
     """The answer to a problem.
@@ -132,6 +176,8 @@ class Result:
     """Why each VM moves, with priority, gains and costs, in the order of the plan."""
     conflicts: tuple[Conflict, ...] = ()
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
+    findings: tuple[Finding, ...] = ()
+    """What the proposed state, and those on the way to it, make worse than today (`drs.audit`)."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

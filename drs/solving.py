@@ -23,15 +23,18 @@ AGAIN_S = 5.0
 
 def solve(problem: Problem, *, solver: str, run: Run) -> Result:
     """The best placement within a budget, with a bound, re-checked by the rules themselves."""
-    engine = solvers.find(solver)
-    lowered = problem.lowered
+    with run.stop.paused():  # the time limit is the search's
+        engine = solvers.find(solver)
+        lowered = problem.lowered
     answer = _worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), run, engine))
     for _ in range(3):
         # Each VM alone was promised room for its disks; those that found none together stay where they are.
         lost = problem.left_behind(problem.placement(answer.assign)) if problem.policy.storage_moves else []
         if not lost:
             break
-        problem = problem.holding(lost, "no room for its disks")
+        with run.stop.paused():
+            problem = problem.holding(lost, "no room for its disks")
+            lowered = problem.lowered
         if run.stop.interrupted:
             answer = _without(problem, answer, lost)
             continue

@@ -115,6 +115,14 @@ def test_a_second_run_on_the_result_moves_nothing(tiny: Path, tmp_path: Path) ->
     assert second["moves"] == []
 
 
+def test_time_and_iterations_together_end_with_whichever_comes_first(tiny: Path) -> None:
+    assert drs("advise", tiny, "--iterations", 500, "--json").exit_code == 0  # the kernel loads
+    for words in (("--time-s", 300, "--iterations", 500), ("--time-s", 0.5, "--iterations", 10**12)):
+        began = time.monotonic()
+        document = json.loads(drs("advise", tiny, "--solver", "localsearch", *words, "--json").stdout)
+        assert time.monotonic() - began < 30 and document["elapsed_s"] < 30
+
+
 def test_the_same_seed_and_iterations_give_the_same_plan(tiny: Path) -> None:
     runs = [drs("advise", tiny, "--iterations", 2000, "--seed", 5, "--json") for _ in range(2)]
     plans = [json.loads(run.stdout) for run in runs]

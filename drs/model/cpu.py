@@ -30,6 +30,7 @@ Keys as in VMware's `PerVMEVC.psm1`; tracks and tiers as in the vSphere API's `E
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -173,6 +174,14 @@ def carried_keys(snapshot: Snapshot) -> Names:
         inherited = np.where(vms.host_idx >= 0, offer_keys(snapshot)[vms.host_idx], "")
     carried = np.where(vms.evc_mode != "", vms.evc_mode, inherited)
     return np.asarray(np.where(vms.on, carried, ""))
+
+
+def frozen(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what each running VM carries written down: it does not change with its host."""
+    carried = carried_keys(snapshot)
+    known = np.isin(carried, list(BASELINES))
+    key = np.where(known & (snapshot.vms.evc_mode == ""), carried, snapshot.vms.evc_mode)
+    return dataclasses.replace(snapshot, vms=dataclasses.replace(snapshot.vms, evc_mode=key))
 
 
 def evc_classes(snapshot: Snapshot) -> tuple[Ints, Bools]:

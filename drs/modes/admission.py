@@ -16,7 +16,7 @@ has the last word.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from drs import solvers
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.problem import Problem
+from drs.rules import Rule
 from drs.rules.local_devices import irreplaceable
 from drs.stop import Run, Stop
-from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Unplaced, Wall, Weighted
+from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Term, Unplaced, Wall, Weighted
 from drs.terms.base import Bools, Floats, Ints
 from drs.words import some
 
@@ -121,7 +122,7 @@ def admission(
     problem: Problem,
     failures: int | None = None,
     *,
-    cluster: str = "",
+    cluster: str | Collection[str] = "",
     scope: FailureScope = "host",
     time_s: float = 30.0,
     host_idx: Ints | None = None,
@@ -134,7 +135,7 @@ def admission(
     ----------
     failures : combinations of up to so many; where not given, one more than each cluster's
         `ha_failover_hosts` (at least 1, at most 3).
-    cluster : only this one.
+    cluster : only this one, or these.
     scope : what fails at once: a host, all hosts of a rack, all of a site.
     host_idx : another placement than today's, i4[n_vms].
     usable : the hosts that are on, bool[n_hosts]; the connected ones where not given.
@@ -145,19 +146,25 @@ def admission(
     UnknownNameError : for a cluster that is not there.
     """
     snapshot = problem.snapshot
-    if cluster and cluster not in snapshot.clusters.position:
-        raise UnknownNameError.of("cluster", cluster, snapshot.clusters.position, "cluster")
+    names = [cluster] if isinstance(cluster, str) and cluster else list(cluster)
+    for name in names:
+        if name not in snapshot.clusters.position:
+            raise UnknownNameError.of("cluster", name, snapshot.clusters.position, "cluster")
     if failures is not None and not 1 <= failures <= 8:
         raise InputError(Fault("failures", str(failures), "a number of failures from 1 to 8"))
     if scope not in ("host", "rack", "site"):
         raise UnknownNameError.of("scope", scope, ("host", "rack", "site"), "scope")
     found = []
     whole = Run.begin(time_s, None, 0, stop).stop
-    wanted = [c for c in range(len(snapshot.clusters)) if cluster in ("", str(snapshot.clusters.name[c]))]
+    wanted = [
+        c for c in range(len(snapshot.clusters)) if not names or str(snapshot.clusters.name[c]) in names
+    ]
+    limits = _limits(problem) if wanted else []
     for number, which in enumerate(wanted):
-        case = _Case(problem, which, scope, host_idx, usable)
+        case = _Case(problem, limits, which, scope, host_idx, usable)
         # From here on: what was made ready counts for all that follows.
-        case.stop = whole.followed_by(max(0.5, whole.remaining_s / (len(wanted) - number)))
+        least_s = 0.5 if stop is None else 0.0
+        case.stop = whole.followed_by(max(least_s, whole.remaining_s / (len(wanted) - number)))
         if case.units:
             k = int(snapshot.clusters.ha_failover_hosts[which])
             asked = min(3, k + 1) if failures is None else failures
@@ -165,11 +172,28 @@ def admission(
     return AdmissionReport(tuple(found))
 
 
+_NOT_OF_RESTARTS = {
+    "pinned", "automation", "failover", "host-state", "local-devices", "migration-scope", "move-limit"
+}  # fmt: skip
+
+
+def _limits(problem: Problem) -> list[tuple[Rule, Term]]:
+    """The limits that a restart has to keep."""
+    rules = [rule for rule in problem.rules_in_force if rule.policy != "soft" and rule.items == "vms"]
+    return [
+        (rule, term)
+        for rule in rules
+        if rule.type not in _NOT_OF_RESTARTS
+        for term in rule.lower(problem.snapshot)
+    ]
+
+
 class _Case:
     """One cluster, ready to be asked about failures."""
 
     def __init__(
-        self, problem: Problem, cluster: int, scope: FailureScope, host_idx: Ints | None, usable: Bools | None
+        self, problem: Problem, limits: Sequence[tuple[Rule, Term]], cluster: int, scope: FailureScope,
+        host_idx: Ints | None, usable: Bools | None,
     ) -> None:  # fmt: skip
         self.problem, self.scope = problem, scope
         snapshot = self.snapshot = problem.snapshot
@@ -189,27 +213,20 @@ class _Case:
         masks: list[Allowed] = []
         groups: list[tuple[Ints, Floats]] = []
         every_host = np.arange(snapshot.n_hosts)
-        for rule in problem.rules_in_force:
-            if rule.policy == "soft" or rule.items != "vms" or rule.type in ("pinned", "automation"):
-                continue
-            if rule.type in ("failover", "host-state", "local-devices", "migration-scope", "move-limit"):
-                continue
-            for term in rule.lower(snapshot):
-                if isinstance(term, Allowed):
-                    masks.append(term)
-                elif isinstance(term, Capacity) and term.when != "at_once":
-                    use = np.bincount(
-                        self.home[self.home >= 0],
-                        weights=term.demand[self.home >= 0],
-                        minlength=snapshot.n_hosts,
-                    )
-                    self.capacities.append((rule.label, term.demand, term.limit - use))
-                elif (
-                    isinstance(term, AtMost)
-                    and rule.policy == "hard"
-                    and np.array_equal(term.domain, every_host)
-                ):
-                    groups.append((term.items, term.limit))
+        for rule, term in limits:
+            if isinstance(term, Allowed):
+                masks.append(term)
+            elif isinstance(term, Capacity) and term.when != "at_once":
+                use = np.bincount(
+                    self.home[self.home >= 0],
+                    weights=term.demand[self.home >= 0],
+                    minlength=snapshot.n_hosts,
+                )
+                self.capacities.append((rule.label, term.demand, term.limit - use))
+            elif (
+                isinstance(term, AtMost) and rule.policy == "hard" and np.array_equal(term.domain, every_host)
+            ):
+                groups.append((term.items, term.limit))
         self.masks, self.groups = masks, groups
         self.groups_of: dict[int, list[int]] = {}
         for g, (items, _) in enumerate(groups):

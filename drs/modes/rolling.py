@@ -178,7 +178,7 @@ def rolling(
         )
     most = at_once or max(1, int(snapshot.clusters.ha_failover_hosts[which]))
     most = min(most, max(1, len(usable) - 1))
-    state = _frozen_features(snapshot)
+    state = cpu.frozen(snapshot)
     problem = Problem(state, rules, policy)
     order = best_order(problem, inside, queue, most, baseline)
     per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
@@ -290,14 +290,6 @@ def _check(
 
 def _has(own: str, baseline: str) -> bool:
     return bool(own) and cpu.compatible(baseline, own)
-
-
-def _frozen_features(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with what each running VM carries written down: it does not change with its host."""
-    carried = cpu.carried_keys(snapshot)
-    known = np.isin(carried, list(cpu.BASELINES))
-    key = np.where(known & (snapshot.vms.evc_mode == ""), carried, snapshot.vms.evc_mode)
-    return dataclasses.replace(snapshot, vms=dataclasses.replace(snapshot.vms, evc_mode=key))
 
 
 def _back(snapshot: Snapshot, names: Sequence[str], baseline: str) -> Snapshot:

@@ -289,9 +289,10 @@ def answer(
     run: Run,
 ) -> Result:
     """The best placement of the disks, re-checked by the rules themselves."""
-    disks = _Disks(problem)
-    lowered = disks.lowered()
-    found = solvers.find(solver)(lowered, np.array(lowered.start), run)
+    with run.stop.paused():  # the time limit is the search's
+        disks, engine = _Disks(problem), solvers.find(solver)
+        lowered = disks.lowered()
+    found = engine(lowered, np.array(lowered.start), run)
     placement = disks.placement(found.assign)
     before = lowered.scores(lowered.start)
     goals = tuple(

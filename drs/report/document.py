@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
 from drs.planning import Move, Plan
-from drs.result import Report, Result
+from drs.result import Finding, Report, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
@@ -95,8 +95,15 @@ def to_document(result: Result) -> dict[str, Any]:
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
+        "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
     }
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """What a proposed state makes worse than today; `when` is the step after which it does, null at the end."""
+    document: dict[str, Any] = finite(dataclasses.asdict(finding))
+    return document
 
 
 def _of_report(report: Report) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
 from drs.planning import Move
 from drs.report.tables import GOALS, MOVES, rich_table, told
-from drs.result import Conflict, Reason, Result
+from drs.result import Conflict, Finding, Reason, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
     if len(result.immovable) > 20:
         console.print(f"and {len(result.immovable) - 20} more immovable VMs")
+    print_findings(console, result.findings)
     for warning in result.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     if result.report is not None:
@@ -132,6 +133,14 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     print_conflicts(console, result.conflicts, asked)
     if out is not None:
         console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """What the audit found to be worse than today."""
+    for finding in findings[:MOST]:
+        console.print(f"[yellow]worse than today[/yellow] {escape(str(finding))}")
+    if len(findings) > MOST:
+        console.print(f"and {len(findings) - MOST} more that are worse than today")
 
 
 def print_sentences(console: Console, sentences: Sequence[str]) -> None:

@@ -174,6 +174,8 @@ def outcome(result: Result) -> dict[str, Any]:
         "n_unplaced": int((result.placement.host_idx < 0).sum()),
         "violations_before": len(result.violations_before),
         "violations_after": len(result.violations_after),
+        "n_findings": len(result.findings),
+        "audit": "; ".join(str(finding) for finding in result.findings),
         "makespan_s": plan.makespan_s if plan else 0.0,
         "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
         "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,

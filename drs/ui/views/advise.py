@@ -214,6 +214,12 @@ def answer(result: Result) -> None:
         st.success(headline(result), icon=":material/check_circle:")
     else:
         st.markdown(f"#### {md(headline(result))}")
+    if result.findings:
+        with st.expander(
+            f"Worse than today: {len(result.findings)}", icon=":material/policy:", expanded=True
+        ):
+            for finding in result.findings[:50]:
+                st.markdown(f"- {md(str(finding))}")
     if result.warnings:
         with st.expander(words.count(len(result.warnings), "note"), icon=":material/warning:", expanded=True):
             for warning in result.warnings[:50]:

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drs import advice, modes, planning, solving
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.frame import DataFrame
 from drs.model import Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
@@ -20,10 +21,7 @@ from drs.result import Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Source = Snapshot | str | Path | Mapping[str, "pd.DataFrame"]
+Source = Snapshot | str | Path | Mapping[str, DataFrame]
 
 
 def read(source: Source) -> Snapshot:

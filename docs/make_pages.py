@@ -34,7 +34,7 @@ WRITTEN = "<!-- Written by docs/make_pages.py; change the code and run `make pag
 
 PUBLIC = (
     "drs", "drs.rules", "drs.goals", "drs.problem", "drs.problem.policy", "drs.terms", "drs.solvers", "drs.modes",
-    "drs.stop", "drs.precopy", "drs.datasets", "drs.whatif", "drs.testing", "drs.errors", "drs.units",
+    "drs.stop", "drs.precopy", "drs.datasets", "drs.whatif", "drs.automatic", "drs.testing", "drs.errors", "drs.units",
 )  # fmt: skip
 """The modules whose public names are a promise to those who use the library."""
 

@@ -5,7 +5,7 @@
 >>> result.plan.to_frame()                           # doctest: +SKIP
 
 Data flows one way: snapshot → problem → placement → plan → report. All else lives in namespaces:
-`drs.rules`, `drs.goals`, `drs.stop`, `drs.precopy`, `drs.whatif`, `drs.datasets`, `drs.testing`.
+`drs.rules`, `drs.goals`, `drs.stop`, `drs.precopy`, `drs.whatif`, `drs.automatic`, `drs.datasets`, `drs.testing`.
 """
 
 from __future__ import annotations

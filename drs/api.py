@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drs import advice, modes, planning, solving
 from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.frame import DataFrame
 from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
@@ -21,10 +22,7 @@ from drs.result import Estimate, Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Source = Snapshot | str | Path | Mapping[str, "pd.DataFrame"]
+Source = Snapshot | str | Path | Mapping[str, DataFrame]
 
 
 def read(source: Source) -> Snapshot:

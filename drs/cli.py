@@ -604,11 +604,11 @@ def replay(
     seed: Seed = 0,
 ) -> None:
     """Drive the load history through the loop of snapshot, trigger and advice."""
-    from drs import whatif
+    from drs import automatic
 
     facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     with _progress() as on_progress:
-        table = whatif.replay(
+        table = automatic.replay(
             facts,
             rules=chosen_rules,
             policy=chosen_policy,

@@ -16,12 +16,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from drs import api
 from drs.errors import Fault, InputError, InternalError
+from drs.frame import DataFrame, frame
 from drs.goals import Balance, Goal, Moves
 from drs.model import Placement
 from drs.problem import Problem
@@ -33,9 +33,6 @@ from drs.solvers.base import Status
 from drs.stop import OnProgress, Run, Stop
 from drs.terms import MoveCost
 from drs.terms.base import Floats, Lowered
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MIN_POINTS, MAX_POINTS = 3, 100
 DEFAULT_TIME_S = 20.0
@@ -86,11 +83,9 @@ class Frontier:
     iterations: int
     interrupted: bool
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> DataFrame:
         """One row a point."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return frame(
             {
                 "n_moves": [p.n_moves for p in self.points],
                 "cost": [p.cost for p in self.points],

@@ -161,6 +161,17 @@ def _compare(result: Result, expect: Expect) -> None:
     ):
         if wanted is not None:
             assert sorted({violation.rule for violation in found}) == sorted(wanted), found
+    _compare_words(result, expect)
+    for host in expect.empty:
+        assert host not in host_of.values(), host_of
+    for vm, kind in (expect.kinds or {}).items():
+        assert told[vm].kind == kind
+    _compare_figures(result, expect)
+
+
+def _compare_words(result: Result, expect: Expect) -> None:
+    assert result.plan is not None
+    told = {move.vm: move for move in result.plan.moves}
     for vm, words in (expect.reasons or {}).items():
         assert words in told[vm].reason, told[vm].reason
     for words in expect.warnings:
@@ -170,16 +181,15 @@ def _compare(result: Result, expect: Expect) -> None:
         assert vm in fixed, fixed
         if isinstance(expect.immovable, dict):
             assert expect.immovable[vm] in fixed[vm], fixed[vm]
-    for host in expect.empty:
-        assert host not in host_of.values(), host_of
+
+
+def _compare_figures(result: Result, expect: Expect) -> None:
     for resource, figures in (expect.metric or {}).items():
         for name, wanted in figures.items():
             assert within(result.metrics_after[resource][name], wanted), result.metrics_after
     for goal, wanted in (expect.goals or {}).items():
         score = next(score for score in result.goals if score.name == goal)
         assert within(score.after, wanted), score
-    for vm, kind in (expect.kinds or {}).items():
-        assert told[vm].kind == kind
 
 
 def _groups(value: Any) -> Iterator[list[str]]:

@@ -152,7 +152,7 @@ def test_observation_looks_at_connected_hosts() -> None:
 
 
 def test_replay_does_only_what_the_automation_level_allows() -> None:
-    from drs import whatif
+    from drs import automatic
 
     times = pd.date_range("2026-01-01", periods=4, freq="h")
     loads = pd.DataFrame([{"vm": f"v{i}", "time": time, "cpu_mhz": 1500} for time in times for i in range(6)])
@@ -161,6 +161,6 @@ def test_replay_does_only_what_the_automation_level_allows() -> None:
         snapshot = cluster(
             "ab", {f"v{i}": ("a", 1500, 1000) for i in range(6)}, clusters=clusters, loads=loads
         )
-        table = whatif.replay(snapshot, policy=Policy(), solver="greedy", time_s=1)
+        table = automatic.replay(snapshot, policy=Policy(), solver="greedy", time_s=1)
         assert bool(table["n_moves"].sum()) is moved
         assert bool(table["n_proposed"].sum()) is not moved

@@ -120,39 +120,14 @@ def make_cluster(
         When an argument makes no sense; all of those that do not, together.
     """
     _check(
-        n_hosts=n_hosts,
-        n_vms=n_vms,
-        n_clusters=n_clusters,
-        n_sites=n_sites,
-        n_vcenters=n_vcenters,
-        evc=evc,
-        history_days=history_days,
-        history_step_s=history_step_s,
-        fill_ratio=fill_ratio,
-        skew=skew,
-        memory_fill_ratio=memory_fill_ratio,
-        powered_off_ratio=powered_off_ratio,
-        topology=topology,
-        vmotion_mbps=vmotion_mbps,
-        wan_mbps=wan_mbps,
-        wan_latency_ms=wan_latency_ms,
-        taken_at=taken_at,
-    )
+        n_hosts=n_hosts, n_vms=n_vms, n_clusters=n_clusters, n_sites=n_sites, n_vcenters=n_vcenters, evc=evc,
+        history_days=history_days, history_step_s=history_step_s, fill_ratio=fill_ratio, skew=skew,
+        memory_fill_ratio=memory_fill_ratio, powered_off_ratio=powered_off_ratio, topology=topology,
+        vmotion_mbps=vmotion_mbps, wan_mbps=wan_mbps, wan_latency_ms=wan_latency_ms, taken_at=taken_at,
+    )  # fmt: skip
     rng = np.random.default_rng([seed, n_hosts, n_vms])
 
-    # Sizes of the VMs, then hosts that hold them.
-    vcpus = rng.choice(VCPUS, n_vms, p=_normed(VCPU_SHARE_RATIO))
-    wanted = vcpus.sum() / n_hosts / VCPUS_PER_CORE
-    cores = next((c for c in CORES if c >= wanted), CORES[-1])
-    vcpus = np.minimum(vcpus, max(v for v in VCPUS if v <= 2 * cores / 3))
-    memory_gib = np.zeros(n_vms)
-    for size in VCPUS:
-        its = vcpus == size
-        memory_gib[its] = rng.choice(MEMORY_GIB, its.sum(), p=_normed(MEMORY_SHARE_RATIO[size]))
-    on = rng.random(n_vms) >= powered_off_ratio
-    each_gib = max(memory_gib.sum() / n_hosts / memory_fill_ratio, 2.0 * float(memory_gib.max(initial=1.0)))
-    host_gib = min(DIMMS_GIB, key=lambda gib: abs(math.log(gib / each_gib)))
-
+    vcpus, memory_gib, on, cores, host_gib = _sizes(rng, n_hosts, n_vms, powered_off_ratio, memory_fill_ratio)
     hosts, clusters = _hosts(
         rng, n_hosts, n_clusters, n_sites, n_vcenters, evc, cluster_evc, cores, host_gib, vmotion_mbps
     )
@@ -161,10 +136,8 @@ def make_cluster(
     kind, app, vm_names = kind[order], app[order], vm_names[order]
     vcpus, memory_gib = vcpus[order], memory_gib[order]
     clock = float(np.median(hosts.cpu_mhz / hosts.cpu_cores)) if n_hosts else 0.0
-    ceiling = BUSIEST_RATIO * vcpus * clock
-    log_mean = np.array([UTILISATION_LOG[v][0] for v in vcpus.tolist()])
-    log_std = np.array([UTILISATION_LOG[v][1] for v in vcpus.tolist()])
-    usual = np.clip(np.exp(log_mean + log_std * rng.standard_normal(n_vms)), 1e-4, 1.0) * ceiling
+    ceiling = BUSIEST_RATIO * vcpus.astype(np.float64) * clock
+    usual = _usual(rng, vcpus) * ceiling
 
     # Loads over time; the snapshot is the last moment of it.
     capacity_mhz = float((hosts.cpu_mhz - hosts.cpu_reserved_mhz).sum())
@@ -172,67 +145,24 @@ def make_cluster(
     end = np.datetime64(taken_at, "s")
     time = end - (np.arange(steps)[::-1] * history_step_s).astype("timedelta64[s]")
     series = _series(rng, time, usual, app, history_step_s) if steps else usual[None, :].astype(np.float32)
-    series[:, ~on] = 0.0
-    ceiling32 = ceiling.astype(np.float32)
-    factor = 1.0
-    for _ in range(6):
-        now = np.minimum(series[-1] * factor, ceiling32)
-        factor *= fill_ratio * capacity_mhz / max(float(now.sum()), 1.0)
-    series *= np.float32(factor)
-    np.minimum(series, ceiling32, out=series)
-    np.round(series, out=series)
-    np.maximum(series, np.where(on, np.float32(1), np.float32(0)), out=series)
+    _level(series, ceiling, on, fill_ratio * capacity_mhz)
     demand = series[-1].astype(np.float64)
 
-    active_ratio = np.exp(ACTIVE_MEMORY_LOG[0] + ACTIVE_MEMORY_LOG[1] * rng.standard_normal(n_vms))
     memory_mib = memory_gib * 1024.0
-    working_set, dirty_rate = _dirtying(rng, kind, memory_mib, demand / ceiling, on)
-    active = np.round(np.clip(np.maximum(active_ratio * memory_mib, working_set), 8.0, memory_mib))
-    consumed = np.round(np.minimum(active + rng.uniform(0.35, 0.9, n_vms) * memory_mib, memory_mib))
+    active, consumed, working_set, dirty_rate = _memory_use(rng, kind, memory_mib, demand / ceiling, on)
 
     host_idx = _place(rng, hosts, demand, memory_mib, on, fill_ratio, skew, n_clusters)
     carried = _carried(rng, hosts, clusters, host_idx, evc)
     disks, datastores, mounts = _storage(rng, hosts, host_idx, kind, demand / ceiling, n_vms)
-    networks = np.array(sorted({k.network for k in KINDS} | {"vlan-900-backup"}))
-    network_of = {str(network): i for i, network in enumerate(networks)}
-    first = np.array([network_of[k.network] for k in KINDS])[kind]
-    backed_up = np.flatnonzero(kind == [k.prefix for k in KINDS].index("db"))
-    nic_vm = np.concatenate([np.arange(n_vms), backed_up])
-    nic_network = np.concatenate([first, np.full(len(backed_up), network_of["vlan-900-backup"])])
-    order = np.argsort(nic_vm, kind="stable")
+    networks, nic_vm_idx, nic_network_idx = _nics(kind)
 
     reserved = (kind == [k.prefix for k in KINDS].index("db")) & (rng.random(n_vms) < 0.2) & on
-    vms = VmTable(
-        name=vm_names,
-        host_idx=host_idx,
-        memory_mib=memory_mib,
-        cpu_demand_mhz=demand,
-        vcpus=vcpus.astype(np.float64),
-        memory_active_mib=np.where(on, active, 0.0),
-        memory_consumed_mib=np.where(on, consumed, 0.0),
-        cpu_reservation_mhz=np.zeros(n_vms),
-        cpu_limit_mhz=np.full(n_vms, np.inf),
-        cpu_shares=1000.0 * vcpus,
-        memory_reservation_mib=np.where(reserved, np.round(memory_mib / 4), 0.0),
-        memory_limit_mib=np.full(n_vms, np.inf),
-        memory_shares=10.0 * memory_mib,
-        evc_mode=np.where(on, carried, ""),
-        power=np.where(on, "on", "off"),
-        automation=np.full(n_vms, "", dtype="U7"),
-        dirty_rate_mibps=dirty_rate,
-        working_set_mib=working_set,
-        downtime_budget_ms=np.full(n_vms, np.nan),
-        gpus=np.zeros(n_vms),
-    )
-    loads = None
-    if steps:
-        cpu_mhz = series.copy()
-        shape = np.where(demand > 0, demand, 1.0).astype(np.float32)
-        memory = active.astype(np.float32) * np.clip(cpu_mhz / shape, 0.25, 4.0) ** np.float32(0.15)
-        memory = np.minimum(np.round(memory / 16) * 16, memory_mib.astype(np.float32))
-        memory[-1] = active
-        cpu_mhz[:, ~on], memory[:, ~on] = np.nan, np.nan
-        loads = LoadHistory(time, cpu_mhz, memory)
+    vms = _vm_table(
+        name=vm_names, host_idx=host_idx, vcpus=vcpus, on=on, cpu_mhz=demand, memory_mib=memory_mib,
+        active_mib=active, consumed_mib=consumed, working_set_mib=working_set, dirty_rate_mibps=dirty_rate,
+        reserved=reserved, baseline=carried,
+    )  # fmt: skip
+    loads = _history(time, series, demand, active, memory_mib, on) if steps else None
     pools = PoolTable.none()
     if resource_pools:
         pools, pool_idx = _pools(hosts, clusters, host_idx, kind)
@@ -247,8 +177,8 @@ def make_cluster(
         mounts=mounts,
         networks=networks,
         portgroups=np.ones((n_hosts, len(networks)), dtype=bool),
-        nic_vm_idx=nic_vm[order].astype(np.int32),
-        nic_network_idx=nic_network[order].astype(np.int32),
+        nic_vm_idx=nic_vm_idx,
+        nic_network_idx=nic_network_idx,
         loads=loads,
         pools=pools,
         name=name or f"generated-{n_hosts}x{n_vms}-{seed}",
@@ -256,6 +186,132 @@ def make_cluster(
         description=f"{n_hosts} hosts and {n_vms} VMs by drs.datasets.make_cluster, seed {seed}",
         source="generated; VM sizes and loads after GWA-T-12 (Bitbrains)",
     )
+
+
+def _sizes(
+    rng: np.random.Generator, n_hosts: int, n_vms: int, powered_off_ratio: float, memory_fill_ratio: float
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], int, float]:
+    """vCPUs, memory in GiB and power of each VM; cores and memory in GiB of hosts that hold them."""
+    vcpus = rng.choice(VCPUS, n_vms, p=_normed(VCPU_SHARE_RATIO))
+    wanted = vcpus.sum() / n_hosts / VCPUS_PER_CORE
+    cores = next((c for c in CORES if c >= wanted), CORES[-1])
+    vcpus = np.minimum(vcpus, max(v for v in VCPUS if v <= 2 * cores / 3))
+    memory_gib = np.zeros(n_vms)
+    for size in VCPUS:
+        its = vcpus == size
+        memory_gib[its] = rng.choice(MEMORY_GIB, its.sum(), p=_normed(MEMORY_SHARE_RATIO[size]))
+    on = rng.random(n_vms) >= powered_off_ratio
+    each_gib = max(memory_gib.sum() / n_hosts / memory_fill_ratio, 2.0 * float(memory_gib.max(initial=1.0)))
+    return vcpus, memory_gib, on, cores, min(DIMMS_GIB, key=lambda gib: abs(math.log(gib / each_gib)))
+
+
+def _usual(rng: np.random.Generator, vcpus: NDArray[np.int64]) -> Floats:
+    """Mean CPU use of each VM, as a share of its ceiling."""
+    log_mean = np.array([UTILISATION_LOG[v][0] for v in vcpus.tolist()])
+    log_std = np.array([UTILISATION_LOG[v][1] for v in vcpus.tolist()])
+    return np.clip(np.exp(log_mean + log_std * rng.standard_normal(len(vcpus))), 1e-4, 1.0)
+
+
+def _memory_use(
+    rng: np.random.Generator, kind: Ints, memory_mib: Floats, use: Floats, on: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Active, consumed and working-set memory in MiB, and dirty rate in MiB/s, of each VM."""
+    n = len(memory_mib)
+    active_ratio = np.exp(ACTIVE_MEMORY_LOG[0] + ACTIVE_MEMORY_LOG[1] * rng.standard_normal(n))
+    working_set, dirty_rate = _dirtying(rng, kind, memory_mib, use, on)
+    active = np.asarray(
+        np.round(np.clip(np.maximum(active_ratio * memory_mib, working_set), 8.0, memory_mib)),
+        dtype=np.float64,
+    )
+    consumed = np.asarray(
+        np.round(np.minimum(active + rng.uniform(0.35, 0.9, n) * memory_mib, memory_mib)), dtype=np.float64
+    )
+    return active, consumed, working_set, dirty_rate
+
+
+def _level(series: NDArray[np.float32], ceiling: Floats, on: NDArray[np.bool_], wanted_mhz: float) -> None:
+    """Scale the loads in place, so that the last moment sums to `wanted_mhz` with no VM above its ceiling."""
+    series[:, ~on] = 0.0
+    ceiling32 = ceiling.astype(np.float32)
+    factor = 1.0
+    for _ in range(6):
+        now = np.minimum(series[-1] * factor, ceiling32)
+        factor *= wanted_mhz / max(float(now.sum()), 1.0)
+    series *= np.float32(factor)
+    np.minimum(series, ceiling32, out=series)
+    np.round(series, out=series)
+    np.maximum(series, np.where(on, np.float32(1), np.float32(0)), out=series)
+
+
+def _vm_table(
+    *,
+    name: Names,
+    host_idx: Ints,
+    vcpus: NDArray[np.int64],
+    on: NDArray[np.bool_],
+    cpu_mhz: Floats,
+    memory_mib: Floats,
+    active_mib: Floats,
+    consumed_mib: Floats,
+    working_set_mib: Floats,
+    dirty_rate_mibps: Floats,
+    reserved: NDArray[np.bool_],
+    baseline: Names,
+) -> VmTable:
+    """The VMs; `reserved` have a quarter of their memory reserved, a powered-off VM carries no baseline."""
+    n_vms = len(name)
+    return VmTable(
+        name=name,
+        host_idx=host_idx,
+        memory_mib=memory_mib,
+        cpu_demand_mhz=cpu_mhz,
+        vcpus=vcpus.astype(np.float64),
+        memory_active_mib=np.where(on, active_mib, 0.0),
+        memory_consumed_mib=np.where(on, consumed_mib, 0.0),
+        cpu_reservation_mhz=np.zeros(n_vms),
+        cpu_limit_mhz=np.full(n_vms, np.inf),
+        cpu_shares=1000.0 * vcpus.astype(np.float64),
+        memory_reservation_mib=np.where(reserved, np.round(memory_mib / 4), 0.0),
+        memory_limit_mib=np.full(n_vms, np.inf),
+        memory_shares=10.0 * memory_mib,
+        evc_mode=np.where(on, baseline, ""),
+        power=np.where(on, "on", "off"),
+        automation=np.full(n_vms, "", dtype="U7"),
+        dirty_rate_mibps=dirty_rate_mibps,
+        working_set_mib=working_set_mib,
+        downtime_budget_ms=np.full(n_vms, np.nan),
+        gpus=np.zeros(n_vms),
+    )
+
+
+def _nics(kind: Ints) -> tuple[Names, Ints, Ints]:
+    """Networks, and VM and network of each NIC: one for each VM by its kind, one more for backed-up databases."""
+    networks = np.array(sorted({k.network for k in KINDS} | {"vlan-900-backup"}))
+    network_of = {str(network): i for i, network in enumerate(networks)}
+    first = np.array([network_of[k.network] for k in KINDS])[kind]
+    backed_up = np.flatnonzero(kind == [k.prefix for k in KINDS].index("db"))
+    vm = np.concatenate([np.arange(len(kind)), backed_up])
+    network = np.concatenate([first, np.full(len(backed_up), network_of["vlan-900-backup"])])
+    order = np.argsort(vm, kind="stable")
+    return networks, vm[order].astype(np.int32), network[order].astype(np.int32)
+
+
+def _history(
+    time: NDArray[np.datetime64],
+    series: NDArray[np.float32],
+    demand: Floats,
+    active: Floats,
+    memory_mib: Floats,
+    on: NDArray[np.bool_],
+) -> LoadHistory:
+    """The history that ends at the snapshot; active memory follows the CPU load weakly."""
+    cpu_mhz = series.copy()
+    shape = np.where(demand > 0, demand, 1.0).astype(np.float32)
+    memory = active.astype(np.float32) * np.clip(cpu_mhz / shape, 0.25, 4.0) ** np.float32(0.15)
+    memory = np.minimum(np.round(memory / 16) * 16, memory_mib.astype(np.float32))
+    memory[-1] = active
+    cpu_mhz[:, ~on], memory[:, ~on] = np.nan, np.nan
+    return LoadHistory(time, cpu_mhz, memory)
 
 
 def _pools(hosts: HostTable, clusters: ClusterTable, host_idx: Ints, kind: Ints) -> tuple[PoolTable, Ints]:

@@ -194,7 +194,8 @@ class _Job:
             self.snapshot, self.network, legs, self.pricer.price(legs), self.rooms.free,
             [order.take[i] for i in chosen], [order.give[i] for i in chosen],
             [tuple(new[j] for j in order.before[i] if j in new) for i in chosen],
-            self.concurrency, self.pricer.profile.link_ratio, flows.beside_s, self.forbidden, self.priorities,
+            self.concurrency, self.pricer.profile.link_ratio, flows.beside_s,
+            hours=self.forbidden, priorities=self.priorities,
         )  # fmt: skip
 
     def load_kernels(self, legs: Sequence[Leg]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from drs.frame import DataFrame, frame
 from drs.model import Placement, Snapshot
 from drs.words import seconds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Kind = Literal["vmotion", "storage", "cross_vcenter", "long_distance", "cold"]
 KINDS: tuple[Kind, ...] = ("vmotion", "storage", "cross_vcenter", "long_distance", "cold")
@@ -101,9 +99,7 @@ class Plan:
         """All that crosses the network."""
         return sum(move.transferred_mib for move in self.moves)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> DataFrame:
         """The moves as a table, a row each, columns as in `drs advise --json`."""
-        import pandas as pd
-
         columns = [column.name for column in dataclasses.fields(Move)]
-        return pd.DataFrame([dataclasses.asdict(move) for move in self.moves], columns=columns)
+        return frame([dataclasses.asdict(move) for move in self.moves], columns=columns)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from drs import words
+from drs.frame import DataFrame
+from drs.frame import frame as as_frame
 from drs.planning import Move, Stranded
 from drs.result import GoalScore, Immovable
 from drs.rules import Violation
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
     from drs.result import Reason
@@ -171,11 +172,9 @@ IMMOVABLE: tuple[Column[Immovable], ...] = (
 )
 
 
-def frame(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> pd.DataFrame:
+def frame(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> DataFrame:
     """The table for the app: a row each, titles above."""
-    import pandas as pd
-
-    return pd.DataFrame(
+    return as_frame(
         {
             column.title: [column.value(row) if column.is_count else column.line(row) for row in rows]
             for column in columns

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from drs import words
 from drs.explain import HostAnswer
+from drs.frame import DataFrame
 from drs.model import Snapshot
 from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
@@ -22,7 +23,6 @@ from drs.result import Conflict, Finding, Reason, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
 
@@ -178,7 +178,7 @@ def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) 
             console.print(f"    {escape(obstacle.rule)} ({obstacle.policy}): {escape(obstacle.sentence)}")
 
 
-def print_table(console: Console, frame: pd.DataFrame, title: str) -> None:
+def print_table(console: Console, frame: DataFrame, title: str) -> None:
     """A frame as it is."""
     table = Table(*(str(column) for column in frame.columns), title=escape(title), box=SIMPLE)
     for row in frame.head(40).itertuples(index=False):

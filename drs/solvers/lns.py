@@ -18,7 +18,7 @@ from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.bounds import lower_bounds
 from drs.solvers.exact import cpsat
-from drs.solvers.exact.model import level_has
+from drs.solvers.exact.terms import level_has
 from drs.stop import Progress, Run
 from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
 from drs.terms.base import Floats, Ints, Lowered

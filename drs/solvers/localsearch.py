@@ -32,7 +32,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -89,6 +89,19 @@ SHARE = np.array([0.4, 0.9, 1.0, 1.0])
 SHARE_BLOCS = np.array([0.4, 0.88, 0.98, 1.0])
 """Cumulative shares of shifts, swaps, ejection chains and blocs among the proposals, without and with blocs.
 A chain or a bloc takes as long as twenty shifts."""
+
+
+class _Aim(NamedTuple):
+    """What one level's search minimises."""
+
+    weight: Floats
+    """f8[n_levels]: price of each level's cost"""
+    limits: Floats
+    """f8[n_levels]: from where on a level before it counts, inf for the others"""
+    steep: Floats
+    """f8[n_levels]: price of what is beyond"""
+    scale: float
+    """Size of a usual change of the level itself"""
 
 
 class _Worker:
@@ -191,16 +204,10 @@ class _Call:
             return [max(100, min(int(w.steps_per_s * min(CHUNK_S, left)), 10**7)) for w in self.workers]
         return [2000 if self.lowered.n_items < 5000 else 20000] * len(self.workers)
 
-    def level(self, k: int, stop_at: float) -> None:
-        """Minimise level `k` until the budget's fraction is `stop_at`."""
-        lowered, n_levels = self.lowered, len(self.lowered.levels)
-        name = lowered.levels[k].name
-        scores = self.scores(self.best)
-        floor = 0.0
-        if scores[k] <= floor + 1e-12:
-            return
-        of_moves, of_sums = self.of_moves(k), self.of_sums(k)
-        scale = self.scales(k)
+    def aim(self, k: int) -> _Aim:
+        """What the search at level `k` pays for each level, and from where on for those before it."""
+        n_levels = len(self.lowered.levels)
+        scores, scale = self.scores(self.best), self.scales(k)
         weight = np.zeros(n_levels)
         weight[k] = 1.0
         for later in range(k + 1, n_levels):
@@ -212,29 +219,58 @@ class _Call:
             steep[earlier] = STEEP * scale[k] / unit if unit > 0 else 1e3 * max(1.0, scale[k])
         limits = np.full(n_levels, np.inf)
         limits[:k] = [c + 0.5 * close(c) for c in self.ceilings[:k]]
-        from_today = of_moves and k > 0 and self.fused_start_is_complete()
+        return _Aim(weight, limits, steep, scale[k])
+
+    def line_up(self, k: int, aim: _Aim) -> None:
+        """Put the workers at the best assignment; where moves alone count, every other one at today's."""
+        from_today = self.of_moves(k) and k > 0 and self.fused_start_is_complete()
         for which, w in enumerate(self.workers):
             w.search.load(self.best)
-            w.search.aim(weight, limits, steep)
+            w.search.aim(aim.weight, aim.limits, aim.steep)
             if from_today:
                 for _ in range(3):
                     self.undo_useless(w)
                 if which % 2 == 1:
                     w.search.load(self.fused.start)
-                    w.search.aim(weight, limits, steep)
+                    w.search.aim(aim.weight, aim.limits, aim.steep)
             w.rounds = 0
-            w.forces = of_sums
+            w.forces = self.of_sums(k)
         self.settle_waiting()
-        if self.energy_is_floor(k):
-            self.take(k)
-            return
+
+    def temperatures(self, k: int, aim: _Aim) -> tuple[float, float]:
+        """The first and the last temperature of annealing at level `k`, from the rises of random moves."""
+        of_sums = self.of_sums(k)
         rises = self.workers[0].search.rises(1000)
         hot = 0.0
         if len(rises):
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
-        if of_moves:
-            hot = HOT_MOVES * scale[k]
-        cold = hot * (COOLING_SUM if of_sums else COOLING)
+        if self.of_moves(k):
+            hot = HOT_MOVES * aim.scale
+        return hot, hot * (COOLING_SUM if of_sums else COOLING)
+
+    def steer(self, aim: _Aim, gone: float, last_gone: float, oscillates: bool) -> None:
+        """How steeply the ceilings of the levels before count now; `gone`: the part of the annealing that is over."""
+        for w in self.workers:
+            if oscillates:
+                w.grade *= OSCILLATION ** (
+                    (gone - last_gone) if w.search.beyond(aim.limits) else (last_gone - gone)
+                )
+                w.grade = min(max(w.grade, 1e-4), 1e3)
+            else:
+                w.grade = STEEPER**gone
+            w.search.steepen(aim.steep * w.grade)
+
+    def level(self, k: int, stop_at: float) -> None:
+        """Minimise level `k` until the budget's fraction is `stop_at`."""
+        if self.scores(self.best)[k] <= 1e-12:
+            return
+        of_sums = self.of_sums(k)
+        aim = self.aim(k)
+        self.line_up(k, aim)
+        if self.energy_is_floor(k):
+            self.take(k)
+            return
+        hot, cold = self.temperatures(k, aim)
         began = self.stop.fraction(self.iterations)
         if of_sums:
             hot = self.melting(k, hot, began, stop_at)
@@ -242,16 +278,19 @@ class _Call:
                 self.take(k)
                 return
             began = self.stop.fraction(self.iterations)
-        middle = began + (ANNEAL_SUM if of_sums else ANNEAL) * (stop_at - began)
-        meetings = [began + q * (middle - began) for q in (0.6, 0.75, 0.9)]
-        early = k < n_levels - 1
-        last_exchange = began
-        last_gone = 0.0
         for w in self.workers:
             w.grade = 0.1
-        if early and self.descend(k, began + 0.15 * (stop_at - began)):
-            self.take(k)
-            return
+        early = k < len(self.lowered.levels) - 1
+        if not (early and self.descend(k, began + 0.15 * (stop_at - began))):
+            self.cool(k, aim, hot, cold, began, stop_at)
+        self.take(k)
+
+    def cool(self, k: int, aim: _Aim, hot: float, cold: float, began: float, stop_at: float) -> None:
+        """Anneal level `k` from `hot` to `cold`, then rearrange neighbourhoods until `stop_at`."""
+        middle = began + (ANNEAL_SUM if self.of_sums(k) else ANNEAL) * (stop_at - began)
+        meetings = [began + q * (middle - began) for q in (0.6, 0.75, 0.9)]
+        early, of_moves = k < len(self.lowered.levels) - 1, self.of_moves(k)
+        last_exchange, last_gone = began, 0.0
         while True:
             now = self.stop.fraction(self.iterations)
             if now >= stop_at or self.stop.interrupted:
@@ -259,15 +298,7 @@ class _Call:
             left = (stop_at - now) * self.stop.time_s if self.stop.time_s else CHUNK_S
             if k > 0:
                 gone = min(1.0, (now - began) / (middle - began))
-                for w in self.workers:
-                    if of_moves and now < middle:
-                        w.grade *= OSCILLATION ** (
-                            (gone - last_gone) if w.search.beyond(limits) else (last_gone - gone)
-                        )
-                        w.grade = min(max(w.grade, 1e-4), 1e3)
-                    else:
-                        w.grade = STEEPER**gone
-                    w.search.steepen(steep * w.grade)
+                self.steer(aim, gone, last_gone, oscillates=of_moves and now < middle)
                 last_gone = gone
             if now < middle:
                 f = (now - began) / (middle - began)
@@ -286,10 +317,9 @@ class _Call:
                     last_exchange = max(now, middle)
             score = min(float(w.search.state.energy[1]) for w in self.workers)
             if score < 1e299:
-                self.report(name, score)
+                self.report(self.lowered.levels[k].name, score)
             if early and self.energy_is_floor(k):
                 break
-        self.take(k)
 
     def of_moves(self, k: int) -> bool:
         """Whether level `k` is nothing but the price of moves."""

@@ -18,7 +18,7 @@ from drs import words
 from drs.planning.replay import watch
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Solver
-from drs.solvers.exact.model import ExactModel
+from drs.solvers.exact.build import ExactModel
 from drs.solvers.kernel.search import Search
 from drs.stop import Run, Stop
 from drs.terms import Level, Limit, Lowered, Term, Wall, Weighted

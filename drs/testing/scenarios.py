@@ -15,14 +15,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from drs.frame import DataFrame, frame
 from drs.model import Snapshot
 from drs.problem.policy import Policy
 from drs.rules import Rule
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAMED = {"hosts": "host", "vms": "vm", "clusters": "cluster", "pools": "pool", "datastores": "datastore"}
 ROWS = ("disks", "mounts", "portgroups", "nics", "links", "loads")
@@ -41,11 +39,9 @@ def expanded(name: Any) -> list[Any]:
     return [f"{head}{number:0{len(first)}d}{tail}" for number in range(int(first), int(last) + 1)]
 
 
-def frames_of(scenario: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def frames_of(scenario: Mapping[str, Any]) -> dict[str, DataFrame]:
     """The tables of a cluster in the compact notation."""
-    import pandas as pd
-
-    frames: dict[str, pd.DataFrame] = {}
+    frames: dict[str, DataFrame] = {}
     defaults = scenario.get("defaults", {})
     for table, key in NAMED.items():
         rows = [
@@ -54,9 +50,9 @@ def frames_of(scenario: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
             for name in expanded(str(pattern))
         ]
         if rows:
-            frames[table] = pd.DataFrame(rows)
+            frames[table] = frame(rows)
     if "vms" not in frames:
-        frames["vms"] = pd.DataFrame(columns=["vm", "host", "memory_mib", "cpu_demand_mhz"])
+        frames["vms"] = frame([], ["vm", "host", "memory_mib", "cpu_demand_mhz"])
     for table in ROWS:
         if table in scenario:
             rows = [{**defaults.get(table, {}), **row} for row in scenario[table]]
@@ -69,7 +65,7 @@ def frames_of(scenario: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
                 for row, choices in zip(rows, names, strict=True)
                 for values in itertools.product(*choices)
             ]
-            frames[table] = pd.DataFrame(spread)
+            frames[table] = frame(spread)
     return frames
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from drs.plotting.style import Figure
 from drs.report.tables import VIOLATIONS, frame
 from drs.rules import Violation
 from drs.ui.clusters import Cluster
 from drs.ui.state import state
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:<>~&])")
 
@@ -64,7 +60,7 @@ def show_faults(title: str, faults: Sequence[str]) -> None:
     st.error(f"**{md(title)}**\n\n{shown}{more}", icon=":material/error:")
 
 
-def chart(figure: go.Figure, key: str) -> None:
+def chart(figure: Figure, key: str) -> None:
     """A figure as wide as its place."""
     st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False, "displayModeBar": False})
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drs.errors import DrsError, Fault, InputError
+from drs.errors import DrsError
+from drs.frame import DataFrame, frame
 from drs.io.changes import Edited
+from drs.io.table_file import check_table_path, write_table
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
@@ -16,8 +18,6 @@ from drs.stop import OnProgress, Progress
 from drs.whatif.scenarios import Scenario, read_scenarios
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from drs.api import Source
     from drs.model import Snapshot
 
@@ -34,7 +34,7 @@ def run(
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     on_progress: OnProgress | None = None,
-) -> pd.DataFrame:
+) -> DataFrame:
     """One row for each scenario, in their order.
 
     A scenario that cannot be answered has its reason in the column `error`; the others go on. An interrupt
@@ -46,8 +46,6 @@ def run(
     dask : address of a Dask scheduler to use instead (needs the extra `dask`).
     out : a .parquet or .csv file, written whole or not at all.
     """
-    import pandas as pd
-
     from drs import api
 
     if out is not None:
@@ -69,7 +67,7 @@ def run(
     except KeyboardInterrupt:
         if not rows:
             raise
-    table = pd.DataFrame(rows)
+    table = frame(rows)
     if out is not None:
         write_table(table, out)
     return table
@@ -193,27 +191,3 @@ def outcome(result: Result) -> dict[str, Any]:
         }
     row["elapsed_s"] = result.elapsed_s
     return row
-
-
-def check_table_path(path: Path) -> None:
-    """Raises InputError when a table cannot be written there, before any work is done."""
-    from drs import io
-
-    if path.suffix not in (".parquet", ".csv"):
-        raise InputError(Fault("out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
-    if not path.parent.is_dir():
-        raise InputError(Fault("out", f"no folder {path.parent}", "an existing folder"))
-    if path.is_dir():
-        raise InputError(Fault("out", f"{path} is a folder", "the name of a file"))
-    io.check_writable(path, "out")
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Writes a .parquet or .csv file whole or not at all."""
-    from drs import io
-
-    with io.atomic_file(path) as new:
-        if path.suffix == ".parquet":
-            table.to_parquet(new, index=False)
-        else:
-            table.to_csv(new, index=False)

@@ -11,8 +11,9 @@ import pytest
 from drs.model import Snapshot
 from drs.planning.replay import _Group, watch
 from drs.planning.rooms import Rooms
-from drs.solvers.exact import model as exact
-from drs.solvers.exact.model import ExactModel, interchangeable
+from drs.solvers.exact import build as exact
+from drs.solvers.exact.build import ExactModel
+from drs.solvers.exact.symmetry import interchangeable
 from drs.solvers.kernel.search import Search
 from drs.terms import COSTS, LIMITS, During, Level, Limit, Lowered, Wall, Weighted, fused, restrict
 from drs.terms.fused import fuse

@@ -7,7 +7,7 @@ import pytest
 
 from drs.solvers import levels as order
 from drs.solvers.exact import cpsat
-from drs.solvers.exact.model import ExactModel
+from drs.solvers.exact.build import ExactModel
 from drs.stop import Run, Stop
 from drs.testing.problems import is_sound, optimum, random_lowered, tiny, with_slack
 

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from drs.solvers.bounds.dual import Dual, analytic, lower_bounds
+from drs.solvers.bounds.counting import analytic
+from drs.solvers.bounds.dual import Dual, lower_bounds
 from drs.solvers.bounds.whole_items import flattest, reach
 from drs.stop import Stop
 from drs.terms import Allowed, Deviation, Level, Lowered, Wall, Weighted

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drs import datasets, io, whatif
-from drs.automatic.replay import at_time
+from drs import automatic, datasets, io, whatif
+from drs.automatic.history import at_time
 from drs.datasets import make_cluster
 from drs.errors import InputError
 from drs.model import Snapshot
@@ -171,7 +171,7 @@ def test_replay_beats_doing_nothing() -> None:
     loads = pd.DataFrame([{"vm": f"v{i}", "time": time, "cpu_mhz": 1000.0 if hour < 2 else 4000.0}
                           for hour, time in enumerate(times) for i in range(4)])  # fmt: skip
     snapshot = io.from_frames({"hosts": hosts, "vms": vms, "loads": loads})
-    table = whatif.replay(snapshot, time_s=1)
+    table = automatic.replay(snapshot, time_s=1)
     assert len(table) == 6
     assert table["n_moves"].sum() == 2
     assert table["undelivered_mhz_idle"].iloc[-1] == pytest.approx(6000)
@@ -188,7 +188,7 @@ def test_a_moment_of_a_replay_knows_the_past_and_not_the_future() -> None:
 
 def test_replay_needs_a_history(small: Snapshot) -> None:
     with pytest.raises(InputError, match="no load history"):
-        whatif.replay(small)
+        automatic.replay(small)
 
 
 def test_a_scenario_carries_all_options_of_a_mode(small: Snapshot, tmp_path: Path) -> None:

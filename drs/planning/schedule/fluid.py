@@ -102,7 +102,7 @@ def run_fluid(
     `shares` still decides how many run at once. With `before` the room that each leg was handed (edges of
     `order.tokens`) takes the place of the room that happens to be free, so that no deadlock can arise.
     """
-    from drs.planning.schedule.fluid_kernel import fluid_kernel
+    from drs.planning.schedule.fluid_kernel import Course, Guests, Needs, Supply, When, fluid_kernel
 
     n = len(tasks)
     if not n:
@@ -110,15 +110,32 @@ def run_fluid(
         return Timed(none, none, none, none, none.astype(np.int64), none > 0, none)
     states, dirty = flows.states.copy(), flows.dirty.copy()
     take, ahead = (tasks.take, tasks.before) if before is None else (_none_of(tasks), before)
+    links = tasks.link_mbps * BYTES_PER_S_PER_MBPS
     start, end, _ = fluid_kernel()(
-        np.asarray(order, dtype=np.int64), shares.total_s, tasks.free, take, tasks.give,
-        tasks.slots, tasks.run, shares.line_mbps, shares.line, shares.line_s, shares.lead_s,
-        ahead, tasks.hours, tasks.pause_s, np.zeros(n) if not_before is None else not_before,
-        flows.cap, tasks.link_mbps * BYTES_PER_S_PER_MBPS, tasks.link,
-        users_of(tasks.link, len(tasks.link_mbps)),
-        flows.jobs, states, dirty, flows.pages, flows.rates, flows.cyclic, flows.rule, np.zeros((0, 6)),
-        states[:1].copy(), dirty[:1].copy(),
-    )  # fmt: skip
+        np.asarray(order, dtype=np.int64),
+        Supply(room=tasks.free, slots=tasks.slots, lines=shares.line_mbps, links=links),
+        Needs(
+            take=take,
+            give=tasks.give,
+            run=tasks.run,
+            line=shares.line,
+            line_s=shares.line_s,
+            lead_s=shares.lead_s,
+            link=tasks.link,
+            users=users_of(tasks.link, len(tasks.link_mbps)),
+            cap=flows.cap,
+        ),
+        When(
+            before=ahead,
+            hours=tasks.hours,
+            not_before=np.zeros(n) if not_before is None else not_before,
+            guess_s=shares.total_s,
+            pause_s=tasks.pause_s,
+        ),
+        Guests(flows.jobs, flows.pages, flows.rates, flows.cyclic, flows.rule, log=np.zeros((0, 6))),
+        Course(states, dirty),
+        Course(states[:1].copy(), dirty[:1].copy()),
+    )
     return Timed(
         start,
         end,

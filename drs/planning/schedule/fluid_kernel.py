@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +16,70 @@ from drs.precopy import kernel
 from drs.precopy.phases import COPY, DISK, DONE, POST_COPY, STOP
 
 advance = kernel.advance
+
+
+class Supply(NamedTuple):
+    """What there is, f8 each: rows of room, slots, lines (Mbit/s of planned shares) and links (payload bytes/s)."""
+
+    room: Any
+    slots: Any
+    lines: Any
+    links: Any
+
+
+class Needs(NamedTuple):
+    """What the tasks take of it; `Rows` by task where no other shape is given."""
+
+    take: Any
+    """Room, from a start on."""
+    give: Any
+    """Room, from an end on."""
+    run: Any
+    """Slots, for life."""
+    line: Any
+    """Lines, until `line_s` after the start or `lead_s` before the end."""
+    line_s: Any
+    """f8[n]"""
+    lead_s: float
+    link: Any
+    """Links, while there is something to send."""
+    users: Any
+    """The tasks on each link."""
+    cap: Any
+    """f8[n], bytes/s of payload: what the path gives one task alone."""
+
+
+class When(NamedTuple):
+    """When a task may start."""
+
+    before: Any
+    """Tasks that must have ended, `Rows` by task."""
+    hours: Any
+    """Spans in which it may not run, `Rows` by task."""
+    not_before: Any
+    """f8[n], s"""
+    guess_s: Any
+    """f8[n]: how long it takes at its planned share, to keep clear of the spans."""
+    pause_s: float
+    """Between one wave and the next; 0: there are no waves."""
+
+
+class Guests(NamedTuple):
+    """What a migration is made of, by task; read only. The names are those of `drs.precopy.kernel.advance`."""
+
+    jobs: Any
+    pages: Any
+    rates: Any
+    cyclic: Any
+    rule: Any
+    log: Any
+
+
+class Course(NamedTuple):
+    """How far migrations are: `STATE` and the dirty pages of each class; written."""
+
+    states: Any
+    dirty: Any
 
 
 @njit(cache=True)
@@ -109,32 +173,20 @@ def fill(
 
 @njit
 def carry(
-    i: int,
-    bandwidth: float,
-    seconds: float,
-    pause: bool,
-    states: Any,
-    at: int,
-    dirty: Any,
-    jobs: Any,
-    pages: Any,
-    rates: Any,
-    cyclic: Any,
-    rule: Any,
-    log: Any,
+    i: int, bandwidth: float, seconds: float, pause: bool, course: Course, at: int, guests: Guests
 ) -> None:
-    """Carry migration i forward; its state is row `at` of `states` and `dirty`."""
+    """Carry migration i forward; how far it is stands in row `at` of `course`."""
     advance(
-        jobs[i : i + 1],
-        states[at : at + 1],
-        dirty[at : at + 1],
-        pages[i : i + 1],
-        rates[i : i + 1],
-        cyclic[i : i + 1],
+        guests.jobs[i : i + 1],
+        course.states[at : at + 1],
+        course.dirty[at : at + 1],
+        guests.pages[i : i + 1],
+        guests.rates[i : i + 1],
+        guests.cyclic[i : i + 1],
         np.full(1, bandwidth),
         np.full(1, seconds),
-        rule,
-        log,
+        guests.rule,
+        guests.log,
         pause,
     )
 
@@ -150,36 +202,12 @@ def fluid_kernel() -> Any:
 
     @njit(cache=True)
     def fluid(
-        order: Any,
-        guess: Any,
-        free: Any,
-        take: Any,
-        give: Any,
-        slot_capacity: Any,
-        run: Any,
-        line_capacity: Any,
-        line: Any,
-        line_s: Any,
-        lead: float,
-        before: Any,
-        hours: Any,
-        pause: float,
-        not_before: Any,
-        cap: Any,
-        link_capacity: Any,
-        link: Any,
-        flows_on: Any,
-        jobs: Any,
-        states: Any,
-        dirty: Any,
-        pages: Any,
-        rates: Any,
-        cyclic: Any,
-        rule: Any,
-        log: Any,
-        scratch_state: Any,
-        scratch_dirty: Any,
+        order: Any, supply: Supply, needs: Needs, when: When, guests: Guests, course: Course, spare: Course
     ) -> Any:
+        free, slot_capacity, line_capacity, link_capacity = supply
+        take, give, run, line, line_s, lead, link, flows_on, cap = needs
+        before, hours, not_before, guess, pause = when
+        states = course.states
         n = len(cap)
         start = np.full(n, np.nan)
         end = np.full(n, np.nan)
@@ -337,40 +365,12 @@ def fluid_kernel() -> Any:
                 if done[i] or (rate[i] == old_rate[i] and event[i] != np.inf):
                     continue
                 if time > since[i]:
-                    carry(
-                        i,
-                        old_rate[i],
-                        time - since[i],
-                        False,
-                        states,
-                        i,
-                        dirty,
-                        jobs,
-                        pages,
-                        rates,
-                        cyclic,
-                        rule,
-                        log,
-                    )
+                    carry(i, old_rate[i], time - since[i], False, course, i, guests)
                     since[i] = time
-                scratch_state[0] = states[i]
-                scratch_dirty[0] = dirty[i]
-                carry(
-                    i,
-                    rate[i],
-                    np.inf,
-                    True,
-                    scratch_state,
-                    0,
-                    scratch_dirty,
-                    jobs,
-                    pages,
-                    rates,
-                    cyclic,
-                    rule,
-                    log,
-                )
-                event[i] = time + (scratch_state[0].clock_s - states[i].clock_s)
+                spare.states[0] = states[i]
+                spare.dirty[0] = course.dirty[i]
+                carry(i, rate[i], np.inf, True, spare, 0, guests)
+                event[i] = time + (spare.states[0].clock_s - states[i].clock_s)
                 if event[i] == np.inf:
                     event[i] = 1e300
             soonest = wake if pause <= 0.0 else np.inf
@@ -394,7 +394,7 @@ def fluid_kernel() -> Any:
                         lines[line.row[k]] += line.amount[k]
                         n_ready = wake_all(queue, following, line_at + line.row[k], ready, n_ready, rank)
                 if event[i] <= time + 1e-9:
-                    carry(i, rate[i], np.inf, True, states, i, dirty, jobs, pages, rates, cyclic, rule, log)
+                    carry(i, rate[i], np.inf, True, course, i, guests)
                     since[i] = time
                     event[i] = np.inf
                     if states[i].phase == DONE:

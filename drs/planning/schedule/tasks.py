@@ -115,6 +115,7 @@ def build_tasks(
     concurrency: Concurrency,
     link_ratio: float,
     beside_s: tuple[Floats, Floats],
+    *,
     hours: Mapping[int, Hours] | None = None,
     priorities: Mapping[int, float] | None = None,
 ) -> Tasks:

@@ -18,230 +18,34 @@ be rounded up to the next attainable one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drs.solvers import levels as order
-from drs.solvers.bounds.whole_items import flattest, reach
-from drs.solvers.exact.model import decimal_unit
+from drs.solvers.bounds.counting import analytic, lattice
+from drs.solvers.bounds.pieces import Block, Hinge, Longs, Spread, cheapest, knapsack, round_up
 from drs.stop import Stop
 from drs.terms import (
     Allowed,
-    AtLeast,
-    AtMost,
     BinsUsed,
     Capacity,
     Deviation,
     FreeBalance,
-    GroupMoves,
     Lowered,
     MoveCost,
     MoveLimit,
-    Near,
     OverTarget,
     Penalty,
     Term,
-    Together,
     Unplaced,
-    Within,
 )
-from drs.terms.base import Floats, Ints, Level
+from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
-
-Longs = NDArray[np.int64]
 
 CHUNK = 4_000_000
 """Item x bin pairs priced at once."""
-
-
-class _Block:
-    """A term as a maximum over prices `theta`, in cost per normalised load.
-
-    `ratio` f8[R, n_bins] turns prices into cost per unit of demand: price[r] = ratio[r] * spread(theta).
-    """
-
-    def __init__(self, resources: Sequence[int], group: int, weight: float) -> None:
-        self.resources, self.group, self.weight = list(resources), group, weight
-        self.theta = np.zeros(0)
-
-    def prices(self) -> list[Floats]:
-        raise NotImplementedError
-
-    def const(self) -> float:
-        raise NotImplementedError
-
-    def gradient(self, use: Floats) -> Floats:
-        raise NotImplementedError
-
-    def project(self, radius: float) -> None:
-        """Into `radius` times the domain."""
-        raise NotImplementedError
-
-    def gauge(self) -> float:
-        """The least multiple of the domain that holds theta."""
-        raise NotImplementedError
-
-
-class _Hinge(_Block):
-    """Sum of weight_b x max(0, coefs_b . use_b - edge_b), or a wall where weight is inf."""
-
-    def __init__(
-        self,
-        resources: Sequence[int],
-        coefs: Floats,
-        edge: Floats,
-        weights: Floats,
-        group: int,
-        weight: float,
-    ) -> None:
-        super().__init__(resources, group, weight)
-        usable = np.isfinite(edge) & (weights > 0)
-        self.coefs = coefs
-        self.scale = np.where(usable, np.maximum(np.abs(edge), 1e-9), 1.0)
-        self.edge = np.where(usable, edge, 0.0) / self.scale
-        self.top = np.where(usable, weights * weight * self.scale, 0.0)
-        self.theta = np.zeros(len(edge))
-
-    def prices(self) -> list[Floats]:
-        return [coef * self.theta / self.scale for coef in self.coefs]
-
-    def const(self) -> float:
-        return -float(self.theta @ self.edge)
-
-    def gradient(self, use: Floats) -> Floats:
-        total = sum(coef * use[r] for coef, r in zip(self.coefs, self.resources, strict=True))
-        return np.asarray(np.where(self.top > 0, total / self.scale - self.edge, 0.0))
-
-    def project(self, radius: float) -> None:
-        self.theta = np.clip(self.theta, 0.0, self.top * radius if math.isfinite(radius) else np.inf)
-        self.theta[self.top <= 0] = 0.0
-
-    def gauge(self) -> float:
-        finite = np.isfinite(self.top) & (self.top > 0)
-        return float((self.theta[finite] / self.top[finite]).max(initial=0.0))
-
-
-class _Spread(_Block):
-    """max(0, measure - target) of a `Deviation`."""
-
-    def __init__(self, term: Deviation, resource: int, group: int, weight: float) -> None:
-        super().__init__([resource], group, weight)
-        self.term, self.n = term, len(term.bins)
-        self.inverse = 1.0 / term.capacity[term.bins]
-        self.theta = np.zeros(self.n * (2 if term.measure == "range" else 1))
-
-    def _w(self) -> Floats:
-        t = self.theta
-        match self.term.measure:
-            case "range":
-                return np.asarray(t[: self.n] - t[self.n :])
-            case "max":
-                return t
-        return np.asarray(t - t.mean())
-
-    def _norm(self) -> float:
-        """The share of the measure that theta stands for: its gauge in the domain of weight 1."""
-        t = self.theta
-        match self.term.measure:
-            case "std":
-                return float(np.linalg.norm(t - t.mean()) * math.sqrt(self.n))
-            case "mad":
-                return float(np.abs(t).max(initial=0.0) * self.n)
-            case "max":
-                return float(t.sum())
-        return max(float(t[: self.n].sum()), float(t[self.n :].sum()))
-
-    def prices(self) -> list[Floats]:
-        price = np.zeros(len(self.term.capacity))
-        price[self.term.bins] = self._w() * self.inverse
-        return [price]
-
-    def const(self) -> float:
-        return -self._norm() * self.term.target
-
-    def gradient(self, use: Floats) -> Floats:
-        x = use[self.resources[0]][self.term.bins] * self.inverse
-        match self.term.measure:
-            case "range":
-                return np.concatenate([x - x.mean(), x.mean() - x])
-            case "max":
-                full = self._norm() >= self.weight * (1 - 1e-9)
-                return np.asarray(x - (x.mean() if full else self.term.target))
-        up = x - x.mean()
-        if self.term.target > 0:
-            t = self.theta - self.theta.mean()
-            norm = float(np.linalg.norm(t))
-            if self.term.measure == "std":
-                edge = self.term.target * math.sqrt(self.n)
-                if norm > 0:
-                    up = up - edge * t / norm
-                elif float(np.linalg.norm(up)) <= edge:
-                    up = np.zeros_like(up)
-            elif self.theta.any():
-                far = np.abs(self.theta) >= np.abs(self.theta).max() * (1 - 1e-12)
-                up = up - np.where(far, np.sign(self.theta), 0.0) * self.term.target * self.n / far.sum()
-        return np.asarray(up)
-
-    def project(self, radius: float) -> None:
-        limit = radius * self.weight
-        t = self.theta
-        match self.term.measure:
-            case "std":
-                t = t - t.mean()
-                norm = float(np.linalg.norm(t)) * math.sqrt(self.n)
-                self.theta = t * (limit / norm) if norm > limit else t
-            case "mad":
-                self.theta = np.clip(t, -limit / self.n, limit / self.n)
-            case "max":
-                self.theta = simplex(t, limit, exact=False)
-            case "range":
-                a, b = simplex(t[: self.n], limit, exact=False), simplex(t[self.n :], limit, exact=False)
-                # equal sums, else the two do not cancel the mean
-                low = min(a.sum(), b.sum())
-                if low > 0:
-                    a, b = a * (low / a.sum()), b * (low / b.sum())
-                else:
-                    a, b = a * 0.0, b * 0.0
-                self.theta = np.concatenate([a, b])
-
-    def gauge(self) -> float:
-        return self._norm() / self.weight
-
-    def aim(self, use: Floats) -> None:
-        """The prices at which the measure of this use is attained."""
-        x = use[self.resources[0]][self.term.bins] * self.inverse
-        z = x - x.mean()
-        match self.term.measure:
-            case "std":
-                norm = float(np.linalg.norm(z))
-                self.theta = z / norm / math.sqrt(self.n) * self.weight if norm > 0 else z
-            case "mad":
-                self.theta = np.sign(z) / self.n * self.weight
-            case "max":
-                self.theta = np.where(x == x.max(), 1.0, 0.0)
-                self.theta *= self.weight / self.theta.sum()
-            case "range":
-                top, low = (x == x.max()).astype(float), (x == x.min()).astype(float)
-                self.theta = np.concatenate([top / top.sum(), low / low.sum()]) * self.weight
-
-
-def simplex(t: Floats, total: float, exact: bool = True) -> Floats:
-    """Nearest point with t >= 0 and sum(t) = total (at most `total` when not exact)."""
-    t = np.asarray(t, dtype=np.float64)
-    clipped = np.maximum(t, 0.0)
-    if not exact and clipped.sum() <= total:
-        return np.asarray(clipped)
-    if not math.isfinite(total):
-        return np.asarray(clipped)
-    ordered = np.sort(t)[::-1]
-    sums = np.cumsum(ordered) - total
-    k = np.arange(1, len(t) + 1)
-    positive = ordered - sums / k > 0
-    last = int(np.flatnonzero(positive)[-1]) if positive.any() else 0
-    return np.asarray(np.maximum(t - sums[last] / (last + 1), 0.0))
 
 
 @dataclass(frozen=True)
@@ -269,8 +73,8 @@ class Dual:
         self.multiplier[k] = 1.0
         self.demands: list[Floats] = []
         self._keys: dict[bytes, int] = {}
-        self.blocks: list[_Block] = []
-        self.at_once: list[tuple[_Hinge, Floats]] = []
+        self.blocks: list[Block] = []
+        self.at_once: list[tuple[Hinge, Floats]] = []
         self.weights: list[tuple[Floats, float]] = []
         self.fixed_terms: list[tuple[int, float, Term]] = []
         self.strict: list[Allowed] = []
@@ -306,7 +110,7 @@ class Dual:
         n = self.lowered.n_bins
         if isinstance(term, Capacity):
             r = self._resource(term.demand)
-            block = _Hinge([r], np.ones((1, n)), term.limit, np.full(n, np.inf), -1, 1.0)
+            block = Hinge([r], np.ones((1, n)), term.limit, np.full(n, np.inf), -1, 1.0)
             self.blocks.append(block)
             if term.when == "at_once":
                 self.at_once.append((block, term.demand))
@@ -318,23 +122,23 @@ class Dual:
             case Capacity():
                 r = self._resource(term.demand)
                 n = len(term.limit)
-                block = _Hinge([r], np.ones((1, n)), term.limit, np.ones(n), g, weight)
+                block = Hinge([r], np.ones((1, n)), term.limit, np.ones(n), g, weight)
                 self.blocks.append(block)
                 if term.when == "at_once":
                     self.at_once.append((block, term.demand))
             case OverTarget():
                 r = self._resource(term.demand)
                 n = len(term.target)
-                self.blocks.append(_Hinge([r], np.ones((1, n)), term.target, term.weight, g, weight))
+                self.blocks.append(Hinge([r], np.ones((1, n)), term.target, term.weight, g, weight))
             case FreeBalance():
                 a, b = self._resource(term.demand_a), self._resource(term.demand_b)
                 n = len(term.limit_a)
                 edge = term.limit_b - term.ratio * term.limit_a
                 coefs = np.stack([np.full(n, -term.ratio), np.ones(n)])
-                self.blocks.append(_Hinge([a, b], coefs, edge, term.weight, g, weight))
+                self.blocks.append(Hinge([a, b], coefs, edge, term.weight, g, weight))
             case Deviation():
                 if len(term.bins):
-                    self.blocks.append(_Spread(term, self._resource(term.demand), g, weight))
+                    self.blocks.append(Spread(term, self._resource(term.demand), g, weight))
             case BinsUsed():
                 self._bins_used(term, g, weight)
             case Allowed() | Penalty() | MoveCost() | Unplaced():
@@ -350,7 +154,7 @@ class Dual:
             n = len(term.price)
             usable = np.isfinite(other.limit) & (other.limit > 0)
             per = np.where(usable, term.price / np.where(usable, other.limit, 1.0), 0.0)
-            self.blocks.append(_Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight))
+            self.blocks.append(Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight))
 
     def _classes(self) -> list[_Class]:
         low = self.lowered
@@ -434,7 +238,7 @@ class Dual:
         """Begin with the prices that an assignment suggests."""
         use = self._use(assign)
         for block in self.blocks:
-            if isinstance(block, _Spread) and block.group == self.k:
+            if isinstance(block, Spread) and block.group == self.k:
                 block.aim(use)
 
     def _use(self, assign: Ints) -> Floats:
@@ -611,11 +415,11 @@ class Dual:
                 gradients[j] = gradients[j] + slack / len(owners) * theta * (mu[g] / float(theta @ theta))
         return out
 
-    def _beyond(self, block: _Block, gradient: Floats, limit: float) -> Floats:
+    def _beyond(self, block: Block, gradient: Floats, limit: float) -> Floats:
         """The gradient at prices 0, where a ceiling holds back all that costs less than it."""
-        if isinstance(block, _Hinge):
+        if isinstance(block, Hinge):
             worth = float((np.maximum(gradient, 0.0) * block.top)[np.isfinite(block.top)].sum())
-        elif isinstance(block, _Spread) and block.term.measure == "std":
+        elif isinstance(block, Spread) and block.term.measure == "std":
             worth = block.weight * float(np.linalg.norm(gradient)) / math.sqrt(block.n)
         else:
             return gradient
@@ -635,136 +439,6 @@ class Dual:
         for block, theta in zip(self.blocks, state[0], strict=True):
             block.theta = theta.copy()
         self.multiplier = state[1].copy()
-
-
-def cheapest(price: Floats, fixed: Floats) -> Longs:
-    """Bins that can be the cheapest of some item with demand >= 0, where that is quickly said.
-
-    With two prices that differ a bin is out when another has both no dearer.
-    """
-    rows = [row for row in (*price, fixed) if np.ptp(row) > 0]
-    n = price.shape[1]
-    if len(rows) > 2:
-        return np.arange(n)
-    if not rows:
-        return np.zeros(1, dtype=np.int64)
-    if len(rows) == 1:
-        return np.array([int(rows[0].argmin())])
-    ranked = np.lexsort((rows[1], rows[0]))
-    second = rows[1][ranked]
-    before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
-    return np.asarray(ranked[second < before], dtype=np.int64)
-
-
-def knapsack(gain: Floats, weight: Floats, limit: float) -> tuple[Longs, float]:
-    """Items of the most gain within a limit on weight, and an upper bound on the gain of any such choice."""
-    if not len(gain):
-        return np.empty(0, dtype=np.int64), 0.0
-    free = weight <= 0
-    if free.any():
-        inner, worth = knapsack(gain[~free], weight[~free], limit)
-        return np.concatenate([np.flatnonzero(free), np.flatnonzero(~free)[inner]]), worth + float(
-            gain[free].sum()
-        )
-    ranked = np.argsort(-gain / weight, kind="stable")
-    sums = np.cumsum(weight[ranked])
-    room = limit + 1e-9 * max(1.0, abs(limit))
-    n = int(np.searchsorted(sums, room, side="right"))
-    worth = float(gain[ranked[:n]].sum())
-    if n < len(ranked) and np.ptp(weight) > 0:
-        rest = room - (sums[n - 1] if n else 0.0)
-        worth += float(gain[ranked[n]] * max(0.0, rest) / weight[ranked[n]])
-    return ranked[:n].astype(np.int64), worth
-
-
-def analytic(lowered: Lowered, level: Level) -> float:
-    """What needs no prices: pigeonholes and whole items per term, summed."""
-    total = 0.0
-    may_leave = lowered.start < 0
-    where = reach(lowered) if any(isinstance(entry.term, Deviation) for entry in level.terms) else None
-    for entry in level.terms:
-        term = entry.term
-        value = 0.0
-        if isinstance(term, AtMost) and bool((term.domain >= 0).all()):
-            here = np.unique(term.domain)
-            sure = int((~may_leave[term.items]).sum())
-            value = max(0.0, sure - float(term.limit[here].sum()))
-        elif isinstance(term, AtLeast):
-            reachable = len(np.unique(term.domain[term.domain >= 0]))
-            value = max(0.0, term.at_least - min(reachable, len(term.items)))
-        elif isinstance(term, BinsUsed):
-            value = _fewest_bins(lowered, term)
-        elif isinstance(term, Deviation) and where is not None:
-            value = max(0.0, flattest(term, where) - term.target)
-        total += entry.weight * value
-    return total
-
-
-def _fewest_bins(lowered: Lowered, term: BinsUsed) -> float:
-    """Cheapest bins whose limits together hold the items that must be somewhere, per resource."""
-    items = term.items[lowered.start[term.items] >= 0]
-    best = 0.0
-    usable = term.price > 0
-    if len(items) and bool(usable.all()):
-        best = float(term.price.min())
-    for wall in lowered.walls:
-        if not isinstance(wall.term, Capacity) or not np.isfinite(wall.term.limit).all():
-            continue
-        need = float(wall.term.demand[items].sum())
-        limit, price = np.maximum(wall.term.limit, 0.0), term.price
-        ratio = np.where(limit > 0, price / np.where(limit > 0, limit, 1.0), np.inf)
-        cost = 0.0
-        for b in np.argsort(ratio, kind="stable"):
-            if need <= 0 or limit[b] <= 0:
-                break
-            part = min(1.0, need / limit[b])
-            cost += part * float(price[b])
-            need -= part * float(limit[b])
-        best = max(best, cost)
-    return best
-
-
-def lattice(lowered: Lowered, level: Level) -> float:
-    """The step in which a level's cost comes, 0 where it is continuous."""
-    parts: list[Floats] = []
-    for entry in level.terms:
-        term, w = entry.term, entry.weight
-        match term:
-            case AtMost():
-                values = np.append(term.limit, 1.0)
-            case Allowed() | AtLeast() | Within() | GroupMoves():
-                values = np.ones(1)
-            case Together() | Near():
-                values = np.array([1.0, term.allowance])
-            case Unplaced():
-                values = term.weight
-            case BinsUsed():
-                values = term.price
-            case Penalty():
-                values = term.penalty.ravel()
-            case MoveLimit():
-                values = np.append(term.weight, term.limit)
-            case Capacity():
-                values = np.append(term.demand, term.limit[np.isfinite(term.limit)])
-            case MoveCost():
-                if term.scale is not None and term.pair is not None:
-                    if decimal_unit(term.scale) != decimal_unit(np.append(term.scale, 1.0)):
-                        return 0.0
-                    if not bool((term.scale == np.rint(term.scale)).all()):
-                        return 0.0
-                values = term.per_item if term.pair is None else np.append(term.per_item, term.pair.ravel())
-            case _:
-                return 0.0
-        parts.append(w * np.asarray(values, dtype=np.float64))
-    return decimal_unit(np.concatenate(parts)) if parts else 0.0
-
-
-def round_up(bound: float, unit: float) -> float:
-    """The least attainable cost that is no less than a bound."""
-    if unit <= 0 or bound <= 0:
-        return max(0.0, bound)
-    slack = 1e-6 * max(1.0, min(1.0, bound / unit))
-    return max(bound, math.ceil(bound / unit - slack) * unit) if bound / unit < 2.0**40 else bound
 
 
 def level_bound(

@@ -22,7 +22,9 @@ from ortools.sat.python import cp_model
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
-from drs.solvers.exact.model import ExactModel, Linear, LinearModel, TooLargeError, common_unit
+from drs.solvers.exact.build import ExactModel
+from drs.solvers.exact.linear_model import Linear, LinearModel, common_unit
+from drs.solvers.exact.model import TooLargeError
 from drs.solvers.exact.proof import Engine, Proof
 from drs.stop import Progress, Run, Stop
 from drs.terms import Deviation

@@ -21,8 +21,9 @@ from typing import IO
 
 import numpy as np
 
+from drs.solvers.exact.build import ExactModel
 from drs.solvers.exact.highs_worker import Outcome, Task
-from drs.solvers.exact.model import ExactModel, Linear
+from drs.solvers.exact.linear_model import Linear
 from drs.solvers.exact.proof import Proof
 from drs.stop import Stop
 from drs.terms.base import Floats, Ints

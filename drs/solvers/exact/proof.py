@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from drs.solvers.exact.model import Linear
+from drs.solvers.exact.linear_model import Linear
 from drs.stop import Stop
 from drs.terms.base import Ints
 

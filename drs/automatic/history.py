@@ -6,22 +6,20 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from drs.automatic.trigger import Observation, decide, dispose, observe, reached, stable_for, worthwhile
 from drs.errors import Fault, InputError
+from drs.frame import DataFrame, frame
+from drs.io.table_file import check_table_path, write_table
 from drs.model import LoadHistory, Placement, Snapshot
 from drs.model.load import metrics
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress
-from drs.whatif.runner import check_table_path, write_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def at_time(snapshot: Snapshot, step: int) -> Snapshot:
@@ -57,7 +55,7 @@ def replay(
     seed: int = 0,
     solver: str = "auto",
     on_progress: OnProgress | None = None,
-) -> pd.DataFrame:
+) -> DataFrame:
     """One row for each moment of the history: what the trigger decided, what was moved, and the load that
     the hosts then had, with the same figures for a cluster in which nothing is ever moved (`..._idle`).
 
@@ -68,8 +66,6 @@ def replay(
     ------
     InputError : when the snapshot has no load history.
     """
-    import pandas as pd
-
     from drs import api
 
     if out is not None:
@@ -109,7 +105,7 @@ def replay(
                     moved_mib = sum(move.transferred_mib for move in chosen.done)
             rows.append(
                 {
-                    "time": pd.Timestamp(times[step]),
+                    "time": times[step],
                     "act": decision.act,
                     "reason": said,
                     "n_moves": n_moves,
@@ -128,7 +124,7 @@ def replay(
     except KeyboardInterrupt:
         if not rows:
             raise
-    table = pd.DataFrame(rows)
+    table = frame(rows)
     if out is not None:
         write_table(table, out)
     return table

@@ -9,12 +9,14 @@ neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagran
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 
 import numpy as np
 
 from drs.solvers import levels as order
+from drs.solvers import parts
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import OnProgress, Progress, Stop
@@ -124,8 +126,19 @@ class _Run:
 def solve(
     lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
 ) -> Answer:
-    """Greedy, local search, exact proof or polish, bounds; see `drs.solvers.base.Solver`."""
+    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`."""
+    return parts.solve(lowered, start, stop, seed, on_progress, solve_part)
+
+
+def solve_part(
+    lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None, threads: int
+) -> Answer:
+    """Greedy, local search, exact proof or polish, bounds."""
     run = _Run(lowered, start, stop, seed, on_progress)
+
+    def searching() -> Solver:
+        return functools.partial(_localsearch(), workers=threads)
+
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
     if columns <= GREEDY_COLUMNS:
@@ -135,7 +148,7 @@ def solve(
         run.engine("emptying", _emptying, run.share(0.3))
     run.bound(run.share(0.05, BOUND_S), 60)
     if small:
-        run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
+        run.engine("localsearch", searching, run.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
         run.bound(run.share(0.05, BOUND_S), 150)
         if not run.over:
             known = run.bounds
@@ -151,7 +164,7 @@ def solve(
     else:
         polish = columns <= POLISH_COLUMNS
         last = not (polish or packing)
-        run.engine("localsearch", _localsearch, run.all_but_bounds() if last else run.share(SEARCH_SHARE))
+        run.engine("localsearch", searching, run.all_but_bounds() if last else run.share(SEARCH_SHARE))
         if packing:  # a search that repaired more than the first packing did may have let it go
             run.engine("emptying", _emptying, run.share(0.5))
         if polish:

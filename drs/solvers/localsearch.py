@@ -56,6 +56,8 @@ MEND = 66
 """Steps that one neighbourhood mended greedily counts for."""
 PROPOSALS = 0.5
 """Share of the annealing's steps that are proposed moves; the others mend neighbourhoods greedily."""
+SAVING = 0.95
+"""Share of the steps that know that few moves are wanted, where moves are all that is minimised."""
 HOT, HOT_SUM = 24.0, 1.5
 """Start temperature over a rise that sampled moves make: the median; where a level is a sum of excesses and
 prices without any deviation, the one that a tenth of them exceeds. There many moves are nearly free, and the
@@ -68,12 +70,12 @@ what factor it grows over the annealing."""
 OSCILLATION = 1e8
 """Where moves are all that is minimised: by what factor that price rises over the annealing while the limits
 are exceeded, and falls while they are kept, so that the search stays at the edge."""
-STEPS_A_ROUND, MOST_ROUNDS = 400, 64
+STEPS_A_ROUND, MOST_ROUNDS = 2000, 64
 """Where moves are all that is minimised: steps per item of one annealing, after which another begins, and into how
 many at most a budget is cut. Many short ones find cheaper plans than a long one (measured on `small` and `medium`)."""
 HOT_MOVES = 0.3
 """Start temperature over the price of a typical move, where moves are all that is minimised."""
-COOLING, COOLING_SUM = 1e-3, 5e-4
+COOLING, COOLING_SUM, COOLING_MOVES = 1e-3, 5e-4, 0.02
 """End temperature over start temperature (measured on instances a2_5, b_1, b_2 of the ROADEF/EURO challenge,
 and on `medium`)."""
 QUENCH, MELT = 0.03, 0.04
@@ -102,6 +104,7 @@ class _Worker:
         self.rounds = 0
         self.grade = 1.0
         self.forces = False
+        self.saves = False
 
     def anneal(self, n: int, temperature: float) -> int:
         """`n` steps at one temperature: proposed moves, and neighbourhoods mended greedily."""
@@ -112,8 +115,12 @@ class _Worker:
             if self.forces:
                 self.search.force_hot(FORCED, DEAREST, LONGEST)
         self.rounds += 1
-        proposals = int(n * PROPOSALS)
-        rounds = max(1, (n - proposals) // MEND)
+        left = n
+        if self.saves:
+            left -= int(n * SAVING)
+            self.search.anneal_moves(n - left, temperature)
+        proposals = int(left * PROPOSALS)
+        rounds = max(1, (left - proposals) // MEND)
         while proposals > 0 or rounds > 0:
             part, few = min(proposals, 20000), min(rounds, 20000 // MEND)
             if part:
@@ -230,6 +237,7 @@ class _Run:
                     w.search.aim(weight, limits, steep)
             w.rounds = 0
             w.forces = of_sums
+            w.saves = of_moves
         self.settle_waiting()
         if self.energy_is_floor(k):
             self.take(k)
@@ -240,7 +248,7 @@ class _Run:
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
         if of_moves:
             hot = HOT_MOVES * scale[k]
-        cold = hot * (COOLING_SUM if of_sums else COOLING)
+        cold = hot * (COOLING_SUM if of_sums else COOLING_MOVES if of_moves else COOLING)
         began = self.stop.fraction(self.iterations)
         if of_sums:
             hot = self.melting(k, hot, began, stop_at)
@@ -532,6 +540,7 @@ def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
     search.aim(np.ones(1), np.full(1, np.inf), np.zeros(1))
     search.rises(1)
     worker.forces = True
+    worker.saves = True
     worker.anneal(200, 0.0)
     worker.rearrange(100, 0.0)
     search.place_waiting(start)

@@ -10,6 +10,7 @@ Every cost of the whole is the sum of the parts' costs, so bounds of the parts a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -337,7 +338,7 @@ def _groups(label: NDArray[np.generic], n: int) -> list[Longs]:
     """The positions of each label from 0 to n - 1."""
     order = np.argsort(label, kind="stable")
     edges = np.searchsorted(label[order], np.arange(n + 1))
-    return [order[a:b].astype(np.int64) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [order[a:b].astype(np.int64) for a, b in itertools.pairwise(edges)]
 
 
 def _labels(lowered: Lowered, reach: _Reach) -> Longs:

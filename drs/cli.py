@@ -212,11 +212,11 @@ def check(
 
     from drs import modes
     from drs.explain.contradictions import conflicts
+    from drs.model.load import metrics
     from drs.model.pools import pools
     from drs.model.vm_score import happiness
     from drs.problem import Problem
     from drs.report.document import finite, violation_document
-    from drs.result import metrics
 
     if scope is not None and failures is None:
         raise InputError(Fault("--scope", f"{scope} without --failures", "--failures, which it is for"))
@@ -588,8 +588,8 @@ def convert(
 @app.command()
 @_reporting
 def datasets(
-    name: Annotated[str | None, typer.Argument()] = None,
-    folder: Annotated[Path | None, typer.Argument()] = None,
+    name: Annotated[str | None, typer.Argument(help="Print the card of this dataset.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Copy the dataset to this new folder.")] = None,
 ) -> None:
     """List the bundled datasets, show one's card, or copy one to a folder."""
     from drs import datasets as bundled
@@ -606,7 +606,11 @@ def datasets(
 
 @app.command()
 @_reporting
-def ui(snapshot: Annotated[str | None, typer.Argument(metavar="[SNAPSHOT]")] = None) -> None:
+def ui(
+    snapshot: Annotated[
+        str | None, typer.Argument(metavar="[SNAPSHOT]", help="What the app opens first.")
+    ] = None,
+) -> None:
     """Open the app in the browser."""
     from drs.ui import launch
 

@@ -11,7 +11,6 @@
     │   └── NoSafeOrderError  no order of the moves keeps every `during` rule (`.cycle`)
     ├── SolverError
     │   └── SolverUnavailableError  (`.install`: what to install)
-    ├── ExecutionError
     └── InternalError         a bug in drs: please attach the saved problem
 """
 
@@ -116,10 +115,6 @@ class SolverUnavailableError(SolverError):
     def __init__(self, message: str, install: str) -> None:
         super().__init__(message)
         self.install = install
-
-
-class ExecutionError(DrsError):
-    """A move that failed while a plan was carried out."""
 
 
 class InternalError(DrsError):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from drs.errors import InfeasibleError
 from drs.goals import Prices
 from drs.model import Placement, Snapshot
+from drs.model.changes import in_states
+from drs.model.load import metrics
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.rules import Violation
@@ -57,35 +56,6 @@ class Immovable:
     reason: str
 
 
-def metrics(snapshot: Snapshot, placement: Placement) -> dict[str, dict[str, float]]:
-    """Load of the connected hosts under a placement, per resource.
-
-    Load is demand over capacity (total less the hypervisor's reserve). Per resource: `mean`, `std`
-    (population), `max`, `max_min` (largest less smallest) over the connected hosts, and `over_capacity`, the
-    sum of the demand above capacity over all hosts in the resource's own unit.
-    """
-    usable = snapshot.hosts.state == "connected"
-    placed = placement.host_idx >= 0
-    table: dict[str, dict[str, float]] = {}
-    for resource in snapshot.resources:
-        capacity = snapshot.capacity(resource)
-        use = np.bincount(
-            placement.host_idx[placed],
-            weights=snapshot.demand(resource)[placed],
-            minlength=snapshot.n_hosts,
-        )
-        shown = usable & (capacity > 0)
-        load = use[shown] / capacity[shown] if shown.any() else np.zeros(1)
-        table[resource] = {
-            "mean": float(load.mean()),
-            "std": float(load.std()),
-            "max": float(load.max()),
-            "max_min": float(load.max() - load.min()),
-            "over_capacity": float(np.maximum(0.0, use - capacity).sum()),
-        }
-    return table
-
-
 @dataclass(frozen=True)
 class Result:
     """The answer to a problem.
@@ -117,6 +87,10 @@ class Result:
     conflicts: tuple[Conflict, ...] = ()
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        broken = f"{len(self.violations_before)} violations before, {len(self.violations_after)} after"
+        return f"<Result {self.status}: {len(self.moved_vms)} VMs move, {broken}, by {self.solver}>"
 
     @property
     def snapshot(self) -> Snapshot:
@@ -159,7 +133,4 @@ class Result:
         changes = getattr(self.report, "host_states", None)
         if not changes:
             return after
-        states = after.hosts.state.astype("<U12")
-        for host, state in changes.items():
-            states[after.hosts.position[host]] = state
-        return dataclasses.replace(after, hosts=dataclasses.replace(after.hosts, state=states))
+        return in_states(after, changes)

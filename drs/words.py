@@ -1,29 +1,11 @@
-"""Colours, and figures in words: what the charts, the report and the app share."""
+"""Figures and titles in words: one spelling of each, for the sentences, the charts, the report and the app."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-BEFORE = "#94a3b8"
-AFTER = "#2563eb"
-CAPACITY = "#dc2626"
-MEAN = "#64748b"
-DARK = "#be123c"
-"""The moment in which a VM stands still."""
-GOOD = "#059669"
-WARN = "#d97706"
-
-KIND_COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "vmotion": "#2563eb",
-        "storage": "#e08a00",
-        "cross_vcenter": "#a855f7",
-        "long_distance": "#0d9488",
-        "cold": "#78716c",
-    }
-)
 KIND_TITLES: Mapping[str, str] = MappingProxyType(
     {
         "vmotion": "vMotion",
@@ -163,3 +145,13 @@ def shortened(name: str, most: int = 24) -> str:
         return name
     head = (most - 1) // 2
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """Names in words, not all of them when there are many.
+
+    >>> some(["a", "b"]), some(["a", "b", "c"], 2)
+    ('a, b', 'a, b and 1 more')
+    """
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -378,7 +378,7 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     },
     "sum": lambda s: {
         "parts": st.just([
-            {"type": "consolidate", "by": "hosts"}, goals.HighLoad(ratio=0.5), goals.Moves(by="count")
+            {"type": "consolidate", "by": "hosts"}, goals.OverTarget(ratio=0.5), goals.Moves(by="count")
         ]),
         "weights": st.just((3.0, 1.0, 0.5)),
     },

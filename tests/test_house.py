@@ -110,3 +110,53 @@ def test_no_machine_path_in_the_project() -> None:
         if path.suffix in {".py", ".md", ".toml", ".yaml", ".ipynb", ".txt", ".csv", ""} and path.is_file():
             text = path.read_text(errors="ignore")
             assert not [word for word in words if word in text], path
+
+
+@pytest.mark.parametrize("kind", [*GOALS, *RULES])
+def test_type_file_and_class_have_one_name(kind: str) -> None:
+    cls: type = {**GOALS, **RULES}[kind]
+    file = kind.replace("-", "_")
+    word = "host-capacity" if kind == "capacity" else kind  # `Capacity` alone is the term
+    assert cls.__name__ == "".join(part.capitalize() for part in word.split("-"))
+    assert cls.__module__.rsplit(".", 1)[-1] == file
+
+
+BY_HAND = re.compile(
+    r"(?<!%)\{[^{}]*:,?\.\d%\}"  # a ratio as a percentage
+    r"|(?<!%)\{[^{}]*:,?\.\df\} ?(?:s|min|h|%)(?![A-Za-z/])"  # a time, a percentage
+    r"|\bdef _?(?:some|duration|percent|seconds)\("
+)
+FIGURES_OF_THEIR_OWN = {
+    "words.py": "the words themselves",
+    "planning/replay.py": "compares two ends, which words.seconds would round to the same",
+    "plotting/svg.py": "the figure beside a bar, whose change is in points",
+    "io/reader.py": "reads a column of seconds",
+}
+
+
+def by_hand(source: str) -> list[str]:
+    return [found[0] for found in BY_HAND.finditer(source)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'f"{a:.1%} full"',
+        'f"after {a.b:,.0f} s"',
+        'f"{100 * x:.0f} %"',
+        "def some(names):",
+        'f"{t / 60:.1f} min"',
+    ],
+)
+def test_a_figure_by_hand_is_seen(source: str) -> None:
+    assert by_hand(source)
+
+
+def test_figures_are_put_into_words_by_words_alone() -> None:
+    found = {
+        str(path.relative_to(ROOT / "drs")): told
+        for path in (ROOT / "drs").rglob("*.py")
+        if (told := by_hand(path.read_text(encoding="utf-8")))
+    }
+    assert {name: told for name, told in found.items() if name not in FIGURES_OF_THEIR_OWN} == {}
+    assert set(found) == set(FIGURES_OF_THEIR_OWN), "an exception that nothing needs any more"

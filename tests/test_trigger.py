@@ -52,7 +52,7 @@ def test_hysteresis(loads: tuple[float, ...], act: bool) -> None:
 def test_cool_down() -> None:
     seen = history(0.95, 0.95, 0.95, 0.95, 0.95)
     assert not decide(seen, TRIGGER, last_plan_s=600.0).act
-    assert "300 s left" in decide(seen, TRIGGER, last_plan_s=600.0).reason
+    assert "5 min 00 s left" in decide(seen, TRIGGER, last_plan_s=600.0).reason
     assert decide(seen, TRIGGER, last_plan_s=300.0).act
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from drs.automatic.trigger import Observation, decide, dispose, observe, reached, stable_for, worthwhile
 from drs.errors import Fault, InputError
 from drs.model import LoadHistory, Placement, Snapshot
+from drs.model.load import metrics
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import metrics
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress
 from drs.whatif.runner import check_table_path, write_table

@@ -18,6 +18,7 @@ from drs.planning import Move
 from drs.problem.policy import Trigger
 from drs.result import Result
 from drs.terms.limits import usage
+from drs.words import percent, seconds
 
 SLOWDOWN_RATIO = 0.06
 """A guest's loss of speed during pre-copy, median of public KVM runs."""
@@ -127,17 +128,17 @@ def decide(
         return Decision(True, f"{now.n_violations} rules are broken")
     if cooling and last_plan_s is not None:
         left = trigger.cool_down_s - (now.time_s - last_plan_s)
-        return Decision(False, f"cooling down, {left:.0f} s left")
+        return Decision(False, f"cooling down, {seconds(left)} left")
     since, what = alarmed_since(history, trigger)
     if since is not None:
         for_s = now.time_s - since
         if what == "host_load_ratio":
             return Decision(
-                True, f"a host is at {now.host_load_ratio:.0%} of its capacity, for {for_s:.0f} s"
+                True, f"a host is at {percent(now.host_load_ratio)} of its capacity, for {seconds(for_s)}"
             )
         return Decision(
             True,
-            f"imbalance is {now.imbalance_ratio:.1f} times what the threshold tolerates, for {for_s:.0f} s",
+            f"imbalance is {now.imbalance_ratio:.1f} times what the threshold tolerates, for {seconds(for_s)}",
         )
     if len(history) < trigger.hold_n:
         return Decision(False, f"{len(history)} of {trigger.hold_n} observations")
@@ -187,7 +188,7 @@ def worthwhile(result: Result, trigger: Trigger, stable_s: float | None = None) 
     delivered = before["cpu"]["over_capacity"] - after["cpu"]["over_capacity"]
     left_s = max(0.0, stable_s - plan.makespan_s)
     gain = (delivered + freed * float(snapshot.capacity("cpu").sum())) * left_s
-    said = f"gains {gain:.3g} MHz s and costs {cost:.3g} while the load is stable for {stable_s:.0f} s"
+    said = f"gains {gain:.3g} MHz s and costs {cost:.3g} while the load is stable for {seconds(stable_s)}"
     return Decision(gain > cost, said)
 
 

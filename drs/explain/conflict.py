@@ -23,6 +23,7 @@ from drs.rules import Rule
 from drs.stop import Stop
 from drs.terms import Allowed, Level, Lowered, MoveLimit, Term, Weighted
 from drs.terms.base import Bools
+from drs.words import some
 
 EVACUATION = "evacuation"
 """The rule by which mode `evacuate` empties hosts."""
@@ -147,7 +148,7 @@ def _alone(problem: Problem, must: Level) -> Iterator[Conflict]:
             Relaxation(rule, float(len(vms)), "VMs", _cure(policies.get(rule), rule, who)) for rule in core
         ]
         yield Conflict(
-            core, tuple(who), True, f"{what} {verb} no host for {_some(who)}",
+            core, tuple(who), True, f"{what} {verb} no host for {some(who, SHOWN)}",
             tuple(sorted(cures, key=lambda cure: (_weight(policies.get(cure.rule)), cure.rule))),
         )  # fmt: skip
 
@@ -167,8 +168,8 @@ CURES = {
 def _cure(rule: Rule | None, label: str, vms: Sequence[str]) -> str:
     kind = rule.type if rule is not None else ""
     if label == EVACUATION:
-        return f"leave {_some(vms)} where it is, to be shut down with its host"
-    return CURES.get(label, CURES.get(kind, "lift {rule} for {vms}")).format(rule=label, vms=_some(vms))
+        return f"leave {some(vms, SHOWN)} where it is, to be shut down with its host"
+    return CURES.get(label, CURES.get(kind, "lift {rule} for {vms}")).format(rule=label, vms=some(vms, SHOWN))
 
 
 _EFFORT = (
@@ -186,11 +187,6 @@ def _weight(rule: Rule | None) -> int:
     """Rules that are only somebody's wish give way more easily than facts."""
     kind = rule.type if rule is not None else ""
     return _EFFORT.index(kind) if kind in _EFFORT else len(_EFFORT)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 # -- several VMs together ---------------------------------------------------------------------------------
@@ -214,7 +210,7 @@ class _Case:
     def part(self, labels: Sequence[str], extra: tuple[Level, ...] = ()) -> Lowered:
         chosen = set(labels)
         terms = tuple(entry for entry in self.must.terms if entry.origin in chosen)
-        levels = (Level("must", terms, unit="broken", must_vanish=True), *extra) if terms else extra
+        levels = (Level("hard", terms, unit="broken", role="hard"), *extra) if terms else extra
         walls = tuple(wall for wall in self.lowered.walls if wall.origin in chosen)
         return replace(self.lowered, walls=walls, levels=levels, during=())
 

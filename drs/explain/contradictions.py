@@ -15,7 +15,7 @@ import numpy as np
 
 from drs.errors import RuleConflictError
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Rule, domains, names_of, select_vms, some
+from drs.rules.base import HostFilter, Rule, domains, names_of, select_vms
 from drs.rules.capacity import HostLimit
 from drs.rules.confine import Confine
 from drs.rules.keep_apart import KeepApart
@@ -24,6 +24,7 @@ from drs.rules.never_with import NeverWith
 from drs.rules.spread import Spread
 from drs.terms import Allowed
 from drs.terms.base import Bools, Ints
+from drs.words import some
 
 MAX_MATCHED = 300
 """Of larger groups the places are only counted."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drs.planning import Plan
+from drs.words import mebibytes, milliseconds, number, seconds
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -121,7 +122,7 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     if a["kind"] != b["kind"]:
         what.append(f"{a['kind']}, now {b['kind']}")
     if abs((a["start_s"] or 0.0) - (b["start_s"] or 0.0)) >= 1.0:
-        what.append(f"starts at {a['start_s']:.0f} s, now at {b['start_s']:.0f} s")
+        what.append(f"starts at {seconds(a['start_s'] or 0.0)}, now at {seconds(b['start_s'] or 0.0)}")
     return what
 
 
@@ -141,5 +142,5 @@ def _figures(plan: Plan | Mapping[str, Any]) -> dict[str, float]:
 
 
 def _figure(name: str, value: float) -> str:
-    unit = {"makespan": " s", "longest downtime": " ms", "over the network": " MiB"}.get(name, "")
-    return f"{value:,.0f}{unit}" if name != "makespan" else f"{value:,.1f}{unit}"
+    told = {"makespan": seconds, "longest downtime": milliseconds, "over the network": mebibytes}
+    return told.get(name, number)(value)

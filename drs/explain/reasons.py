@@ -13,9 +13,10 @@ from drs.goals.balance import priority
 from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
-from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget
+from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget, Role
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
+from drs.words import percent
 
 MANDATORY = 1
 """Priority of a move that a rule, a host's state or its capacity asks for."""
@@ -89,7 +90,10 @@ def _why_off(problem: Problem, store: int) -> tuple[str, str]:
         return "datastoreMaint", f"{name} is in maintenance and must empty"
     full = 1.0 - float(stores.free_gib[store] / stores.capacity_gib[store])
     if full > policy.space_ratio:
-        return "balanceDatastoreSpaceUsage", f"{name} is {full:.0%} full, more than {policy.space_ratio:.0%}"
+        return (
+            "balanceDatastoreSpaceUsage",
+            f"{name} is {percent(full)} full, more than {percent(policy.space_ratio)}",
+        )
     if stores.latency_ms[store] > policy.latency_ms:
         return "balanceDatastoreIOLoad", f"{name} answers in {stores.latency_ms[store]:.1f} ms"
     return "xvmotionPlacement", f"its disks on {name} move"
@@ -162,10 +166,8 @@ class _Book:
         self.start: Ints = lowered.start
         self.names = self.snapshot.hosts.name
         self.type_of = {rule.label: rule.type for rule in problem.rules_in_force}
-        self.policy_of = {rule.label: rule.policy for rule in problem.rules_in_force}
-        goals = {goal.type: goal.unit for goal in problem.goals}
-        self.unit = goals
-        self.repairs: list[tuple[str, str, Marginal]] = []
+        self.unit = {level.name: level.unit for level in lowered.levels if level.role == "goal"}
+        self.repairs: list[tuple[Role, str, Marginal]] = []
         self.goal_terms: list[tuple[str, float, str, Marginal]] = []
         seen: dict[int, Marginal] = {}
         for level in lowered.levels:
@@ -174,10 +176,10 @@ class _Book:
                 if found is None:
                     found = Marginal(entry.term, self.start, after, lowered.n_bins)
                     seen[id(entry.term)] = found
-                if level.name in ("must", "repair", "preferences"):
+                if level.role in ("hard", "not_worse", "soft"):
                     if found.cost_start > 0:
-                        self.repairs.append((level.name, entry.origin, found))
-                elif level.name in goals:
+                        self.repairs.append((level.role, entry.origin, found))
+                elif level.role == "goal":
                     self.goal_terms.append((level.name, entry.weight, entry.origin, found))
         self.value_after: dict[str, float] = {}
         for goal, weight, _, found in self.goal_terms:
@@ -208,11 +210,11 @@ class _Book:
             text = f"{self.names[host]} is in {state} and must empty"
             return Reason(name, code, text, MANDATORY, gains, f"without it {self.names[host]} does not empty")
         for k in sorted([*self.by_vm.get(vm, ()), *self.for_all]):
-            level, origin, found = self.repairs[k]
-            said = self._repair(level, origin, found, vm, host, to)
+            role, origin, found = self.repairs[k]
+            said = self._repair(role, origin, found, vm, host, to)
             if said is not None:
                 code, text, without = said
-                rank = 2 if level == "preferences" else MANDATORY
+                rank = 2 if role == "soft" else MANDATORY
                 return Reason(name, code, text, rank, gains, without)
         return self._improvement(name, vm, host, to, gains)
 
@@ -223,20 +225,20 @@ class _Book:
         return {goal: gain for goal, gain in gains.items() if abs(gain) > 1e-12}
 
     def _repair(
-        self, level: str, origin: str, found: Marginal, vm: int, host: int, to: int
+        self, role: Role, origin: str, found: Marginal, vm: int, host: int, to: int
     ) -> tuple[str, str, str] | None:
         """Code, sentence and what happens without, where this move helps to repair the rule."""
         kind = self.type_of.get(origin, "")
         code = CODES.get(kind, "checkResource")
         if kind in ("run-on", "not-run-on"):
-            code = "vmHostSoftAffinity" if level == "preferences" else "vmHostHardAffinity"
+            code = "vmHostSoftAffinity" if role == "soft" else "vmHostHardAffinity"
         match found.term:
             case Allowed() as term:
                 row = term.mask[term.class_idx[vm]]
                 if row[host] or not row[to]:
                     return None
                 here = self.names[host]
-                verb = "should" if level == "preferences" else "may"
+                verb = "should" if role == "soft" else "may"
                 return code, f"{origin}: it {verb} not run on {here}", f"without it {origin} stays broken"
             case Capacity() as term:
                 before, after = self._use(term)
@@ -250,12 +252,12 @@ class _Book:
                 back = left + float(term.demand[vm])
                 text = (
                     f"{term.resource} of {self.names[host]} is over its limit: "
-                    f"{use / limit:.0%} → {left / limit:.0%} of it"
+                    f"{percent(use / limit)} → {percent(left / limit)} of it"
                 )
                 return (
                     code,
                     text,
-                    f"without it {self.names[host]} has {back / limit:.0%} of its {term.resource} limit",
+                    f"without it {self.names[host]} has {percent(back / limit)} of its {term.resource} limit",
                 )
             case term:
                 if found.cost_start <= found.cost_after:
@@ -275,7 +277,7 @@ class _Book:
     def _improvement(self, name: str, vm: int, host: int, to: int, gains: dict[str, float]) -> Reason:
         """The first goal in order that the move serves; where none is served it makes room for others."""
         best: tuple[str, str, Marginal] | None = None
-        for goal in (goal.type for goal in self.problem.goals):
+        for goal in self.unit:
             if gains.get(goal, 0.0) <= 0:
                 continue
             terms = [(w * m.without(vm), origin, m) for g, w, origin, m in self.goal_terms if g == goal]
@@ -294,7 +296,7 @@ class _Book:
                 "part of an exchange: without it another move of the plan has no room or overshoots",
             )
         goal, origin, found = best
-        unit = self.unit.get(goal, "")
+        unit = self.unit[goal]
         now = self.value_after.get(goal, 0.0)
         without = f"without it {goal} is {now + gains[goal]:.4g} instead of {now:.4g}" + (
             f" {unit}" if unit else ""
@@ -348,8 +350,8 @@ class _Book:
             return f"evens out {resource}"
         before, after = self._load(resource)
         return (
-            f"evens out {resource}: {self.names[host]} {before[host]:.0%} → {after[host]:.0%}, "
-            f"{self.names[to]} {before[to]:.0%} → {after[to]:.0%}"
+            f"evens out {resource}: {self.names[host]} {percent(before[host])} → {percent(after[host])}, "
+            f"{self.names[to]} {percent(before[to])} → {percent(after[to])}"
         )
 
 

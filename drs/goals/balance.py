@@ -10,7 +10,7 @@ import numpy as np
 
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
-from drs.model.demand import Memory, PartsOf, demand_at, demand_by_time, demand_now
+from drs.model.demand import Memory, demand_at, demand_now
 from drs.model.pools import RESOURCES, entitled
 from drs.terms import Deviation, Weighted
 from drs.terms.base import Floats, Ints
@@ -44,14 +44,16 @@ def priority(imbalance_ratio: float, n_hosts: int) -> int:
 class Balance(Goal):
     """Per cluster and resource, the spread of host load over capacity above a target, summed.
 
-    measure_by : `std` (the DRS imbalance), `mad`, `max`, `range`.
+    measure_by : `std` (the DRS imbalance), `mad` (mean absolute deviation), `max`, `range`.
+    resources : the resources that are to be even; any `<name>_capacity` column of the hosts may stand here.
     target : a number, or "threshold": what the cluster's migration threshold tolerates, so that balancing
         stops where DRS would be content. 0 balances as far as possible.
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
         taxes it), or `consumed`.
-    percentile : of the VM's load history instead of its demand now.
-    by : `entitlement` counts what each VM is due of its cluster by reservations, limits, shares and resource
-        pools, as DRS does, instead of what it asks for (CPU and memory; the memory is then the active one).
+    percentile : this percentile of the VM's load history counts instead of its demand now.
+    by : `demand` counts what a VM asks for. `entitlement` counts what each VM is due of its cluster by
+        reservations, limits, shares and resource pools, as DRS does (CPU and memory; the memory is then the
+        active one).
     """
 
     unit: ClassVar[str] = "load spread above target"
@@ -120,24 +122,3 @@ class Balance(Goal):
                 term = Deviation(resource, demand, capacity, bins, self.measure_by, target)
                 found.append(Weighted(term, 1.0 / len(demands), f"{self.type} of {resource}"))
         return found
-
-
-@goal("balance-over-time")
-@dataclass(frozen=True)
-class BalanceOverTime(Balance):
-    """Balance at every time: the mean spread over `n_buckets` equal parts of the day, or of the history.
-
-    A VM's demand in a part is the mean of its samples there, or that `percentile` of them. VMs that are busy at
-    different times may share a host, those that peak together are kept apart. One part is the balance of the
-    mean. Without a load history it is the balance of the demand now.
-
-    parts_of : `day` (what comes back every day counts, the rest is averaged out) or `history` (each part is a
-        stretch of the past, so VMs that rose together at any time are told apart from those that did not).
-    """
-
-    _: KW_ONLY
-    n_buckets: int = 24
-    parts_of: PartsOf = "day"
-
-    def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
-        return demand_by_time(snapshot, resource, self.n_buckets, self.percentile, self.memory, self.parts_of)

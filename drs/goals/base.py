@@ -29,8 +29,10 @@ class Prices:
 class Goal:
     """Base of all goals. Goals are minimised in the order given; weights exist only within one goal.
 
-    slack_ratio : how far later goals may worsen this one, as a share of its best.
-    worth_ratio : the least improvement, as a share of today's value, for which anything is moved.
+    slack_ratio : later goals may worsen this one by so much, as a share of its best (`balance`: 0.05, other
+        goals: 0).
+    worth_ratio : nothing moves for a smaller improvement than this share of today's value (`balance`: 0.1,
+        other goals: 0).
     """
 
     type: ClassVar[str]

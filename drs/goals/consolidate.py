@@ -21,7 +21,8 @@ class Consolidate(Goal):
     """The price of every host that runs at least one powered-on VM.
 
     by : `power`, the host's idle power in watts (where not known, the mean of the known ones); `hosts`, 1
-        for each host. hosts : those that are worth emptying; all others cost nothing.
+        for each host.
+    hosts : hosts that are worth emptying; all others cost nothing.
     """
 
     unit: ClassVar[str] = "W or hosts"

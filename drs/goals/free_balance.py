@@ -8,16 +8,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from drs import terms
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
-from drs.terms import FreeBalance, Weighted
+from drs.terms import Weighted
 
 
 @goal("free-balance")
 @dataclass(frozen=True)
-class FreeRoom(Goal):
+class FreeBalance(Goal):
     """Sum over the hosts of max(0, ratio x free `first` - free `second`): room that nobody can use.
 
+    first : the resource whose free room counts.
+    second : the resource that goes with it.
     ratio : what a VM needs of `second` for each unit of `first` (MiB for each MHz); that of all VMs' demand
         where not given. Source: ROADEF/EURO challenge 2012, balance cost.
     """
@@ -46,7 +49,7 @@ class FreeRoom(Goal):
         return total
 
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
-        term = FreeBalance(
+        term = terms.FreeBalance(
             snapshot.demand(self.first),
             snapshot.capacity(self.first),
             snapshot.demand(self.second),

@@ -16,11 +16,13 @@ from drs.terms import OverTarget, Weighted
 
 @goal("happiness")
 @dataclass(frozen=True)
-class Undelivered(Goal):
+class Happiness(Goal):
     """Demand that the hosts cannot deliver, as a share of all demand, summed over the resources.
 
     Limits, those of resource pools too, cap the demand; shares and reservations decide who goes short on a
     full host and not how much is missing there, so they do not change this sum (`happiness` says who).
+
+    resources : the resources whose missing demand is added.
     """
 
     unit: ClassVar[str] = "share of demand"

@@ -18,7 +18,11 @@ from drs.terms.base import Floats
 @goal("licences")
 @dataclass(frozen=True)
 class Licences(Goal):
-    """What licences cost that are bought for each host (or each of its cores) that runs one of these VMs."""
+    """What licences cost that are bought for each host (or each of its cores) that runs one of these VMs.
+
+    vms : VMs that need the licence.
+    per : the licence is bought for each `host`, or for each `core` of a host.
+    """
 
     unit: ClassVar[str] = "licences"
     _: KW_ONLY

@@ -8,20 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 
+from drs import terms
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.demand import Memory, demand_now
-from drs.terms import OverTarget, Weighted
+from drs.terms import Weighted
 from drs.terms.base import Floats
 
 
 @goal("over-target")
 @dataclass(frozen=True)
-class HighLoad(Goal):
+class OverTarget(Goal):
     """Load above a safety level, summed over the hosts, as a share of the mean host's capacity.
 
+    resource : the resource that is watched; any `<name>_capacity` column of the hosts may stand here.
     ratio : the level as a share of each host's capacity.
     target : the level of each host in the resource's unit, instead of `ratio`; the sum is then in that unit.
+    memory : which memory of a VM counts: `configured`, `active` or `consumed`.
     """
 
     unit: ClassVar[str] = "hosts"
@@ -49,5 +52,5 @@ class HighLoad(Goal):
     def lower(self, snapshot: Snapshot, prices: Prices) -> Sequence[Weighted]:
         levels, weight = self._levels(snapshot)
         demand = demand_now(snapshot, self.resource, self.memory)
-        term = OverTarget(self.resource, demand, levels, np.full(snapshot.n_hosts, weight))
+        term = terms.OverTarget(self.resource, demand, levels, np.full(snapshot.n_hosts, weight))
         return [Weighted(term, origin=f"{self.resource} above target")]

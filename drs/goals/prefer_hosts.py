@@ -17,7 +17,12 @@ from drs.terms import Penalty, Weighted
 @goal("prefer-hosts")
 @dataclass(frozen=True)
 class PreferHosts(Goal):
-    """A penalty for each of these VMs that runs on none of these hosts."""
+    """A penalty for each of these VMs that runs on none of these hosts.
+
+    vms : VMs that have a wish.
+    hosts : hosts that they should run on.
+    penalty : cost of each VM that runs elsewhere.
+    """
 
     unit: ClassVar[str] = "penalty"
     _: KW_ONLY

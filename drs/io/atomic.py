@@ -57,7 +57,7 @@ def _umask() -> int:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `path` when the block ends without an error.
 
     The folder that is handed out lies beside `path`, so that the change of place is a rename. After an
@@ -67,8 +67,6 @@ def atomic_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
     ----------
     path : str or Path
         The folder to make, or to replace.
-    keep : bool, default False
-        Take over those entries of a replaced folder that the block did not write.
 
     Yields
     ------
@@ -91,15 +89,6 @@ def atomic_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
         yield work
         old: Path | None = None
         if target.exists():
-            if keep:
-                for entry in target.iterdir():
-                    copy = work / entry.name
-                    if copy.exists():
-                        continue
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.copytree(entry, copy, symlinks=True)
-                    else:
-                        shutil.copy2(entry, copy, follow_symlinks=False)
             old = _beside(target, ".old")
             target.rename(old / "folder")
         try:

@@ -94,7 +94,7 @@ def read_folder(path: str | Path) -> Snapshot:
 
 
 def _judge_alone(raw: dict[str, RawTable], faults: Faults) -> None:
-    from drs.io.build import check_cells
+    from drs.io.reader import check_cells
 
     for table in raw.values():
         check_cells(table, faults)
@@ -169,7 +169,7 @@ def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
                 stacklevel=3,
             )
         elif key == "taken_at":
-            from drs.io.build import epoch_s
+            from drs.io.reader import epoch_s
 
             if epoch_s(value) is None:
                 faults.add(

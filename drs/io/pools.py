@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from drs.io.reader import Reader
 from drs.model.pools import reserved, top_down
 from drs.model.snapshot import ClusterTable, Floats, HostTable, Ints, PoolTable, VmTable
-
-if TYPE_CHECKING:
-    from drs.io.build import _Reader
 
 ROUNDING = 1e-9
 
 
-def build_pools(read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable) -> tuple[PoolTable, Ints]:
+def build_pools(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable) -> tuple[PoolTable, Ints]:
     """The pools, and the pool of each VM; notes every fault of the tree and of what is reserved in it."""
     pools, vms = read["pools"], read["vms"]
     pool_idx = np.full(vms.n, -1, dtype=np.int32)
@@ -48,7 +44,7 @@ def build_pools(read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTab
     )
 
 
-def _without_circles(pools: _Reader, parent: Ints) -> Ints:
+def _without_circles(pools: Reader, parent: Ints) -> Ints:
     """The parents; a circle is one fault, and is cut open at its first row."""
     names, open_ = pools.text("pool"), parent.copy()
     for row in range(len(parent)):
@@ -66,7 +62,7 @@ def _without_circles(pools: _Reader, parent: Ints) -> Ints:
     return open_
 
 
-def _clusters(pools: _Reader, parent: Ints, order: list[int], clusters: ClusterTable) -> Ints:
+def _clusters(pools: Reader, parent: Ints, order: list[int], clusters: ClusterTable) -> Ints:
     """The cluster of each pool: its own, its parent's, or the only one there is."""
     position = {name: i for i, name in reversed(list(enumerate(clusters.name.tolist())))}
     given, found = pools.text("cluster"), np.full(pools.n, -1, dtype=np.int32)
@@ -93,7 +89,7 @@ def _clusters(pools: _Reader, parent: Ints, order: list[int], clusters: ClusterT
 
 
 def _same_cluster(
-    vms: _Reader, pool_idx: Ints, pools: _Reader, cluster: Ints, clusters: ClusterTable, hosts: HostTable
+    vms: Reader, pool_idx: Ints, pools: Reader, cluster: Ints, clusters: ClusterTable, hosts: HostTable
 ) -> None:
     """A fault for each VM whose host and pool are of two clusters."""
     position = {name: i for i, name in enumerate(hosts.name.tolist())}
@@ -110,7 +106,7 @@ def _same_cluster(
 
 
 def check_clusters(
-    read: dict[str, _Reader], clusters: ClusterTable, hosts: HostTable, pools: PoolTable, vms: VmTable
+    read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pools: PoolTable, vms: VmTable
 ) -> None:
     """A fault for each cluster of which more is reserved than all its hosts have for VMs, at the largest reservation.
 
@@ -152,7 +148,7 @@ def check_clusters(
 
 
 def _check_reserved(
-    pools: _Reader, vms: _Reader, parent: Ints, order: list[int], pool_idx: Ints, columns: str
+    pools: Reader, vms: Reader, parent: Ints, order: list[int], pool_idx: Ints, columns: str
 ) -> None:
     """A fault for each pool with less than what is reserved below it, and each VM that asks its pool for more
     than that may ever grant. Only running VMs count, as in vSphere's admission control; those without a host are

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from drs.errors import Fault, InputError
-from drs.goals import FreeRoom, Goal, HighLoad, MoveDistance, Moves, MovesPerGroup, WeightedSum
+from drs.goals import FreeBalance, Goal, GroupMoves, MoveDistance, Moves, OverTarget, Sum
 from drs.model.snapshot import (
     ClusterTable,
     DatastoreTable,
@@ -324,13 +324,13 @@ def goal_of(instance: Instance) -> Goal:
     parts: list[tuple[float, Goal]] = []
     for k, weight in enumerate(instance.load_weight.tolist()):
         target = instance.safety[:, k].astype(np.float64)
-        parts.append((weight, HighLoad(resource=f"r{k}", target=target)))  # type: ignore[arg-type]
+        parts.append((weight, OverTarget(resource=f"r{k}", target=target)))  # type: ignore[arg-type]
     for a, b, ratio, weight in instance.balance:
-        parts.append((weight, FreeRoom(first=f"r{a}", second=f"r{b}", ratio=float(ratio))))
+        parts.append((weight, FreeBalance(first=f"r{a}", second=f"r{b}", ratio=float(ratio))))
     price = instance.process_move_cost.astype(np.float64)
     pair = instance.machine_move_cost.astype(np.float64)
     parts.append((instance.process_move_weight, Moves(prices=price)))  # type: ignore[arg-type]
-    parts.append((instance.service_move_weight, MovesPerGroup(groups=_services(instance))))
+    parts.append((instance.service_move_weight, GroupMoves(groups=_services(instance))))
     parts.append((instance.machine_move_weight, MoveDistance(pair=pair)))  # type: ignore[arg-type]
     parts = [(weight, part) for weight, part in parts if weight]
-    return WeightedSum(parts=[part for _, part in parts], weights=[float(weight) for weight, _ in parts])
+    return Sum(parts=[part for _, part in parts], weights=[float(weight) for weight, _ in parts])

@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike
 
 from drs.errors import Fault, did_you_mean
 from drs.model.snapshot import Bools, Ints, Names, Snapshot
+from drs.words import some
 
 VENDORS = ("amd", "intel")
 _UNKNOWN = "?"
@@ -146,7 +147,7 @@ def reason(vm_key: str, offered_key: str) -> str:
     carried = f"it was started with {_unnamed(vm_key)}"
     if not offered_key or offered_key not in BASELINES or vm_key not in BASELINES:
         return f"{carried}; whether {_unnamed(offered_key)} contains that is not known"
-    shown = ", ".join(lacking[:6]) + (f" and {len(lacking) - 6} more" if len(lacking) > 6 else "")
+    shown = some(lacking)
     return f"{carried}; {offered_key} lacks {shown}"
 
 

@@ -14,7 +14,7 @@ The topology is that of `snapshot.links`; its nodes are hosts and any other name
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,6 +107,12 @@ class _Route(NamedTuple):
     loss_ratio: float
 
 
+def implied_switch(site: str, hosts: Collection[str]) -> str:
+    """Name of the switch that hosts of a site hang on where no link speaks of them; never that of a host."""
+    node = site or "switch"
+    return f"switch of {node}" if node in hosts else node
+
+
 class Network:
     """The topology of a snapshot. Make one with `Network.of`; it remembers the paths that it has found.
 
@@ -146,8 +152,7 @@ class Network:
         self._switch_of_site: dict[str, str] = {}
         for name, site in zip(self.hosts, self._sites, strict=True):
             if name not in linked and site not in self._switch_of_site:
-                node = site or "switch"
-                self._switch_of_site[site] = f"switch of {node}" if node in position else node
+                self._switch_of_site[site] = implied_switch(site, position)
         names = {end: None for pair in self._ends for end in pair if end not in position}
         names.update(dict.fromkeys(self._switch_of_site.values()))
         self._switches = list(names)

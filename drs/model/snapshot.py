@@ -26,27 +26,28 @@ Names = NDArray[np.str_]
 AUTOMATION = ("manual", "partial", "full")
 
 
+def _owned_for_good(array: NDArray[Any]) -> bool:
+    """Whether nobody can write to it any more: read-only, and its memory is its own."""
+    return not array.flags.writeable and array.base is None
+
+
 def _freeze(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        frozen = value.view()
-        frozen.flags.writeable = False
-        return frozen
+        if not _owned_for_good(value):
+            value = value.copy()
+            value.flags.writeable = False
+        return value
     if isinstance(value, Mapping):
         return MappingProxyType({key: _freeze(item) for key, item in value.items()})
     return value
 
 
-class _Table:
-    """Freezes its vectors and checks that they have one length."""
-
-    name: Names
+class _Frozen:
+    """Copies the vectors that it is given, read-only: nobody changes it behind its digest."""
 
     def __post_init__(self) -> None:
         for column in dataclasses.fields(self):  # type: ignore[arg-type]
             object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
-
-    def __len__(self) -> int:
-        return len(self.name)
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapping proxy cannot be sent to a worker process; a dict can.
@@ -56,6 +57,18 @@ class _Table:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, _freeze(value))
+
+
+class _Table(_Frozen):
+    """Rows with a name each."""
+
+    name: Names
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} rows>"
 
     def columns(self) -> Iterator[tuple[str, Any]]:
         """(name, vector) of each column; a resource mapping yields one column per resource."""
@@ -73,7 +86,7 @@ class _Table:
         return {str(name): i for i, name in enumerate(self.name)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClusterTable(_Table):
     """Clusters, shape (n_clusters,)."""
 
@@ -89,7 +102,7 @@ class ClusterTable(_Table):
     migration_threshold: Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HostTable(_Table):
     """Hosts, shape (n_hosts,)."""
 
@@ -114,7 +127,7 @@ class HostTable(_Table):
     """Further resources by name: `<name>_capacity` columns."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VmTable(_Table):
     """VMs, shape (n_vms,)."""
 
@@ -164,7 +177,7 @@ class VmTable(_Table):
         return np.asarray(self.power != "off")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PoolTable(_Table):
     """Resource pools, shape (n_pools,). A pool divides what it gets among its VMs and the pools below it."""
 
@@ -191,7 +204,7 @@ class PoolTable(_Table):
         return cls(text, idx, idx, number, number, number, text, number, number, number, text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DiskTable(_Table):
     """Virtual disks, shape (n_disks,)."""
 
@@ -205,7 +218,7 @@ class DiskTable(_Table):
     iops: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DatastoreTable(_Table):
     """Datastores, shape (n_datastores,)."""
 
@@ -230,8 +243,8 @@ class DatastoreTable(_Table):
         return np.asarray((self.state == "connected") & (self.replica_of_idx < 0))
 
 
-@dataclass(frozen=True)
-class LinkTable:
+@dataclass(frozen=True, repr=False)
+class LinkTable(_Frozen):
     """Links of the network, shape (n_links,). Ends are hosts or any other names (switches, routers)."""
 
     a: Names
@@ -243,16 +256,15 @@ class LinkTable:
     shared_mbps: Floats
     """Taken by other traffic."""
 
-    def __post_init__(self) -> None:
-        for column in dataclasses.fields(self):
-            object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
-
     def __len__(self) -> int:
         return len(self.a)
 
+    def __repr__(self) -> str:
+        return f"<LinkTable: {len(self)} rows>"
 
-@dataclass(frozen=True)
-class LoadHistory:
+
+@dataclass(frozen=True, repr=False)
+class LoadHistory(_Frozen):
     """Load of the VMs over time; NaN where a VM has no sample."""
 
     time: NDArray[np.datetime64]
@@ -262,16 +274,15 @@ class LoadHistory:
     memory_active_mib: NDArray[np.float32]
     """Shape (n_times, n_vms)."""
 
-    def __post_init__(self) -> None:
-        for column in dataclasses.fields(self):
-            object.__setattr__(self, column.name, _freeze(getattr(self, column.name)))
-
     def __len__(self) -> int:
         return len(self.time)
 
+    def __repr__(self) -> str:
+        return f"<LoadHistory: {len(self)} times of {self.cpu_mhz.shape[1]} VMs>"
+
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(_Frozen):
     """A cluster at one moment. Immutable; `dataclasses.replace` makes a changed copy."""
 
     hosts: HostTable
@@ -297,9 +308,9 @@ class Snapshot:
     description: str = ""
     source: str = ""
 
-    def __post_init__(self) -> None:
-        for column in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
-            object.__setattr__(self, column, _freeze(getattr(self, column)))
+    def __repr__(self) -> str:
+        sizes = f"{self.n_hosts} hosts, {self.n_vms} VMs, {len(self.disks)} disks"
+        return f"<Snapshot {self.name!r}: {sizes}, digest {self.digest}>"
 
     @property
     def n_hosts(self) -> int:

@@ -104,7 +104,7 @@ def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> No
             faults.append(Fault("--evacuate", f"hosts of {', '.join(sorted(sites))} beside --site {options.site}",
                                 "hosts, or a site"))  # fmt: skip
     limit = policy.limits.max_moves
-    if mode in ("upgrade-evc", "storage") and limit is not None and mode == "storage":
+    if mode == "storage" and limit is not None:
         faults.append(Fault("--max-moves", "a limit that mode storage does not know", "no limit"))
     if mode == "recover":
         for which in (*policy.restart.NAMES, "disabled"):

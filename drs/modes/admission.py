@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from drs import solvers
 from drs.errors import Fault, InputError, UnknownNameError
-from drs.modes.base import some
 from drs.problem import Problem
 from drs.rules.local_devices import irreplaceable
 from drs.stop import Stop
 from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Unplaced, Wall, Weighted
 from drs.terms.base import Bools, Floats, Ints
+from drs.words import some
 
 FailureScope = Literal["host", "rack", "site"]
 EXACT_S = 2.0
@@ -305,7 +305,7 @@ class _Case:
             if len(mine):
                 walls.append(Wall(AtMost(mine, every, np.maximum(0.0, limit[bins] - count[bins])), "apart"))
         start = np.full(len(vms), -1, dtype=np.int32)
-        placed = Level("placed", (Weighted(Unplaced(np.ones(len(vms)))),), unit="VMs")
+        placed = Level("placed", (Weighted(Unplaced(np.ones(len(vms)))),), unit="VMs", role="placed")
         lowered = Lowered(len(vms), len(bins), start, tuple(walls), (placed,))
         left_s = max(0.2, min(EXACT_S, self.end - time.monotonic()))
         answer = solvers.find("cpsat")(lowered, start, Stop(left_s).begin(), 0)

@@ -133,26 +133,6 @@ def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[st
     return [str(name) for name in snapshot.hosts.name[snapshot.hosts.site == site]]
 
 
-def in_state(snapshot: Snapshot, hosts: Iterable[str], state: str) -> Snapshot:
-    """The snapshot with these hosts in another state."""
-    states = snapshot.hosts.state.astype(f"<U{max(12, len(state))}")
-    states[[snapshot.hosts.position[host] for host in hosts]] = state
-    return dataclasses.replace(snapshot, hosts=dataclasses.replace(snapshot.hosts, state=states))
-
-
 def members(snapshot: Snapshot, cluster: int) -> NDArray[np.intp]:
     """Positions of the hosts of a cluster."""
     return np.flatnonzero(snapshot.hosts.cluster_idx == cluster)
-
-
-def some(names: Sequence[str], most: int = 8) -> str:
-    """Names in words, not all of them when there are many."""
-    shown = ", ".join(names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -20,8 +20,9 @@ import numpy as np
 
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
+from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Options, Solve, in_state, some
+from drs.modes.base import Mode, Options, Solve
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -29,9 +30,10 @@ from drs.rules import Failover, HostCapacity, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
 from drs.stop import OnProgress, Stop
-from drs.terms import Allowed
+from drs.terms import Allowed, Level
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
+from drs.words import percent, some
 
 ADMISSION_S = 3.0
 """Time for one look at the failures of a cluster, at most."""
@@ -203,7 +205,7 @@ class _Packings:
         _, result = min(self.found, key=lambda each: each[0])
         names, most = self.problem.snapshot.clusters.name, self.problem.policy.power.max_load_ratio
         said = [
-            f"{names[c]}: no packing below {most:.0%} load was found that keeps its reserve, so its hosts are not "
+            f"{names[c]}: no packing below {percent(most)} load was found that keeps its reserve, so its hosts are not "
             "emptied for their power and may be above that limit"
             for c in sorted({*self.spared, *self.held})
         ]
@@ -231,8 +233,14 @@ class _Packings:
                     self._keep_room(found.worst, after, on, cluster)
         # Hard rules, then the reserve, then other broken rules, then the limit on load, then the power.
         plain, posed = _scores(self.plain, after), _scores(problem, after)
-        power = [score for name, score in posed.items() if name.startswith("consolidate")]
-        broken = [scores.get(level, 0.0) for scores in (plain, posed) for level in ("must", "repair")]
+        of_goals = [score for level, score in posed if level.role == "goal"]
+        wished = zip(problem.goals, of_goals, strict=True)
+        power = [score for goal, score in wished if isinstance(goal, Consolidate)]
+        broken = [
+            sum(score for level, score in scores if level.role == role)
+            for scores in (plain, posed)
+            for role in ("hard", "not_worse")
+        ]
         self.found.append(([broken[0], float(missing), *broken[1:], *power], result))
         return not missing
 
@@ -282,10 +290,10 @@ class _Packings:
         return problem.holding(stay, "reserve") if stay else problem
 
 
-def _scores(problem: Problem, host_idx: Ints) -> dict[str, float]:
+def _scores(problem: Problem, host_idx: Ints) -> list[tuple[Level, float]]:
     lowered = problem.lowered
     scored = zip(lowered.levels, lowered.scores(host_idx), strict=True)
-    return {level.name: round(float(score), 6) for level, score in scored}
+    return [(level, round(float(score), 6)) for level, score in scored]
 
 
 def reserve_of(problem: Problem) -> list[int]:

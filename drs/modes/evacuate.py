@@ -18,7 +18,8 @@ import numpy as np
 
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options, duration, hosts_named, hosts_of_site, in_state, some
+from drs.model.changes import in_state
+from drs.modes.base import Mode, Options, hosts_named, hosts_of_site
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -26,6 +27,7 @@ from drs.rules import NotRunOn, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
 from drs.terms import Allowed
+from drs.words import seconds, some
 
 NAME = "evacuation"
 
@@ -84,7 +86,7 @@ class Evacuation:
     def sentences(self) -> list[str]:
         """In words."""
         lines = [
-            f"{host} is empty after {duration(self.done_s.get(host, 0.0))} and can enter maintenance"
+            f"{host} is empty after {seconds(self.done_s.get(host, 0.0))} and can enter maintenance"
             for host in self.emptied[:20]
         ]
         if len(self.emptied) > 20:
@@ -95,7 +97,7 @@ class Evacuation:
                 lines.append(f"{host} cannot empty: {some(stay)} of {self.n_vms} VMs stay")
         if self.deadline_s is not None:
             lines.append(
-                f"by the deadline of {duration(self.deadline_s)} {len(self.in_time)} of {self.n_vms} VMs are away"
+                f"by the deadline of {seconds(self.deadline_s)} {len(self.in_time)} of {self.n_vms} VMs are away"
             )
             if self.too_late:
                 lines.append(f"too late, to be shut down or lost: {some(self.too_late, 20)}")

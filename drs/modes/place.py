@@ -66,7 +66,7 @@ def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
     ------
     InputError : for a VM that is not there, or a count that is none.
     """
-    from drs.whatif.scenarios import Add, Scenario, apply
+    from drs.io.changes import AddVms, apply
 
     adds, faults = [], []
     for text in wanted:
@@ -79,7 +79,7 @@ def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
         elif count and not (count.isdigit() and 0 < int(count) <= 10_000):
             faults.append(Fault("new", f"{text!r}", "LIKE=COUNT with a count from 1 to 10000"))
         else:
-            adds.append(Add(like=like, count=int(count or 1)))
+            adds.append(AddVms(like=like, count=int(count or 1)))
     names = [add.like for add in adds]
     faults += [
         Fault("new", f"{name!r} stands twice", "each VM once, with a count") for name in sorted(set(names))
@@ -87,10 +87,7 @@ def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
     ]  # fmt: skip
     if faults:
         raise InputError(faults)
-    bigger = apply(snapshot, Scenario(name="new VMs", add_vms=adds))
-    import dataclasses
-
-    return dataclasses.replace(bigger, name=snapshot.name, description=snapshot.description)
+    return apply(snapshot, adds, where="new").snapshot
 
 
 def report(result: Result, options: Options) -> InitialPlacement:

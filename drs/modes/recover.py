@@ -15,7 +15,8 @@ import numpy as np
 
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options, hosts_named, hosts_of_site, in_state, some
+from drs.model.changes import in_state
+from drs.modes.base import Mode, Options, hosts_named, hosts_of_site
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
 from drs.problem import Problem
@@ -23,6 +24,7 @@ from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.rules.local_devices import irreplaceable
+from drs.words import some
 
 
 @dataclass(frozen=True)

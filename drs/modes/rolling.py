@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
-from drs.modes.base import Advise, duration, in_state, members
+from drs.model.changes import in_state
+from drs.modes.base import Advise, members
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -34,6 +35,7 @@ from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms import Allowed
+from drs.words import seconds
 
 WISH = "rolling: not on a host whose turn is still to come"
 
@@ -100,14 +102,14 @@ class Rolling:
         what = f"refresh to {self.baseline}" if self.baseline else "rolling maintenance"
         n = sum(len(step.hosts) for step in self.steps)
         lines = [
-            f"{self.cluster}: {what} of {n} hosts in {len(self.steps)} steps, {duration(self.total_s)} in all, "
+            f"{self.cluster}: {what} of {n} hosts in {len(self.steps)} steps, {seconds(self.total_s)} in all, "
             f"{self.n_moves} moves, {self.n_moved_again} of them of VMs that move again"
         ]
         for number, step in enumerate(self.steps, start=1):
             moves = len(step.result.plan.moves) if step.result.plan else 0
             lines.append(
-                f"{number}. {', '.join(step.hosts)}: {moves} moves in {duration(step.plan_s)}, "
-                f"back after {duration(step.end_s)}"
+                f"{number}. {', '.join(step.hosts)}: {moves} moves in {seconds(step.plan_s)}, "
+                f"back after {seconds(step.end_s)}"
             )
         for each in self.blocked:
             lines.append(f"{each.host} cannot be emptied: {'; '.join(each.reasons)}")

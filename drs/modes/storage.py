@@ -26,30 +26,14 @@ from drs import solvers
 from drs.errors import Fault, InputError, InternalError, did_you_mean
 from drs.model import Placement, Snapshot
 from drs.modes.base import Mode, Options, Solve
-from drs.problem import Problem
+from drs.problem import Problem, levels
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
 from drs.rules import DatastoreCapacity, DatastoreState, Rule
 from drs.stop import OnProgress, Stop
-from drs.terms import (
-    Allowed,
-    AtLeast,
-    AtMost,
-    Capacity,
-    Deviation,
-    Level,
-    Lowered,
-    MoveCost,
-    Near,
-    OverTarget,
-    Penalty,
-    Term,
-    Together,
-    Wall,
-    Weighted,
-    Within,
-)
+from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, OverTarget, Penalty, Wall, Weighted
 from drs.terms.base import Floats, Ints
+from drs.words import percent
 
 NAME = "datastore maintenance"
 
@@ -90,14 +74,16 @@ class StorageAdvice:
             changed = each.n_disks_before != each.n_disks_after
             if not changed and each.used_ratio_after <= self.space_ratio and each.state == "connected":
                 continue
-            line = f"{each.datastore}: {each.used_ratio_before:.0%} → {each.used_ratio_after:.0%} full"
+            line = (
+                f"{each.datastore}: {percent(each.used_ratio_before)} → {percent(each.used_ratio_after)} full"
+            )
             if each.latency_ms_before is not None and each.latency_ms_after is not None:
                 line += f", about {each.latency_ms_before:.1f} → {each.latency_ms_after:.1f} ms"
             line += f", {each.n_disks_before} → {each.n_disks_after} disks"
             if each.state == "maintenance":
                 line += "; it can enter maintenance" if not each.n_disks_after else "; it cannot empty"
             elif each.used_ratio_after > self.space_ratio:
-                line += f"; stays above {self.space_ratio:.0%}"
+                line += f"; stays above {percent(self.space_ratio)}"
             lines.append(line)
         lines += [f"{disk} cannot leave: {why}" for disk, why in self.stuck[:20]]
         return lines
@@ -140,8 +126,8 @@ class _Disks:
         self.terms = [(rule, term) for rule in self.rules for term in rule.lower(snapshot)]
         named: set[int] = set()
         for _, term in self.terms:
-            for field in ("items", "needs"):
-                named.update(np.asarray(getattr(term, field, ())).tolist())
+            about = term.about()
+            named.update([] if about is None else about.tolist())
         apart = np.zeros(len(disks), dtype=bool)
         apart[sorted(named)] = True
         if not problem.policy.storage.together:
@@ -149,8 +135,8 @@ class _Disks:
         # Disks of a VM on one datastore are one item; those that a rule on groups names are one each.
         pair = disks.vm_idx.astype(np.int64) * (len(stores) + 1) + disks.datastore_idx + 1
         key = np.where(apart, -1 - np.arange(len(disks)), pair)
-        _, self.first, self.bundle = np.unique(key, return_index=True, return_inverse=True)
-        self.bundle = self.bundle.reshape(-1).astype(np.int32)
+        _, self.first, bundle = np.unique(key, return_index=True, return_inverse=True)
+        self.bundle: Ints = bundle.reshape(-1).astype(np.int32)
         self.n = len(self.first)
         self.start: Ints = np.asarray(disks.datastore_idx[self.first], dtype=np.int32)
         self.vm: Ints = np.asarray(disks.vm_idx[self.first], dtype=np.int32)
@@ -228,96 +214,46 @@ class _Disks:
         mask[np.flatnonzero(stays), self.start[stays]] = True
         return mask
 
-    def over_bundles(self, term: Term) -> Term | None:
-        """A term over disks as one over bundles; None for what does not concern datastores."""
-        match term:
-            case Capacity():
-                return Capacity(term.resource, self.sum(term.demand), term.limit, term.when)
-            case Allowed():
-                rows = np.ones((self.n, len(self.snapshot.datastores)), dtype=bool)
-                own = term.mask[term.class_idx].copy()
-                if term.stay is not None:
-                    held = np.flatnonzero(term.stay >= 0)
-                    own[held, term.stay[held]] = True
-                np.logical_and.at(rows, self.bundle, own)
-                kinds, class_idx = np.unique(rows, axis=0, return_inverse=True)
-                return Allowed(class_idx.reshape(-1).astype(np.int32), kinds)
-            case AtMost() | AtLeast() | Within() | Together():
-                return dataclasses.replace(term, items=np.unique(self.bundle[term.items]))
-            case Near():
-                return dataclasses.replace(
-                    term, items=np.unique(self.bundle[term.items]), needs=np.unique(self.bundle[term.needs])
-                )
-            case _:
-                return None
-
     def lowered(self) -> Lowered:
         """The problem as a solver sees it."""
         snapshot, policy = self.snapshot, self.problem.policy.storage
         stores, start = snapshot.datastores, self.start
-        kinds, class_idx = np.unique(self.reachable(), axis=0, return_inverse=True)
-        walls = [Wall(Allowed(class_idx.reshape(-1).astype(np.int32), kinds).relaxed(start), "reach")]
-        must: list[Weighted] = []
-        repair: list[Weighted] = []
-        soft: list[Weighted] = []
-        for rule, of_disks in self.terms:
-            term = self.over_bundles(of_disks)
-            if term is None:
-                continue
-            scale = max(rule.scale(snapshot), 1e-12)
-            if rule.policy == "soft":
-                soft.append(Weighted(term, rule.weight / scale, rule.label))
-                continue
-            walls.append(Wall(term.relaxed(start), rule.label))
-            if term.cost(start, start) > 0:
-                (must if rule.policy == "hard" else repair).append(Weighted(term, 1.0 / scale, rule.label))
-        away = stores.datastore_cluster[np.maximum(start, 0)][:, None] != stores.datastore_cluster[None, :]
-        if (away & self.reachable()).any():
-            soft.append(
-                Weighted(Penalty(np.arange(self.n, dtype=np.int32), away * 1.0), 1.0, "datastore cluster")
-            )
-        levels: list[Level] = []
-        if must:
-            levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
-        if repair:
-            levels.append(Level("repair", tuple(repair), unit="broken"))
+        reachable = self.reachable()
+        kinds, class_idx = np.unique(reachable, axis=0, return_inverse=True)
+        reach = Allowed(class_idx.reshape(-1).astype(np.int32), kinds).relaxed(start)
         usable = stores.usable.astype(np.float64)
         full = np.maximum(0.0, policy.space_ratio * stores.capacity_gib - self.other_gib)
-        levels.append(
-            Level(
-                "space",
-                (Weighted(OverTarget("space", self.gib, full, usable), 1.0, "space"),),
-                unit="GiB above",
-            )
-        )
+        space = OverTarget("space", self.gib, full, usable)
+        urgent = [Level("space", (Weighted(space, 1.0, "space"),), unit="GiB above")]
         target = self.target_iops(policy.latency_ms)
         timed = np.isfinite(target)
         if timed.any():
-            term = OverTarget("iops", self.iops, np.where(timed, target, 0.0), usable * timed)
-            levels.append(Level("latency", (Weighted(term, 1.0, "latency"),), unit="IOPS above"))
-        if soft:
-            levels.append(Level("preferences", tuple(soft), unit="penalty"))
-        levels.append(
-            Level(
-                "copied", (Weighted(MoveCost(self.gib + 1.0), 1.0, "copied"),), unit="GiB", slack_ratio=0.05
-            )
-        )
+            late = OverTarget("iops", self.iops, np.where(timed, target, 0.0), usable * timed)
+            urgent.append(Level("latency", (Weighted(late, 1.0, "latency"),), unit="IOPS above"))
+        away = stores.datastore_cluster[np.maximum(start, 0)][:, None] != stores.datastore_cluster[None, :]
+        soft = []
+        if (away & reachable).any():
+            item = np.arange(self.n, dtype=np.int32)
+            soft.append(Weighted(Penalty(item, away * 1.0), 1.0, "datastore cluster"))
+        copied = Weighted(MoveCost(self.gib + 1.0), 1.0, "copied")
+        goals = [Level("copied", (copied,), unit="GiB", slack_ratio=0.05)]
         even = tuple(self._even())
         if even:
-            levels.append(Level("space spread", even, unit="std"))
-        names = [
-            f"{snapshot.vms.name[vm]}/{snapshot.disks.name[d]}"
-            for vm, d in zip(self.vm, self.first, strict=True)
-        ]
-        return Lowered(
-            self.n,
-            len(stores),
+            goals.append(Level("space spread", even, unit="std"))
+        return levels.lower(
+            snapshot,
+            ((rule, of_disks.grouped(self.bundle, self.n)) for rule, of_disks in self.terms),
             start,
-            tuple(walls),
-            tuple(levels),
-            (),
-            tuple(names),
-            tuple(stores.name.tolist()),
+            len(stores),
+            walls=(Wall(reach, "reach"),),
+            urgent=urgent,
+            soft=soft,
+            goals=goals,
+            item_names=[
+                f"{snapshot.vms.name[vm]}/{snapshot.disks.name[d]}"
+                for vm, d in zip(self.vm, self.first, strict=True)
+            ],
+            bin_names=stores.name.tolist(),
         )
 
     def _even(self) -> Iterator[Weighted]:

@@ -18,12 +18,13 @@ import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.model import Snapshot, cpu
-from drs.modes.base import Mode, Options, Solve, members, some
+from drs.modes.base import Mode, Options, Solve, members
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Stop
+from drs.words import some
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,20 @@ class Concurrency:
 
     A vMotion costs 1 of a host's 8 units, a Storage vMotion (or a vMotion without shared storage) 4; on a
     datastore 1 and 16 of 128; on the vMotion network 1 and 0 of 4 (1 GbE) or 8 (10 GbE and faster).
-    `per_host`, `per_rack`, `per_cluster`, `total` are further limits on the number of migrations that touch
-    one at a time, None for none; `pause_s` separates waves.
+
+    host_units : cost units that the migrations of one host may use at a time, on both ends.
+    network_units_1gbe : the same of a host's vMotion network below 10 GbE.
+    network_units_10gbe : the same of a host's vMotion network of 10 GbE and faster.
+    datastore_units : the same of a datastore.
+    host_cost : units of a host that one migration uses, by kind; a kind that is not given keeps its default.
+    network_cost : units of a vMotion network that one migration uses, by kind.
+    datastore_cost : units of a datastore that one migration uses, by kind.
+    per_host : at most so many migrations touch one host at a time; no further limit where not given.
+    per_rack : the same for a rack.
+    per_cluster : the same for a cluster.
+    per_link : the same for a link of the network.
+    total : the same for all migrations together.
+    pause_s : time between the end of one wave and the start of the next, a day at most.
     """
 
     host_units: int = 8

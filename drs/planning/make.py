@@ -31,6 +31,7 @@ from drs.planning.waves import by_start, edges_of, waves_of
 from drs.planning.windows import what_fits
 from drs.stop import OnProgress, Stop
 from drs.terms import During
+from drs.words import seconds
 
 Floats = NDArray[np.float64]
 Method = Literal["auto", "list", "cpsat"]
@@ -119,7 +120,7 @@ def make_plan(
         dropped = {leg.vm: leg for i, leg in enumerate(found.legs) if i not in set(chosen)}
         whole = {leg.vm: leg for leg in asked}
         lost.extend(
-            ordering.Lost(whole.get(vm, leg), f"does not fit into the window of {window:,.0f} s")
+            ordering.Lost(whole.get(vm, leg), f"does not fit into the window of {seconds(window)}")
             for vm, leg in dropped.items()
         )
         tasks = job.tasks(found, chosen)
@@ -318,14 +319,14 @@ class _Job:
             for host, those in sorted(by_host.items()):
                 worst = max(those, key=lambda i: end_s[i])
                 warnings.append(
-                    f"{hosts[host]} is left by {names[tasks.legs[worst].vm]} after {end_s[worst]:,.0f} s, "
-                    f"later than its deadline of {due[worst]:,.0f} s"
+                    f"{hosts[host]} is left by {names[tasks.legs[worst].vm]} after {seconds(end_s[worst])}, "
+                    f"later than its deadline of {seconds(due[worst])}"
                 )
         for i, leg in enumerate(tasks.legs):
             for begin, end in self.forbidden.get(leg.vm, ()):
                 if start_s[i] < end - 1e-6 and end_s[i] > begin + 1e-6:
                     warnings.append(
-                        f"{names[leg.vm]} migrates within its forbidden hours, until {end_s[i]:,.0f} s"
+                        f"{names[leg.vm]} migrates within its forbidden hours, until {seconds(end_s[i])}"
                     )
         return warnings
 

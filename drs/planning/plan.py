@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from drs.model import Placement, Snapshot
+from drs.words import seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +86,10 @@ class Plan:
     """Limits that are broken on the way, in words: only where today breaks them already."""
     warnings: tuple[str, ...] = ()
     stats: dict[str, float | int | str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        left = f", {len(self.stranded)} stranded" if self.stranded else ""
+        return f"<Plan: {len(self.moves)} moves in {seconds(self.makespan_s)}{left}>"
 
     @property
     def max_downtime_ms(self) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs import precopy
 from drs.model import Placement, Snapshot
+from drs.model.dirtying import dirtying
 from drs.model.network import Network
 from drs.planning.limits import Concurrency
 from drs.planning.plan import KINDS, Kind, Move
@@ -101,9 +102,7 @@ class Pricer:
         self.profile = precopy.profile(profile)
         self.network = network or Network.of(snapshot)
         vms = snapshot.vms
-        self.dirty_rate_mibps, self.working_set_mib = precopy.defaults(
-            vms.memory_mib, vms.dirty_rate_mibps, vms.working_set_mib
-        )
+        self.dirty_rate_mibps, self.working_set_mib = dirtying(vms)
 
     def kinds(self, legs: Sequence[Leg], rtt_ms: Floats) -> tuple[Kind, ...]:
         """The kind of each leg."""

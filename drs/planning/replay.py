@@ -8,14 +8,16 @@ every host holds at each moment, every `during` limit and every cost unit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import singledispatch
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
+from drs.model.dirtying import dirtying
 from drs.model.network import Network
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Move, Plan
@@ -103,8 +105,202 @@ def replay(
         world.sweep(ends)
     return ReplayReport(
         tuple(world.differences), ends, max(ends.values(), default=0.0), use,
-        {origin: peak for (origin, _), peak in zip(world.capacities, world.peak, strict=True)},
+        world.peaks,
     )  # fmt: skip
+
+
+class Watch(Protocol):
+    """One `during` limit as the replay follows it, a move's start or end at a time."""
+
+    def breaks(
+        self, vm: int, old: int, new: int, starts: bool, settled: Ints, flying: dict[int, int]
+    ) -> int | None:
+        """Whether the limit is worse than today once this move has started (or ended): a host where it is,
+        -1 where it is at no host in particular; None while it holds.
+
+        Parameters
+        ----------
+        settled : i4[n_vms], the host of each VM, the old one while it is in flight
+        flying : the new host of each VM that is in flight
+        """
+        ...
+
+    def anew(self, today: Ints) -> Watch:
+        """The same watch before the first move."""
+        ...
+
+
+@singledispatch
+def watch(term: object, today: Ints) -> Watch:
+    """How the replay reads a term on the way: a second reading that shares nothing with `Limit.worst_cost`.
+
+    Another term is taught with `watch.register`. Raises TypeError for a term that is not known.
+    """
+    raise TypeError(f"the replay of a plan cannot read the term {type(term).__name__} on the way")
+
+
+class _Room:
+    """What every host holds of a resource; a VM in flight holds its share on both hosts."""
+
+    def __init__(self, term: Capacity, today: Ints) -> None:
+        self.term = term
+        self.use = np.zeros(len(term.limit))
+        for i, h in enumerate(today.tolist()):
+            if h >= 0:
+                self.use[h] += term.demand[i]
+        self.limit = np.maximum(term.limit, self.use)
+        self.highest = self.use.copy()
+
+    def anew(self, today: Ints) -> Watch:
+        return _Room(self.term, today)
+
+    def breaks(
+        self, vm: int, old: int, new: int, starts: bool, settled: Ints, flying: dict[int, int]
+    ) -> int | None:
+        if old == new:
+            return None
+        amount = float(self.term.demand[vm])
+        if not starts:
+            self.use[old] -= amount
+            return None
+        self.use[new] += amount
+        self.highest[new] = max(self.highest[new], self.use[new])
+        return new if self.use[new] > self.limit[new] + 1e-6 * (1.0 + self.limit[new]) else None
+
+    def peak(self) -> Floats:
+        """The highest use over limit of each host so far."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.nan_to_num(self.highest / self.term.limit, posinf=np.inf))
+
+
+class _Place:
+    """Where a VM may not be at all; today's host and one that it may stay on do not count."""
+
+    def __init__(self, term: Allowed, today: Ints) -> None:
+        self.term, self.today = term, today
+
+    def anew(self, today: Ints) -> Watch:
+        return _Place(self.term, today)
+
+    def breaks(
+        self, vm: int, old: int, new: int, starts: bool, settled: Ints, flying: dict[int, int]
+    ) -> int | None:
+        term = self.term
+        stays = term.stay is not None and term.stay[vm] == new
+        forbidden = not term.mask[term.class_idx[vm], new] and new != self.today[vm] and not stays
+        return -1 if starts and forbidden else None
+
+
+Broken = Callable[[Any, Ints, dict[int, int], Ints], Floats]
+"""By how much a limit may be broken, part by part, wherever the VMs in flight are."""
+
+
+class _Group:
+    """A limit that speaks of some VMs together, read anew at each start and end of one of them."""
+
+    def __init__(self, term: Any, today: Ints, vms: Iterable[int], broken: Broken, ends: bool = True) -> None:
+        self.term, self.today, self.vms, self.broken, self.ends = term, today, frozenset(vms), broken, ends
+        self.base = broken(term, today, {}, today)
+
+    def anew(self, today: Ints) -> Watch:
+        return _Group(self.term, today, self.vms, self.broken, self.ends)
+
+    def breaks(
+        self, vm: int, old: int, new: int, starts: bool, settled: Ints, flying: dict[int, int]
+    ) -> int | None:
+        if vm not in self.vms or not (starts or self.ends):
+            return None
+        worse = self.broken(self.term, settled, flying, self.today) > self.base + 1e-6
+        return -1 if worse.any() else None
+
+
+def _areas(term: Any, vm: int, settled: Ints, flying: dict[int, int]) -> set[int]:
+    """The domains in which a VM may count; -1 among them where it may count in none."""
+    hosts = {int(settled[vm]), flying.get(vm, int(settled[vm]))}
+    return {int(term.domain[h]) if h >= 0 else -1 for h in hosts}
+
+
+watch.register(Capacity, _Room)
+watch.register(Allowed, _Place)
+
+
+@watch.register
+def _(term: AtMost, today: Ints) -> Watch:
+    members = frozenset(term.items.tolist())
+
+    def broken(term: AtMost, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        homes = settled[term.items]
+        held = term.domain[homes[homes >= 0]]
+        n = np.bincount(held[held >= 0], minlength=len(term.limit)).astype(float)
+        for i in members.intersection(flying):
+            home = int(term.domain[settled[i]]) if settled[i] >= 0 else -1
+            for d in _areas(term, i, settled, flying) - {home, -1}:
+                n[d] += 1
+        return np.asarray(np.maximum(0.0, n - term.limit))
+
+    return _Group(term, today, members, broken, ends=False)  # an end frees a place
+
+
+@watch.register
+def _(term: AtLeast, today: Ints) -> Watch:
+    def broken(term: AtLeast, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        areas = [_areas(term, i, settled, flying) for i in term.items.tolist()]
+        sure = {d for here in areas for d in here if len(here) == 1} - {-1}
+        pairs = [here for here in areas if len(here) == 2 and not here & (sure | {-1})]
+        n_more = 0
+        while pairs:
+            pair = pairs.pop(0)
+            n_more += 1
+            pairs = [other for other in pairs if not other & pair]
+        return np.array([max(0.0, term.at_least - len(sure) - n_more)])
+
+    return _Group(term, today, term.items.tolist(), broken)
+
+
+@watch.register
+def _(term: Within, today: Ints) -> Watch:
+    def broken(term: Within, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        in_use = set().union(*(_areas(term, i, settled, flying) for i in term.items.tolist()))
+        return np.array([max(0.0, float(len(in_use - {-1}) - term.at_most))])
+
+    return _Group(term, today, term.items.tolist(), broken)
+
+
+@watch.register
+def _(term: Together, today: Ints) -> Watch:
+    def broken(term: Together, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        counts: dict[int, int] = {}
+        n_all = 0
+        for i in term.items.tolist():
+            here = _areas(term, i, settled, flying)
+            n_all += here != {-1}
+            if len(here) == 1 and here != {-1}:
+                (d,) = here
+                counts[d] = counts.get(d, 0) + 1
+        return np.array([max(0.0, n_all - max(counts.values(), default=0) - term.allowance)])
+
+    return _Group(term, today, term.items.tolist(), broken)
+
+
+@watch.register
+def _(term: Near, today: Ints) -> Watch:
+    def broken(term: Near, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        needed = [_areas(term, i, settled, flying) for i in term.needs.tolist()]
+        have = {-1} | {d for here in needed for d in here if len(here) == 1}
+        alone = sum(1 for i in term.items.tolist() if _areas(term, i, settled, flying) - have)
+        return np.array([max(0.0, alone - term.allowance)])
+
+    return _Group(term, today, (*term.items.tolist(), *term.needs.tolist()), broken)
+
+
+@watch.register
+def _(term: MoveLimit, today: Ints) -> Watch:
+    def broken(term: MoveLimit, settled: Ints, flying: dict[int, int], today: Ints) -> Floats:
+        away = {i for i in range(len(today)) if today[i] >= 0 and settled[i] != today[i]}
+        away |= {i for i, host in flying.items() if today[i] >= 0 and host != today[i]}
+        return np.array([max(0.0, sum(float(term.weight[i]) for i in away) - term.limit)])
+
+    return _Group(term, today, range(len(today)), broken)
 
 
 class _World:
@@ -120,23 +316,10 @@ class _World:
         self.vm = {str(name): i for i, name in enumerate(snapshot.vms.name)}
         self.host = {str(name): i for i, name in enumerate(snapshot.hosts.name)}
         self.store = {str(name): i for i, name in enumerate(snapshot.datastores.name)}
-        self.capacities = [(entry.origin, entry.term) for entry in during if isinstance(entry.term, Capacity)]
-        self.allowed = [(entry.origin, entry.term) for entry in during if isinstance(entry.term, Allowed)]
-        self.others = [
-            (entry.origin, entry.term) for entry in during if not isinstance(entry.term, (Capacity, Allowed))
-        ]
-        self.members = {
-            id(term): set(term.items.tolist()) for _, term in self.others if isinstance(term, AtMost)
+        self.watches = [(entry.origin, watch(entry.term, self.today)) for entry in during]
+        self.peaks = {
+            origin: np.zeros(snapshot.n_hosts) for origin, each in self.watches if isinstance(each, _Room)
         }
-        self.base = [self._broken(term, self.today, {}) for _, term in self.others]
-        about: dict[int, list[int]] = {}
-        for k, (_, term) in enumerate(self.others):
-            members = {*np.asarray(getattr(term, "items", ())).tolist(),
-                       *np.asarray(getattr(term, "needs", ())).tolist()}  # fmt: skip
-            for i in members or range(snapshot.n_vms):
-                about.setdefault(i, []).append(k)
-        self.about = about
-        self.peak = [np.zeros(snapshot.n_hosts) for _ in self.capacities]
         self.seen: set[tuple[str, str]] = set()
 
     def report(self, kind: str, at_s: float, step: int, sentence: str) -> None:
@@ -152,71 +335,10 @@ class _World:
                     "order", move.start_s, move.step, f"{move.vm} starts before step {step} has ended"
                 )
 
-    def _broken(self, term: Any, settled: Ints, flying: dict[int, int]) -> Floats:
-        """By how much a limit may be broken, part by part, wherever the VMs in flight are."""
-
-        def areas(i: int) -> set[int]:
-            """The domains in which a VM counts."""
-            hosts = {int(settled[i]), flying.get(i, -1)} - {-1}
-            return {int(term.domain[h]) for h in hosts} - {-1}
-
-        if isinstance(term, AtMost):
-            homes = settled[term.items]
-            held = term.domain[homes[homes >= 0]]
-            n = np.bincount(held[held >= 0], minlength=len(term.limit)).astype(float)
-            members = self.members[id(term)]
-            for i in [i for i in flying if i in members]:
-                for d in areas(i) - {int(term.domain[settled[i]]) if settled[i] >= 0 else -1}:
-                    n[d] += 1
-            return np.asarray(np.maximum(0.0, n - term.limit))
-        if isinstance(term, AtLeast):
-            sure = {d for i in term.items.tolist() for d in areas(i) if len(areas(i)) == 1}
-            pairs = [areas(i) for i in term.items.tolist() if len(areas(i)) == 2 and not areas(i) & sure]
-            n_more = 0
-            while pairs:
-                pair = pairs.pop(0)
-                n_more += 1
-                pairs = [other for other in pairs if not other & pair]
-            return np.array([max(0.0, term.at_least - len(sure) - n_more)])
-        if isinstance(term, Within):
-            in_use = set().union(*(areas(i) for i in term.items.tolist()))
-            return np.array([max(0.0, float(len(in_use) - term.at_most))])
-        if isinstance(term, Together):
-            counts: dict[int, int] = {}
-            n_all = 0
-            for i in term.items.tolist():
-                here = areas(i)
-                n_all += bool(here)
-                if len(here) == 1:
-                    (d,) = here
-                    counts[d] = counts.get(d, 0) + 1
-            return np.array([max(0.0, n_all - max(counts.values(), default=0) - term.allowance)])
-        if isinstance(term, Near):
-            have = {d for i in term.needs.tolist() for d in areas(i) if len(areas(i)) == 1}
-            alone = sum(1 for i in term.items.tolist() if areas(i) - have)
-            return np.array([max(0.0, alone - term.allowance)])
-        last = settled.copy()
-        last[list(flying)] = list(flying.values())
-        if isinstance(term, MoveLimit):
-            return np.array([term.cost(last, self.today)])
-        return np.array([max(term.cost(settled, self.today), term.cost(last, self.today))])
-
-    def _forbids(self, term: Allowed, i: int, host: int) -> bool:
-        """Whether a VM may not be on a host at all; today's and one that it may stay on do not count."""
-        stays = term.stay is not None and term.stay[i] == host
-        return bool(not term.mask[term.class_idx[i], host] and host != self.today[i] and not stays)
-
     def sweep(self, ends: dict[int, float]) -> None:
         """Every instant at which something starts or ends."""
         snapshot = self.snapshot
-        use = []
-        for _, term in self.capacities:
-            held = np.zeros(len(term.limit))
-            for i, h in enumerate(self.today.tolist()):
-                if h >= 0:
-                    held[h] += term.demand[i]
-            use.append(held)
-        limit = [np.maximum(term.limit, held) for (_, term), held in zip(self.capacities, use, strict=True)]
+        watches = [(origin, each.anew(self.today)) for origin, each in self.watches]
         free_gib = snapshot.datastores.free_gib.astype(float).copy()
         floor_gib = np.minimum(0.0, free_gib)
         settled = self.today.copy()
@@ -258,15 +380,6 @@ class _World:
             else:
                 flying.pop(vm, None)
                 settled[vm] = new
-            if old != new:
-                for k, (origin, term) in enumerate(self.capacities):
-                    amount = float(term.demand[vm])
-                    if starts:
-                        use[k][new] += amount
-                        if use[k][new] > limit[k][new] + 1e-6 * (1.0 + limit[k][new]):
-                            self.report("safety", at, step, f"{origin} exceeded on {move.to_host}")
-                    else:
-                        use[k][old] -= amount
             for gib, a, b in hops:
                 if starts:
                     free_gib[b] -= gib
@@ -274,18 +387,14 @@ class _World:
                         self.report("safety", at, step, f"no space on {move.to_datastores}")
                 else:
                     free_gib[a] += gib
-            for origin, wall in self.allowed:
-                if starts and self._forbids(wall, vm, new):
-                    self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
-            for k in self.about.get(vm, ()):
-                origin, limited = self.others[k]
-                if isinstance(limited, AtMost) and not starts:
-                    continue  # an end frees a place
-                if (self._broken(limited, settled, flying) > self.base[k] + 1e-6).any():
-                    self.report("safety", at, step, f"{origin} is broken while {move.vm} moves")
-        for k, (_, capacity) in enumerate(self.capacities):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self.peak[k] = np.maximum(self.peak[k], np.nan_to_num(use[k] / capacity.limit, posinf=np.inf))
+            for origin, each in watches:
+                where = each.breaks(vm, old, new, bool(starts), settled, flying)
+                if where is not None:
+                    what = f"exceeded on {move.to_host}" if where >= 0 else f"is broken while {move.vm} moves"
+                    self.report("safety", at, step, f"{origin} {what}")
+        for origin, each in watches:
+            if isinstance(each, _Room):
+                self.peaks[origin] = np.maximum(self.peaks[origin], each.peak())
         reached = np.asarray(self.plan.placement.host_idx)
         for i in np.flatnonzero(settled != reached).tolist():
             self.report("safety", 0.0, 0, f"{snapshot.vms.name[i]} does not end where the plan says")
@@ -344,9 +453,7 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
     dst = np.array([snapshot.hosts.position[move.to_host] for move in moves])
     paths = network.paths(src, dst)
     ptr, flat = network.link_incidence(src, dst)
-    rate_mibps, set_mib = precopy.defaults(
-        snapshot.vms.memory_mib, snapshot.vms.dirty_rate_mibps, snapshot.vms.working_set_mib
-    )
+    rate_mibps, set_mib = dirtying(snapshot.vms)
     first, order = snapshot.disks_of_vm
     transfers: list[precopy.Transfer] = []
     for i, move in enumerate(moves):

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from drs.model import Snapshot
 from drs.planning.pricing import Leg
-from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together, Within
+from drs.terms import Allowed, AtMost, Capacity, During, Limit
+from drs.terms.limits import domains
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -30,57 +31,24 @@ Amounts = tuple[tuple[int, float], ...]
 class Logic:
     """A limit that is no sum, with the VMs that it is about."""
 
-    term: object
+    term: Limit
     origin: str
     vms: frozenset[int]
     today: float
 
     def holds(self, here: Ints, there: Ints, start: Ints) -> bool:
         """Whether it is no worse than today wherever the VMs in flight are (here: old host, there: new)."""
-        return worst_cost(self.term, here, there, start) <= self.today + 1e-6
+        return self.term.worst_cost(here, there, start) <= self.today + 1e-6
 
 
-def worst_cost(term: object, here: Ints, there: Ints, start: Ints) -> float:
-    """The most that a limit can be broken while each VM is on its host in `here`, in `there`, or both."""
-    if isinstance(term, AtLeast):
-        return max(0.0, term.at_least - _least_domains(term, here, there))
-    if isinstance(term, Within):
-        both = np.append(_domain(term.domain, here[term.items]), _domain(term.domain, there[term.items]))
-        return float(max(0, len(np.unique(both[both >= 0])) - term.at_most))
-    if isinstance(term, Together):
-        one, two = _domain(term.domain, here[term.items]), _domain(term.domain, there[term.items])
-        settled = one[(one == two) & (one >= 0)]
-        largest = np.bincount(settled, minlength=term.n_domains).max(initial=0)
-        n_placed = np.count_nonzero((one >= 0) | (two >= 0))
-        return float(max(0.0, n_placed - largest - term.allowance))
-    if isinstance(term, Near):
-        one, two = _domain(term.domain, here[term.needs]), _domain(term.domain, there[term.needs])
-        have = np.zeros(term.n_domains + 1, dtype=bool)
-        have[one[one == two]] = True
-        have[-1] = True
-        one, two = _domain(term.domain, here[term.items]), _domain(term.domain, there[term.items])
-        alone = ~have[one] | ~have[two]
-        return float(max(0.0, np.count_nonzero(alone) - term.allowance))
-    if isinstance(term, MoveLimit):
-        return max(float(term.cost(there, start)), float(term.cost(here, start)))
-    cost = term.cost  # type: ignore[attr-defined]
-    return max(float(cost(here, start)), float(cost(there, start)))
-
-
-def _domain(domain: Ints, host: Ints) -> Ints:
-    return np.asarray(np.where(host >= 0, domain[np.maximum(host, 0)], -1), dtype=np.int32)
-
-
-def _least_domains(term: AtLeast, here: Ints, there: Ints) -> int:
-    """How many domains are in use wherever those in flight are: settled ones and disjoint pairs."""
-    one, two = _domain(term.domain, here[term.items]), _domain(term.domain, there[term.items])
-    used = set(one[(one == two) & (one >= 0)].tolist())
-    n_used = len(used)
-    for a, b in zip(one.tolist(), two.tolist(), strict=True):
-        if a != b and a >= 0 and b >= 0 and a not in used and b not in used:
-            used |= {a, b}
-            n_used += 1
-    return n_used
+def _limit(entry: During) -> Limit:
+    """The limit of an entry. Raises TypeError for a term that does not say what it costs on the way."""
+    if not isinstance(entry.term, Limit):
+        raise TypeError(
+            f"{entry.origin} holds during the plan, but its term {type(entry.term).__name__} has no "
+            "`worst_cost(here, there, start)`: how far it is broken while VMs are on their way is not known"
+        )
+    return entry.term
 
 
 @dataclass(frozen=True)
@@ -124,21 +92,22 @@ class Rooms:
 
         movers = set(moving)
         for entry in during:
-            term = entry.term
+            term = _limit(entry)
             if isinstance(term, Capacity):
                 use = np.bincount(
                     start[start >= 0], weights=term.demand[start >= 0], minlength=len(term.limit)
                 )
                 capacity.append((block(entry.origin, np.maximum(term.limit, use) - use), term))
             elif isinstance(term, AtMost):
-                where = _domain(term.domain, start[term.items])
+                where = domains(term.domain, start[term.items])
                 use = np.bincount(where[where >= 0], minlength=len(term.limit)).astype(float)
                 at_most.append((block(entry.origin, np.maximum(term.limit, use) - use), term))
             elif isinstance(term, Allowed):
                 allowed.append((entry.origin, term))
             else:
-                vms = _vms_of(term, len(start))
-                if isinstance(term, MoveLimit) or movers & vms:
+                about = term.about()
+                vms = frozenset(range(len(start)) if about is None else about.tolist())
+                if movers & vms:
                     logic.append(Logic(term, entry.origin, vms, float(term.cost(start, start))))
         stores = snapshot.datastores
         datastore_row = block("datastore space", np.maximum(np.nan_to_num(stores.free_gib), 0.0))
@@ -243,15 +212,4 @@ class Rooms:
             if there[leg.vm] != start[leg.vm]:
                 twice.add(leg.vm)
             there[leg.vm] = leg.dst
-        summed = (AtLeast, Within, Together, Near, MoveLimit)
-        return [
-            isinstance(rule.term, summed) and not rule.vms & twice and rule.holds(start, there, start)
-            for rule in self.logic
-        ]
-
-
-def _vms_of(term: object, n_vms: int) -> frozenset[int]:
-    vms: set[int] = set()
-    for name in ("items", "needs"):
-        vms.update(np.asarray(getattr(term, name, ())).tolist())
-    return frozenset(vms) if vms else frozenset(range(n_vms))
+        return [not rule.vms & twice and rule.holds(start, there, start) for rule in self.logic]

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from drs.plotting.style import INK, empty_figure, finish, plain
+from drs.plotting.style import AFTER, BEFORE, DARK, GOOD, INK, empty_figure, finish, plain
 from drs.result import GoalScore
-from drs.words import AFTER, BEFORE, DARK, GOOD, goal_title, number, percent
+from drs.words import goal_title, number, percent
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,8 +8,8 @@ import numpy as np
 
 from drs.model import Placement, Snapshot
 from drs.plotting.data import history_ratio, host_loads
-from drs.plotting.style import empty_figure, finish, plain
-from drs.words import AFTER, BEFORE, CAPACITY, MEAN, amount, percent, resource_title
+from drs.plotting.style import AFTER, BEFORE, CAPACITY, MEAN, empty_figure, finish, plain
+from drs.words import amount, percent, resource_title
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

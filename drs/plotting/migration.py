@@ -11,19 +11,8 @@ import numpy as np
 
 from drs import precopy
 from drs.model.snapshot import Bools, Floats
-from drs.plotting.style import INK, empty_figure, finish
-from drs.words import (
-    AFTER,
-    CAPACITY,
-    DARK,
-    KIND_COLOURS,
-    KIND_TITLES,
-    WARN,
-    mebibytes,
-    megabits,
-    milliseconds,
-    seconds,
-)
+from drs.plotting.style import AFTER, CAPACITY, DARK, INK, KIND_COLOURS, WARN, empty_figure, finish
+from drs.words import KIND_TITLES, mebibytes, megabits, milliseconds, seconds
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -12,22 +12,19 @@ from drs.model.network import Network
 from drs.planning import Plan
 from drs.plotting.data import LinkUse, band, directions, lanes, replayed_link_use, running, waves
 from drs.plotting.layout import layout, shown_hosts
-from drs.plotting.style import GRID, INK, empty_figure, finish, plain
-from drs.words import (
+from drs.plotting.style import (
     AFTER,
     BEFORE,
     CAPACITY,
     DARK,
+    GRID,
+    INK,
     KIND_COLOURS,
-    KIND_TITLES,
-    count,
-    mebibytes,
-    megabits,
-    milliseconds,
-    percent,
-    seconds,
-    shortened,
+    empty_figure,
+    finish,
+    plain,
 )
+from drs.words import KIND_TITLES, count, mebibytes, megabits, milliseconds, percent, seconds, shortened
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -1,7 +1,9 @@
-"""One look for all interactive figures. Backgrounds are clear, so that they suit light and dark pages."""
+"""One look for all figures, with their colours. Backgrounds are clear, so that they suit light and dark pages."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,25 @@ if TYPE_CHECKING:
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 GRID = "rgba(128,140,160,0.22)"
 INK = "#64748b"
+
+BEFORE = "#94a3b8"
+AFTER = "#2563eb"
+CAPACITY = "#dc2626"
+MEAN = "#64748b"
+DARK = "#be123c"
+"""The moment in which a VM stands still."""
+GOOD = "#059669"
+WARN = "#d97706"
+
+KIND_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "vmotion": "#2563eb",
+        "storage": "#e08a00",
+        "cross_vcenter": "#a855f7",
+        "long_distance": "#0d9488",
+        "cold": "#78716c",
+    }
+)
 
 
 def finish(figure: go.Figure, title: str, *, height: int = 360, legend: bool = True) -> go.Figure:

@@ -9,7 +9,6 @@ True
 from drs.precopy.ask import Ask
 from drs.precopy.calibrate import Fit, fit
 from drs.precopy.curves import Round, least_bandwidth_mbps, most_dirty_mibps, rounds, side_by_side, sweep
-from drs.precopy.defaults import defaults
 from drs.precopy.dirty import DirtyModel
 from drs.precopy.kinds import KINDS, Kind
 from drs.precopy.path import effective_mbps
@@ -30,7 +29,6 @@ __all__ = [
     "Round",
     "Transfer",
     "Verdict",
-    "defaults",
     "effective_mbps",
     "estimate",
     "fit",

@@ -25,6 +25,7 @@ from drs.precopy.phases import (
 from drs.precopy.profiles import Profile
 from drs.precopy.transfer import lower
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
+from drs.words import percent
 
 BLOCK = 1 << 15
 """Migrations priced at a time."""
@@ -170,7 +171,7 @@ def _advice(verdict: int, bandwidth: float, downtime: float, slowdown: float, pr
     help_text = ", ".join(cures)
     if verdict == FORCED and slowdown > 0:
         return (
-            f"converges only by slowing the guest by up to {slowdown:.0%}; "
+            f"converges only by slowing the guest by up to {percent(slowdown)}; "
             "would help: more bandwidth, a quieter hour"
         )
     if verdict == FORCED:

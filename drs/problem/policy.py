@@ -21,9 +21,10 @@ MigrationScope = Literal["cluster", "vcenter", "any"]
 class Limits:
     """What a plan may cost.
 
-    max_moves : VMs that may move, None for no limit.
+    max_moves : so many VMs move at most; no limit where not given.
     max_migration_s : a VM whose migration is estimated to last longer stays where it is.
-    max_downtime_ms : the same for its downtime; a VM's own `downtime_budget_ms` counts as well.
+    max_downtime_ms : a VM whose downtime is estimated to be longer stays where it is; the VM's own
+        `downtime_budget_ms` counts as well.
     """
 
     max_moves: int | None = None
@@ -35,12 +36,13 @@ class Limits:
 class Trigger:
     """When the automatic mode acts (`drs.automatic.trigger`).
 
-    imbalance_ratio : act when a cluster's imbalance exceeds its target by this factor.
-    host_load_ratio : act when a host's load over capacity exceeds this.
-    hold_n : for so many snapshots in a row; cool_down_s : not sooner than this after the last plan.
-    release_ratio : once alarmed, stay so until the figure is below this share of its threshold (hysteresis).
-    stable_s : how long the load is taken to stay as it is, at most: a plan must gain more than it costs
-        within it.
+    imbalance_ratio : drs acts when a cluster's imbalance exceeds its target by this factor.
+    host_load_ratio : drs acts when a host's load over capacity exceeds this.
+    hold_n : the threshold must be exceeded in so many snapshots in a row.
+    cool_down_s : drs does not act sooner than this after the last plan.
+    release_ratio : the alarm ends when the figure is below this share of its threshold (hysteresis).
+    stable_s : the load is taken to stay as it is for so long at most; a plan must gain more than it costs
+        within this time.
     """
 
     imbalance_ratio: float = 1.0
@@ -56,7 +58,13 @@ class Restart:
     """In which order VMs come up again when hosts are lost; the classes are those of vSphere HA.
 
     A VM that no class names is `medium`; one that several name belongs to the first of them.
-    disabled : VMs that are not restarted at all.
+
+    highest : VMs that restart first.
+    high : VMs that restart after them.
+    medium : VMs that restart in the middle, with all that no class names.
+    low : VMs that restart after those.
+    lowest : VMs that restart last.
+    disabled : VMs that do not restart at all.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = ("highest", "high", "medium", "low", "lowest")
@@ -86,9 +94,9 @@ class Restart:
 class Power:
     """How mode `consolidate` saves power.
 
-    max_load_ratio : load of a host's cpu and memory above which it needs help, so a host is woken. DPM's
-        default range is 63 % with 18 % on either side.
-    reserve_hosts : host failures that the hosts left on must survive; a cluster's `ha_failover_hosts` where
+    max_load_ratio : a host whose load of cpu or memory is above this needs help, so another host is woken.
+        DPM's default range is 63 % with 18 % on either side.
+    reserve_hosts : host failures tolerated by the hosts that stay on; a cluster's `ha_failover_hosts` where
         not given.
     """
 
@@ -100,9 +108,10 @@ class Power:
 class StorageBalance:
     """When disks move between datastores; the defaults are those of Storage DRS.
 
-    space_ratio : use of a datastore above which disks leave it. min_difference_ratio : how much fuller than
-        the destination the source must be. latency_ms : latency above which load leaves a datastore.
-    together : a VM's disks that share a datastore stay on one.
+    space_ratio : disks leave a datastore that is fuller than this.
+    min_difference_ratio : the source must be fuller than the destination by this share of their capacity.
+    latency_ms : load leaves a datastore whose latency is above this.
+    together : the disks of a VM that share a datastore today stay together.
     """
 
     space_ratio: float = 0.8
@@ -115,9 +124,11 @@ class StorageBalance:
 class Policy:
     """Goals in order (repair and `soft` rules always come before them) and what bounds the plan.
 
-    migration_scope : how far a VM may move; `cluster` is where DRS works.
-    storage_moves : whether a VM may go where its datastores are not visible, its disks moving along.
-    profile : cost-model profile of `drs.precopy`.
+    goals : the goals, the most important first.
+    limits, concurrency, trigger, restart, power, storage : the parts, each with its defaults.
+    profile : the profile of the pre-copy model: a built-in name, or a fitted TOML file.
+    migration_scope : how far a VM may move; DRS works within a `cluster`.
+    storage_moves : whether a VM may go to a host that does not see its datastores; its disks then move too.
     """
 
     goals: Sequence[Goal] = (Balance(), Moves())

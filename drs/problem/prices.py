@@ -7,6 +7,7 @@ import numpy as np
 from drs import precopy
 from drs.goals import Prices
 from drs.model import Snapshot
+from drs.model.dirtying import dirtying
 from drs.terms.base import Ints
 
 
@@ -21,7 +22,7 @@ def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
         nothing = np.zeros(0)
         return Prices(nothing, nothing, nothing, nothing)
     bandwidth_mbps = np.where(vms.host_idx >= 0, snapshot.hosts.vmotion_mbps[vms.host_idx], 10_000.0)
-    rate_mibps, working_set_mib = precopy.defaults(vms.memory_mib, vms.dirty_rate_mibps, vms.working_set_mib)
+    rate_mibps, working_set_mib = dirtying(vms)
     price = precopy.estimate(
         memory_mib=vms.memory_mib,
         bandwidth_mbps=np.maximum(bandwidth_mbps, 1.0),

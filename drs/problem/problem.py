@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
+from drs.problem import levels
 from drs.problem.policy import Policy
 from drs.problem.prices import disks_follow, nominal_prices
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
 from drs.terms import (
     Allowed,
-    Capacity,
-    During,
     Level,
     Lowered,
     MoveLimit,
@@ -50,6 +49,10 @@ class Problem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         raise_faults(self.rules, self.snapshot)
+
+    def __repr__(self) -> str:
+        goals = ", ".join(goal.type for goal in self.goals)
+        return f"<Problem of {self.snapshot!r}: {len(self.rules)} rules, goals {goals}>"
 
     @property
     def goals(self) -> Sequence[Goal]:
@@ -146,77 +149,44 @@ class Problem:
         """One level for each class of restart priority that has VMs without a host, the highest first."""
         rank, names = self.policy.restart.rank(self.snapshot), self.policy.restart.NAMES
         classes = np.unique(rank[start < 0]).tolist()
-        levels = []
+        waiting = []
         for which in classes:
             one = Weighted(Unplaced((rank == which).astype(np.float64)), origin="not placed")
-            levels.append(
-                Level("placed" if len(classes) == 1 else f"placed {names[which]}", (one,), unit="VMs")
-            )
-        return levels
+            name = "placed" if len(classes) == 1 else f"placed {names[which]}"
+            waiting.append(Level(name, (one,), unit="VMs", role="placed"))
+        return waiting
 
-    @cached_property
-    def lowered(self) -> Lowered:
-        """The problem as a solver sees it.
-
-        A limit of policy `hard` or `not_worse` becomes a wall that is as wide as today's placement needs;
-        where it is broken today, it is also a cost: in the first level (`must`, which has to vanish) for
-        hard rules, in `repair` for the others. `soft` limits are costs in `preferences`.
-        """
-        snapshot, start = self.snapshot, np.asarray(self.snapshot.vms.host_idx, dtype=np.int32)
-        walls: list[Wall] = []
-        must: list[Weighted] = []
-        repair: list[Weighted] = []
-        soft: list[Weighted] = []
-        during: list[During] = []
-        unplaced = bool((start < 0).any())
-        for rule in self.rules_in_force:
-            if rule.items != "vms":
-                continue
-            scale = max(rule.scale(snapshot), 1e-12)
-            for term in rule.lower(snapshot):
-                if rule.policy == "soft":
-                    soft.append(Weighted(term, rule.weight / scale, rule.label))
-                    continue
-                broken = term.cost(start, start) > 0
-                walls.append(Wall(term.relaxed(start) if broken else term, rule.label))
-                if broken or (unplaced and not isinstance(term, Capacity)):
-                    level = must if rule.policy == "hard" else repair
-                    level.append(Weighted(term, 1.0 / scale, rule.label))
-                if rule.holds == "during":
-                    during.append(During(term, rule.label))
-        if self.policy.limits.max_moves is not None:
-            limit = MoveLimit(np.ones(snapshot.n_vms), float(self.policy.limits.max_moves))
-            walls.append(Wall(limit, "max_moves"))
-        levels = []
-        if must:
-            levels.append(Level("must", tuple(must), unit="broken", must_vanish=True))
-        if unplaced:
-            levels.extend(self._waiting(start))
-        if repair:
-            levels.append(Level("repair", tuple(repair), unit="broken"))
-        if soft:
-            levels.append(Level("preferences", tuple(soft), unit="penalty"))
+    def _of_goals(self) -> Iterator[Level]:
+        """One level for each goal, in order."""
         types = [goal.type for goal in self.goals]
         for number, goal in enumerate(self.goals):
             again = types[:number].count(goal.type)
-            slack = goal.default_slack_ratio if goal.slack_ratio is None else goal.slack_ratio
-            worth = goal.default_worth_ratio if goal.worth_ratio is None else goal.worth_ratio
-            levels.append(
-                Level(
-                    f"{goal.type} {again + 1}" if again else goal.type,
-                    tuple(goal.lower(snapshot, self.prices)),
-                    slack_ratio=slack,
-                    worth_ratio=worth,
-                    unit=goal.unit,
-                )
+            yield Level(
+                f"{goal.type} {again + 1}" if again else goal.type,
+                tuple(goal.lower(self.snapshot, self.prices)),
+                slack_ratio=goal.default_slack_ratio if goal.slack_ratio is None else goal.slack_ratio,
+                worth_ratio=goal.default_worth_ratio if goal.worth_ratio is None else goal.worth_ratio,
+                unit=goal.unit,
             )
-        return Lowered(
-            snapshot.n_vms,
-            snapshot.n_hosts,
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        """The problem as a solver sees it (`drs.problem.levels`)."""
+        snapshot, start = self.snapshot, np.asarray(self.snapshot.vms.host_idx, dtype=np.int32)
+        most = self.policy.limits.max_moves
+        return levels.lower(
+            snapshot,
+            (
+                (rule, term)
+                for rule in self.rules_in_force
+                if rule.items == "vms"
+                for term in rule.lower(snapshot)
+            ),
             start,
-            tuple(walls),
-            tuple(levels),
-            tuple(during),
-            tuple(snapshot.vms.name.tolist()),
-            tuple(snapshot.hosts.name.tolist()),
+            snapshot.n_hosts,
+            walls=() if most is None else (Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves"),),
+            placed=self._waiting(start),
+            goals=tuple(self._of_goals()),
+            item_names=snapshot.vms.name.tolist(),
+            bin_names=snapshot.hosts.name.tolist(),
         )

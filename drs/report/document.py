@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
-from drs.planning import Move
+from drs.planning import Move, Plan
 from drs.result import Report, Result
 from drs.rules import Violation
 
@@ -155,6 +155,14 @@ def _plain(value: Any) -> Any:
     return _number(value) if isinstance(value, float) else value
 
 
+def moves_csv(plan: Plan) -> str:
+    """The moves as `moves.csv` has them: the columns of `Plan.to_frame`, lists with spaces between."""
+    frame = plan.to_frame()
+    for column in ("from_datastores", "to_datastores", "after_steps"):
+        frame[column] = [" ".join(str(part) for part in value) for value in frame[column]]
+    return str(frame.to_csv(index=False))
+
+
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
     """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
     return {
@@ -248,10 +256,7 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
     text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     (new / "plan.json").write_text(text + "\n", encoding="utf-8")
     if result.plan is not None:
-        moves = result.plan.to_frame()
-        for column in ("from_datastores", "to_datastores", "after_steps"):
-            moves[column] = [" ".join(str(part) for part in value) for value in moves[column]]
-        moves.to_csv(new / "moves.csv", index=False)
+        (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
     io.write_folder(result.snapshot_after, new / "snapshot")
     (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")

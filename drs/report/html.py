@@ -14,6 +14,7 @@ from markupsafe import Markup
 from drs import words
 from drs.plotting.data import busiest_moment, host_loads, replayed_link_use
 from drs.plotting.svg import flows_svg, host_load_svg, link_use_svg, timeline_svg
+from drs.report.tables import GOALS, MOVES, told
 from drs.result import Result
 from drs.rules import Violation
 
@@ -119,7 +120,9 @@ def render_report(result: Result) -> str:
         result=result,
         snapshot=snapshot,
         plan=plan,
-        moves=plan.moves[:MOST_ROWS] if plan else (),
+        moves=told(plan.moves[:MOST_ROWS], result.reasons) if plan else [],
+        move_columns=MOVES,
+        goal_columns=GOALS,
         n_moves=len(plan.moves) if plan else 0,
         headline=headline(result),
         fate=fate_of_violations(result),
@@ -131,9 +134,7 @@ def render_report(result: Result) -> str:
         busiest_s=busiest_s,
         metrics_before=result.metrics_before,
         metrics_after=result.metrics_after,
-        disks_move=any(m.from_datastores != m.to_datastores for m in plan.moves) if plan else False,
         kinds=[kind for kind in words.KIND_TITLES if plan and any(m.kind == kind for m in plan.moves)],
-        told={reason.vm: reason for reason in result.reasons},
         sentences=result.report.sentences() if result.report is not None else [],
         w=words,
         style=Markup(_asset("report.css")),

@@ -11,11 +11,13 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from drs.explain import Conflict, HostAnswer
+from drs import words
+from drs.explain import Conflict, HostAnswer, Reason
 from drs.model import Snapshot
 from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
 from drs.planning import Move
+from drs.report.tables import GOALS, MOVES, rich_table, told
 from drs.result import Result
 from drs.rules import Violation
 
@@ -28,20 +30,6 @@ MOST_SHORT = 5
 """So many VMs that go short are named."""
 MOST = 20
 """So many broken rules are told."""
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(mib: float) -> str:
-    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
 
 
 def print_check(
@@ -96,7 +84,11 @@ def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Tabl
     for resource in next(iter(states.values())):
         table.add_row(
             resource,
-            *(_percent(states[state][resource][name]) for name in ("mean", "std", "max") for state in states),
+            *(
+                words.percent(states[state][resource][name], 1)
+                for name in ("mean", "std", "max")
+                for state in states
+            ),
         )
     return table
 
@@ -106,25 +98,18 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     snapshot, plan = result.snapshot, result.plan
     console.print(
         f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs; "
-        f"{result.status} by {result.solver} in {result.elapsed_s:.1f} s"
+        f"{result.status} by {result.solver} in {words.seconds(result.elapsed_s)}"
         + (" (interrupted)" if result.interrupted else "")
     )
-    goals = Table("goal", "before", "after", "bound", "gap", box=SIMPLE)
-    for score in result.goals:
-        gap = "proven" if score.gap_ratio < 1e-4 else f"{score.gap_ratio:.1%}"
-        goals.add_row(
-            f"{score.name} ({score.unit})" if score.unit else score.name,
-            f"{score.before:.4g}", f"{score.after:.4g}", f"{score.bound:.4g}", gap,
-        )  # fmt: skip
-    console.print(goals)
+    console.print(rich_table(GOALS, result.goals))
     console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
     if plan is not None and plan.moves:
-        print_moves(console, plan.moves, {reason.vm: reason.priority for reason in result.reasons})
+        print_moves(console, plan.moves, result.reasons)
         console.print(
-            f"{len(plan.moves)} moves in {_duration(plan.makespan_s)} "
-            f"(no schedule is shorter than {_duration(plan.makespan_bound_s)}), "
-            f"{_size(plan.total_transferred_mib)} over the network, "
-            f"longest downtime {plan.max_downtime_ms:.0f} ms"
+            f"{words.count(len(plan.moves), 'move')} in {words.seconds(plan.makespan_s)} "
+            f"(no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
+            f"{words.mebibytes(plan.total_transferred_mib)} over the network, "
+            f"longest downtime {words.milliseconds(plan.max_downtime_ms)}"
         )
     else:
         console.print("Nothing to move.")
@@ -166,43 +151,15 @@ def print_conflicts(console: Console, conflicts: Sequence[Conflict], asked: bool
             console.print(f"    would help: {escape(cure.sentence)}")
 
 
-def print_moves(console: Console, moves: Sequence[Move], priorities: Mapping[str, int] | None = None) -> None:
-    """Moves as a table; `priorities` as DRS counts, 1 for what must be done to 5."""
-    table = Table(
-        "step", "wave", "prio", "vm", "kind", "from → to", "start", "takes", "downtime", "why", box=SIMPLE
-    )
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-    for move in moves:
-        way = f"{move.from_host} → {move.to_host}"
-        if move.to_datastores != move.from_datastores:
-            way += f" [{', '.join(dict.fromkeys(move.to_datastores))}]"
-        possible = move.total_s == move.total_s
-        table.add_row(
-            str(move.step),
-            str(move.wave),
-            str((priorities or {}).get(move.vm, "")),
-            escape(move.vm),
-            move.kind,
-            escape(way),
-            _duration(move.start_s),
-            _duration(move.total_s) if possible else "—",
-            _downtime(move) if possible else "[red]not possible[/red]",
-            escape(move.reason),
-        )
-    console.print(table)
-
-
-def _downtime(move: Move) -> str:
-    if not move.converged:
-        return "[red]may not converge[/red]"
-    return f"{move.downtime_ms:.0f} ms ({move.downtime_low_ms:.0f} to {move.downtime_high_ms:.0f})"
+def print_moves(console: Console, moves: Sequence[Move], reasons: Sequence[Reason] = ()) -> None:
+    """Moves as a table, with the priority of their reasons: 1 for what must be done to 5."""
+    console.print(rich_table(MOVES, told(moves, reasons)))
 
 
 def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) -> None:
     """Each host with what stands in the way."""
     for answer in answers:
-        loads = ", ".join(f"{name} {load:.0%}" for name, load in answer.load_after.items())
+        loads = ", ".join(f"{name} {words.percent(load)}" for name, load in answer.load_after.items())
         if answer.is_current:
             console.print(f"[bold]{escape(answer.host)}[/bold]: {escape(vm)} runs here ({loads})")
             continue

@@ -238,12 +238,6 @@ def hosts_of(vms: Sequence[int], snapshot: Snapshot, placement: Placement) -> tu
     return tuple(str(snapshot.hosts.name[host]) for host in sorted(used))
 
 
-def some(names: Sequence[str], most: int = 6) -> str:
-    """Names in words, not all of them when there are many."""
-    shown = list(names[:most])
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def raise_faults(rules: Sequence[Rule], snapshot: Snapshot) -> None:
     """One InputError with the faults of all rules."""
     faults = [fault for rule_ in rules for fault in rule_.faults(snapshot)]

@@ -20,9 +20,9 @@ from drs.rules.base import (
     scope_faults,
     select_vms,
     selector_faults,
-    some,
 )
 from drs.terms import Term, Within
+from drs.words import some
 
 
 @rule("confine")

@@ -20,9 +20,9 @@ from drs.rules.base import (
     scope_faults,
     select_vms,
     selector_faults,
-    some,
 )
 from drs.terms import Near, Term
+from drs.words import some
 
 
 @rule("dependency")

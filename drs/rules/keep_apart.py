@@ -25,9 +25,9 @@ from drs.rules.base import (
     scope_faults,
     select_vms,
     selector_faults,
-    some,
 )
 from drs.terms import AtMost, Term
+from drs.words import some
 
 
 @rule("keep-apart")

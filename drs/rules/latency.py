@@ -20,10 +20,10 @@ from drs.rules.base import (
     rule,
     select_vms,
     selector_faults,
-    some,
 )
 from drs.terms import Term, Together
 from drs.terms.base import Bools, Ints
+from drs.words import some
 
 
 @rule("latency")

@@ -16,9 +16,9 @@ from drs.rules.base import (
     select_hosts,
     select_vms,
     selector_faults,
-    some,
 )
 from drs.terms import Allowed
+from drs.words import some
 
 
 @rule("run-on")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from drs.errors import SolverError, SolverUnavailableError, UnknownNameError
 from drs.solvers.base import Answer, Solver, Status
+from drs.stop import OnProgress, Stop
 from drs.terms import COSTS, LIMITS
-from drs.terms.base import Lowered
+from drs.terms.base import Ints, Lowered
 
 GROUP = "drs.solvers"
 
@@ -26,7 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "localsearch": "drs.solvers.localsearch:solve",
 }
 
-__all__ = ["BUILT_IN", "GROUP", "Answer", "Solver", "Status", "check_reads", "find", "names", "reads"]
+__all__ = ["BUILT_IN", "GROUP", "Answer", "Asked", "Solver", "Status", "check_reads", "find", "names"]
 
 
 def _targets() -> dict[str, str]:
@@ -40,7 +42,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Solver:
-    """The solver of that name.
+    """The solver of that name. It refuses a problem with a term that it does not read before it begins.
 
     Raises
     ------
@@ -59,19 +61,35 @@ def find(name: str) -> Solver:
             f"the solver {name!r} needs {package}, which cannot be imported: {error}",
             f"pip install {package}",
         ) from error
-    return solver
+    return Asked(name, solver)
 
 
-def reads(solver: Solver) -> tuple[type, ...]:
-    """The classes of terms that a solver can read."""
-    return tuple(getattr(solver, "reads", LIMITS + COSTS))
+@dataclass(frozen=True)
+class Asked:
+    """A solver that is asked which terms it reads each time it is called, so that no caller can forget it."""
+
+    name: str
+    solver: Solver
+
+    @property
+    def reads(self) -> tuple[type, ...]:
+        """The classes of terms that the solver can read."""
+        return tuple(getattr(self.solver, "reads", LIMITS + COSTS))
+
+    def __call__(
+        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
+    ) -> Answer:
+        """Solve. Raises SolverError when the problem holds a term that the solver cannot read."""
+        check_reads(lowered, self)
+        return self.solver(lowered, start, stop, seed, on_progress)
 
 
-def check_reads(lowered: Lowered, solver: Solver) -> None:
-    """Raise SolverError when a problem holds a term that the solver cannot read."""
-    known = reads(solver)
-    terms = [wall.term for wall in lowered.walls]
-    terms += [entry.term for level in lowered.levels for entry in level.terms]
-    unread = sorted({type(term).__name__ for term in terms if not isinstance(term, known)})
+def check_reads(lowered: Lowered, solver: Asked) -> None:
+    """Raise SolverError, with the terms and the rules or goals they come from, when a solver cannot read all."""
+    entries = [(wall.term, wall.origin) for wall in lowered.walls]
+    entries += [(entry.term, entry.origin) for level in lowered.levels for entry in level.terms]
+    known = solver.reads
+    unread = sorted({(type(term).__name__, of) for term, of in entries if not isinstance(term, known)})
     if unread:
-        raise SolverError(f"this solver does not read the terms {', '.join(unread)}")
+        what = ", ".join(f"{term} (of {of})" if of else term for term, of in unread)
+        raise SolverError(f"the solver {solver.name!r} does not read the terms {what}")

@@ -159,7 +159,7 @@ def _improve(
     # level k first, later ones break ties, earlier ones only keep their ceilings
     turn = [*range(k, len(lowered.levels)), *range(k)]
     plain = [
-        replace(small.lowered.levels[j], slack=0.0, slack_ratio=0.0, worth_ratio=0.0, must_vanish=False)
+        replace(small.lowered.levels[j], slack=0.0, slack_ratio=0.0, worth_ratio=0.0, role="goal")
         for j in turn
     ]
     problem = replace(small.lowered, levels=tuple(plain))

@@ -41,7 +41,8 @@ from drs.solvers.levels import better, ceiling, close, status
 from drs.stop import OnProgress, Progress, Stop
 from drs.terms.base import Floats, Ints, Level, Lowered, Weighted
 from drs.terms.costs import Deviation, GroupMoves, MoveCost
-from drs.terms.fused import Fused, fuse
+from drs.terms.fused import fuse
+from drs.terms.fused_arrays import Fused
 
 if TYPE_CHECKING:
     from drs.solvers.kernel.search import Search
@@ -434,9 +435,7 @@ class _Run:
     def run(self) -> None:
         """All levels in order."""
         n_levels = len(self.lowered.levels)
-        parts = np.array(
-            [0.5 if lv.must_vanish or lv.name in ("repair",) else 1.0 for lv in self.lowered.levels]
-        )
+        parts = np.array([0.5 if lv.role in ("hard", "not_worse") else 1.0 for lv in self.lowered.levels])
         for k in range(n_levels):
             now = self.stop.fraction(self.iterations)
             # Never above 1, which rounding alone would do: the budget's fraction does not get there.

@@ -3,7 +3,7 @@
 A rule lowers to terms and never sees a solver; a solver reads terms and never sees a rule.
 """
 
-from drs.terms.base import NOWHERE, During, Level, Lowered, Term, Wall, Weighted
+from drs.terms.base import NOWHERE, During, Level, Limit, Lowered, Role, Term, Wall, Weighted
 from drs.terms.costs import (
     BinsUsed,
     Deviation,
@@ -33,12 +33,14 @@ __all__ = [
     "FreeBalance",
     "GroupMoves",
     "Level",
+    "Limit",
     "Lowered",
     "MoveCost",
     "MoveLimit",
     "Near",
     "OverTarget",
     "Penalty",
+    "Role",
     "Term",
     "Together",
     "Unplaced",

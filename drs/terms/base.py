@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+
+Role = Literal["hard", "placed", "not_worse", "soft", "goal"]
+"""What a level is for: `hard` rules that are broken today, items to be `placed` that are nowhere, broken
+rules that may not become worse (`not_worse`), `soft` rules, a `goal`."""
 
 NOWHERE = -1
 """The bin of an item that is not placed yet."""
@@ -36,6 +40,35 @@ class Term(Protocol):
 
     def relaxed(self, start: Ints) -> Term:
         """This limit widened just so far that `start` keeps it: no part may become worse than today."""
+        ...
+
+    def about(self) -> Ints | None:
+        """The items that the term counts one by one, i4[n]; None for a sum over all items."""
+        ...
+
+    def grouped(self, group: Ints, n_groups: int) -> Term:
+        """The same term where items move as one: every item of a group is always in the group's bin.
+
+        Parameters
+        ----------
+        group : i4[n_items], the group of each item, 0 to n_groups - 1; an item that `about` names is alone
+            in its group
+        """
+        ...
+
+
+@runtime_checkable
+class Limit(Term, Protocol):
+    """A term that can also hold on the way, at every instant of a plan."""
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        """The most that the limit is broken while each item is in its bin of `here`, of `there`, or in both.
+
+        Parameters
+        ----------
+        here, there : i4[n_items], the old and the new bin of each item, the same for one that does not move
+        start : i4[n_items], the bin of each item today
+        """
         ...
 
 
@@ -71,8 +104,12 @@ class Level:
     slack_ratio: float = 0.0
     worth_ratio: float = 0.0
     unit: str = ""
-    must_vanish: bool = False
-    """A solution with any cost here is no solution: hard rules that are broken today."""
+    role: Role = "goal"
+
+    @property
+    def must_vanish(self) -> bool:
+        """Whether a solution with any cost here is no solution: hard rules that are broken today."""
+        return self.role == "hard"
 
     def cost(self, assign: Ints, start: Ints) -> float:
         """The weighted sum."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from drs.terms.base import Floats, Ints, Term
-from drs.terms.limits import usage
+from drs.terms.limits import grouped_sum, usage
 
 Measure = Literal["std", "mad", "max", "range"]
 
@@ -27,13 +27,19 @@ def measured(x: Floats, measure: Measure) -> float:
 
 
 class _Cost:
-    """A cost is no limit: there is nothing to relax."""
+    """A cost is no limit: there is nothing to relax, and nothing to hold on the way."""
 
     def cost(self, assign: Ints, start: Ints) -> float:
         raise NotImplementedError
 
     def relaxed(self, start: Ints) -> Term:
         return self
+
+    def about(self) -> Ints | None:
+        return None
+
+    def grouped(self, group: Ints, n_groups: int) -> Term:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,9 @@ class OverTarget(_Cost):
     def cost(self, assign: Ints, start: Ints) -> float:
         use = usage(assign, self.demand, len(self.target))
         return float((self.weight * np.maximum(0.0, use - self.target)).sum())
+
+    def grouped(self, group: Ints, n_groups: int) -> OverTarget:
+        return replace(self, demand=grouped_sum(self.demand, group, n_groups))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +91,9 @@ class Deviation(_Cost):
             return 0.0
         return max(0.0, measured(self.loads(assign), self.measure) - self.target)
 
+    def grouped(self, group: Ints, n_groups: int) -> Deviation:
+        return replace(self, demand=grouped_sum(self.demand, group, n_groups))
+
 
 @dataclass(frozen=True, eq=False)
 class FreeBalance(_Cost):
@@ -102,6 +114,10 @@ class FreeBalance(_Cost):
         free_a = self.limit_a - usage(assign, self.demand_a, len(self.limit_a))
         free_b = self.limit_b - usage(assign, self.demand_b, len(self.limit_b))
         return float((self.weight * np.maximum(0.0, self.ratio * free_a - free_b)).sum())
+
+    def grouped(self, group: Ints, n_groups: int) -> FreeBalance:
+        a, b = (grouped_sum(demand, group, n_groups) for demand in (self.demand_a, self.demand_b))
+        return replace(self, demand_a=a, demand_b=b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +141,14 @@ class MoveCost(_Cost):
             total += float((pair if self.scale is None else pair * self.scale[moved]).sum())
         return total
 
+    def grouped(self, group: Ints, n_groups: int) -> MoveCost:
+        scale = np.ones(len(group)) if self.scale is None else self.scale
+        return replace(
+            self,
+            per_item=grouped_sum(self.per_item, group, n_groups),
+            scale=None if self.pair is None else grouped_sum(scale, group, n_groups),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class GroupMoves(_Cost):
@@ -137,6 +161,15 @@ class GroupMoves(_Cost):
     def cost(self, assign: Ints, start: Ints) -> float:
         moved = self.group[(assign != start) & (start >= 0) & (self.group >= 0)]
         return float(np.bincount(moved, minlength=self.n_groups).max(initial=0))
+
+    def about(self) -> Ints | None:
+        return np.flatnonzero(self.group >= 0).astype(np.int32)
+
+    def grouped(self, group: Ints, n_groups: int) -> GroupMoves:
+        of_group = np.full(n_groups, -1, dtype=np.int32)
+        members = np.flatnonzero(self.group >= 0)
+        of_group[group[members]] = self.group[members]
+        return replace(self, group=of_group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +184,12 @@ class Penalty(_Cost):
     def cost(self, assign: Ints, start: Ints) -> float:
         placed = assign >= 0
         return float(self.penalty[self.class_idx[placed], assign[placed]].sum())
+
+    def grouped(self, group: Ints, n_groups: int) -> Penalty:
+        rows = np.zeros((n_groups, self.penalty.shape[1]))
+        np.add.at(rows, group, self.penalty[self.class_idx])
+        penalty, class_idx = np.unique(rows, axis=0, return_inverse=True)
+        return Penalty(class_idx.reshape(-1).astype(np.int32), penalty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +206,12 @@ class BinsUsed(_Cost):
         used = np.bincount(bins[bins >= 0], minlength=len(self.price)) > 0
         return float(self.price[used].sum())
 
+    def about(self) -> Ints | None:
+        return self.items
+
+    def grouped(self, group: Ints, n_groups: int) -> BinsUsed:
+        return replace(self, items=np.unique(group[self.items]).astype(np.int32))
+
 
 @dataclass(frozen=True, eq=False)
 class Unplaced(_Cost):
@@ -177,3 +222,6 @@ class Unplaced(_Cost):
 
     def cost(self, assign: Ints, start: Ints) -> float:
         return float(self.weight[assign < 0].sum())
+
+    def grouped(self, group: Ints, n_groups: int) -> Unplaced:
+        return replace(self, weight=grouped_sum(self.weight, group, n_groups))

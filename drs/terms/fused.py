@@ -2,7 +2,7 @@
 
 `fuse` merges what the terms share. Equal demand vectors become one column, equal (items, domain) pairs one
 counter, all masks of allowed bins one table of classes, and all limits on one column the tightest of them.
-Only this module knows both the terms and the arrays; the engines read the arrays.
+Only this module knows both the terms and the arrays (`fused_arrays`); the engines read the arrays.
 
 Three kinds of state follow from them, all updated in O(1) per move:
 
@@ -23,7 +23,7 @@ stay what they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import singledispatch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,18 @@ from drs.terms.costs import (
     Penalty,
     Unplaced,
 )
+from drs.terms.fused_arrays import (
+    AT_LEAST,
+    AT_MOST,
+    HAS,
+    NEEDED,
+    TOGETHER,
+    UNLIMITED,
+    WITHIN,
+    Bytes,
+    Fused,
+    Longs,
+)
 from drs.terms.limits import (
     Allowed,
     AtLeast,
@@ -52,167 +64,8 @@ from drs.terms.limits import (
     usage,
 )
 
-AT_MOST, AT_LEAST, TOGETHER, WITHIN = 0, 1, 2, 3
-"""Kinds of features of a counter."""
-
-STD, MAD, MAX, RANGE = 0, 1, 2, 3
-"""Measures of deviation."""
-
-HAS, NEEDED = 1, 2
-"""The part that an item plays in a Near term."""
-
 MOST_REACH, MOST_DENSE = 20_000_000, 0.8
 """Above so many pairs of item and bin, or above that share of the pairs looked at so far, `reach` does not pay."""
-
-UNLIMITED = np.int32(2**31 - 1)
-
-Longs = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
-
-
-class Fused(NamedTuple):
-    """Constant arrays of a lowered problem.
-
-    Costs carry a level; level `n_levels` stands for the walls, whose total must stay 0.
-    """
-
-    start: Ints
-    """i4[n_items]: today's bin"""
-    n_levels: int
-    # Allowed bins
-    cls: Ints
-    """i4[n_items]: class of the item in `allow`"""
-    allow: Bytes
-    """u1[n_classes, n_bins]"""
-    reach_ptr: Ints
-    """i4[n_items + 1], or i4[1] where nearly every item could be nearly everywhere"""
-    reach: Ints
-    """bins where an item could be at all, whoever else left; its own of today among them"""
-    # Walls on columns, tightest first
-    need: Floats
-    """f8[n_items, n_walls]"""
-    limit: Floats
-    """f8[n_bins, n_walls]"""
-    wall_at_once: Bytes
-    """u1[n_walls]"""
-    # Columns that costs are computed from
-    demand: Floats
-    """f8[n_items, n_columns]"""
-    at_once: Bytes
-    """u1[n_columns]"""
-    # weight x max(0, load - target) per bin
-    over_col: Ints
-    over_level: Ints
-    over_weight: Floats
-    """f8[n_bins, n_over]"""
-    over_target: Floats
-    """f8[n_bins, n_over]"""
-    # weight x max(0, ratio x (limit_a - load_a) - (limit_b - load_b)) per bin
-    free_a: Ints
-    free_b: Ints
-    free_level: Ints
-    free_ratio: Floats
-    free_weight: Floats
-    """f8[n_bins, n_free]"""
-    free_offset: Floats
-    """f8[n_bins, n_free]: ratio x limit_a - limit_b"""
-    # price of bins with any load in a column
-    used_col: Ints
-    used_level: Ints
-    used_price: Floats
-    """f8[n_bins, n_used]"""
-    # spread of load over capacity
-    dev_col: Ints
-    dev_level: Ints
-    dev_measure: Ints
-    dev_weight: Floats
-    dev_target: Floats
-    dev_n: Floats
-    dev_inverse: Floats
-    """f8[n_dev, n_bins]: 1 / capacity, 0 for bins that are not compared"""
-    dev_ptr: Ints
-    dev_of: Ints
-    """Deviations in which each bin is compared (CSR): a cluster's, of which there may be very many."""
-    # costs of an item in a bin
-    fix_level: Ints
-    fix: Floats
-    """f8[n_fix, n_items]: cost of not being in the bin of today"""
-    pair_level: Ints
-    pair_class: Ints
-    """i4[n_pair, n_bins]"""
-    pair_offset: Longs
-    pair_width: Longs
-    pair_flat: Floats
-    pair_scale: Floats
-    """f8[n_pair, n_items]: weight included"""
-    pen_level: Ints
-    pen_weight: Floats
-    pen_class: Ints
-    """i4[n_pen, n_items]"""
-    pen_offset: Longs
-    pen_flat: Floats
-    pen_stay: Ints
-    """i4[n_pen, n_items]: a bin that costs nothing, -2 for none"""
-    nowhere: Floats
-    """f8[n_items, n_levels]: cost of an item that is nowhere"""
-    # counters
-    domains: Ints
-    """i4[n_maps, n_bins]"""
-    sig: Ints
-    """i4[n_items]: items that are in the same counters share a signature"""
-    sig_ptr: Ints
-    sig_counter: Ints
-    counter_map: Ints
-    counter_offset: Longs
-    """Where a counter's domains begin in the flat count."""
-    counter_top: Ints
-    """Wall: at most so many in any domain (where `counter_limit` is -1)."""
-    counter_limit: Longs
-    """Where a counter's limits per domain begin in `limits`, -1 where all are the same."""
-    counter_hist: Longs
-    """Where a counter's histogram begins, -1 for none."""
-    counter_size: Ints
-    limits: Ints
-    feature_ptr: Ints
-    feature_kind: Ints
-    feature_level: Ints
-    feature_weight: Floats
-    feature_value: Floats
-    """at_least, allowance, or at_most domains"""
-    feature_offset: Longs
-    """AT_MOST: where the limits begin in `feature_limits`."""
-    feature_limits: Floats
-    near_have: Ints
-    near_need: Ints
-    near_level: Ints
-    near_weight: Floats
-    near_allowance: Floats
-    sig_near_ptr: Ints
-    sig_near: Ints
-    sig_near_part: Bytes
-    member_ptr: Ints
-    member: Ints
-    """Items of each counter (CSR)."""
-    # sums over moved items
-    move_level: Ints
-    move_weight: Floats
-    move_limit: Floats
-    move_item: Floats
-    """f8[n_items, n_move]"""
-    group_level: Ints
-    group_weight: Floats
-    group_of: Ints
-    """i4[n_group, n_items]"""
-    group_offset: Longs
-    group_size: Ints
-    # groups whose members should move as one
-    bloc_ptr: Ints
-    bloc: Ints
-    """Items of each Together or Near group that is small enough to be moved as one (CSR)."""
-    n_bins: int
-    n_domain_counts: int
-    n_hist: int
-    n_moved_counts: int
 
 
 def grid(values: Floats) -> Floats:
@@ -327,113 +180,6 @@ class _Builder:
             self.counter_items.append(np.asarray(items, dtype=np.int32))
             self.counter_map.append(on)
         return number
-
-    def wall(self, term: Term) -> None:
-        match term:
-            case Allowed():
-                self.allowed.append(term)
-            case Capacity():
-                if not np.isfinite(term.limit).any() or not (term.demand > 0).any():
-                    return
-                column = self.column(term.demand, term.when == "at_once")
-                limit = np.asarray(term.limit, dtype=np.float64)
-                self.limits[column] = np.minimum(self.limits.get(column, limit), limit)
-            case AtMost():
-                if len(term.items) == 0 or len(term.items) <= term.limit.min(initial=np.inf):
-                    return
-                counter = self.counter(term.items, term.domain, len(term.limit))
-                limit = np.floor(np.minimum(term.limit + 1e-9, float(UNLIMITED)))
-                self.counter_wall[counter] = np.minimum(self.counter_wall.get(counter, limit), limit)
-            case _:
-                self.cost(term, self.n_levels, 1.0)
-
-    def cost(self, term: Term, level: int, weight: float) -> None:
-        n, m = self.n, self.m
-        match term:
-            case OverTarget():
-                column = self.cost_column(term.demand)
-                self.over.append((column, level, weight * term.weight, np.asarray(term.target, np.float64)))
-            case Capacity():
-                if np.isfinite(term.limit).any() and (term.demand > 0).any():
-                    column = self.cost_column(term.demand, term.when == "at_once")
-                    self.over.append((column, level, np.full(m, weight), np.asarray(term.limit, np.float64)))
-            case FreeBalance():
-                a, b = self.cost_column(term.demand_a), self.cost_column(term.demand_b)
-                offset = term.ratio * term.limit_a - term.limit_b
-                self.free.append((a, b, level, float(term.ratio), weight * term.weight, offset))
-            case BinsUsed():
-                count = np.zeros(n)
-                np.add.at(count, term.items, 1.0)
-                self.used.append((self.cost_column(count), level, weight * term.price))
-            case Deviation():
-                if not len(term.bins):
-                    return
-                inverse = np.zeros(m)
-                inverse[term.bins] = 1.0 / term.capacity[term.bins]
-                measure = ("std", "mad", "max", "range").index(term.measure)
-                column = self.cost_column(term.demand)
-                self.dev.append((column, level, measure, weight, float(term.target), len(term.bins), inverse))
-            case MoveCost():
-                fix = np.where(self.start >= 0, weight * term.per_item, 0.0)
-                self.fix[level] = self.fix.get(level, np.zeros(n)) + fix
-                if term.pair is not None and term.bin_class is not None and term.pair.size:
-                    scale = np.full(n, 1.0) if term.scale is None else term.scale
-                    self.pair.append((level, np.asarray(term.bin_class, np.int32), term.pair, weight * scale))
-            case Penalty():
-                never = np.full(n, -2, dtype=np.int32)
-                self.pen.append((level, weight, np.asarray(term.class_idx, np.int32), term.penalty, never))
-            case Allowed():
-                if not term.mask.all():
-                    stay = np.full(n, -2, dtype=np.int32)
-                    if term.stay is not None:
-                        stay = np.where(term.stay >= 0, term.stay, -2).astype(np.int32)
-                    forbidden = (~term.mask).astype(np.float64)
-                    self.pen.append((level, weight, np.asarray(term.class_idx, np.int32), forbidden, stay))
-            case Unplaced():
-                self.nowhere[:, level] += weight * term.weight
-            case AtMost():
-                if len(term.items) and len(term.items) > term.limit.min(initial=np.inf):
-                    counter = self.counter(term.items, term.domain, len(term.limit))
-                    limit = np.asarray(term.limit, np.float64)
-                    self.features.append((counter, AT_MOST, level, weight, 0.0, limit))
-            case AtLeast():
-                trivial = term.at_least <= 0 or (
-                    term.at_least == 1
-                    and len(term.items) > 0
-                    and (term.domain >= 0).all()
-                    and bool((self.start[term.items] >= 0).any())
-                )
-                if not trivial:
-                    counter = self.counter(term.items, term.domain, term.n_domains)
-                    self.features.append((counter, AT_LEAST, level, weight, float(term.at_least), None))
-            case Within():
-                if term.at_most < min(len(term.items), term.n_domains):
-                    counter = self.counter(term.items, term.domain, term.n_domains)
-                    self.features.append((counter, WITHIN, level, weight, float(term.at_most), None))
-                    if len(term.items) <= 64:
-                        self.blocs.append(np.asarray(term.items, np.int32))
-            case Together():
-                if len(term.items) - term.allowance > 1:
-                    counter = self.counter(term.items, term.domain, term.n_domains)
-                    self.features.append((counter, TOGETHER, level, weight, float(term.allowance), None))
-                    if len(term.items) <= 64:
-                        self.blocs.append(np.asarray(term.items, np.int32))
-            case Near():
-                if len(term.items) and term.allowance < len(term.items):
-                    have = self.counter(term.items, term.domain, term.n_domains)
-                    need = self.counter(term.needs, term.domain, term.n_domains)
-                    if have != need:
-                        self.nears.append((have, need, level, weight, float(term.allowance)))
-                        if 1 < len(term.items) + len(term.needs) <= 8:
-                            self.blocs.append(np.union1d(term.items, term.needs).astype(np.int32))
-            case MoveLimit():
-                item = np.where(self.start >= 0, term.weight, 0.0)
-                self.moves.append((level, weight, float(term.limit), item))
-            case GroupMoves():
-                group = np.where(self.start >= 0, term.group, -1).astype(np.int32)
-                self.groups.append((level, weight, group, term.n_groups))
-            case _:
-                raise TypeError(f"no compiled form for {type(term).__name__}")
 
     def _walls(self) -> tuple[Floats, Floats, Bytes]:
         needs: list[Floats] = []
@@ -561,7 +307,6 @@ class _Builder:
         demand = _stack([self.columns[c][0] for c in cost_columns], n)
         at_once = np.array([self.columns[c][1] for c in cost_columns], dtype=np.uint8)
 
-        # pieces on the same column and level with the same target could be merged; terms rarely repeat
         n_counters = len(self.counter_items)
         widths = [self.map_width[on] for on in self.counter_map]
         offsets = np.zeros(n_counters + 1, dtype=np.int64)
@@ -705,6 +450,174 @@ class _Builder:
         )
 
 
+@singledispatch
+def fuse_cost(term: Term, builder: _Builder, level: int, weight: float) -> None:
+    """Add a term to the arrays as a cost of a level. Another term is taught with `fuse_cost.register`.
+
+    Raises TypeError for a term that is not known.
+    """
+    raise TypeError(f"no compiled form of the term {type(term).__name__}")
+
+
+@singledispatch
+def fuse_wall(term: Term, builder: _Builder) -> None:
+    """Add a limit to the arrays as a wall; one without arrays of its own is a cost in the level of the walls."""
+    fuse_cost(term, builder, builder.n_levels, 1.0)
+
+
+@fuse_wall.register
+def _(term: Allowed, builder: _Builder) -> None:
+    builder.allowed.append(term)
+
+
+@fuse_wall.register
+def _(term: Capacity, builder: _Builder) -> None:
+    if not np.isfinite(term.limit).any() or not (term.demand > 0).any():
+        return
+    column = builder.column(term.demand, term.when == "at_once")
+    limit = np.asarray(term.limit, dtype=np.float64)
+    builder.limits[column] = np.minimum(builder.limits.get(column, limit), limit)
+
+
+@fuse_wall.register
+def _(term: AtMost, builder: _Builder) -> None:
+    if len(term.items) == 0 or len(term.items) <= term.limit.min(initial=np.inf):
+        return
+    counter = builder.counter(term.items, term.domain, len(term.limit))
+    limit = np.floor(np.minimum(term.limit + 1e-9, float(UNLIMITED)))
+    builder.counter_wall[counter] = np.minimum(builder.counter_wall.get(counter, limit), limit)
+
+
+@fuse_cost.register
+def _(term: OverTarget, builder: _Builder, level: int, weight: float) -> None:
+    column = builder.cost_column(term.demand)
+    builder.over.append((column, level, weight * term.weight, np.asarray(term.target, np.float64)))
+
+
+@fuse_cost.register
+def _(term: Capacity, builder: _Builder, level: int, weight: float) -> None:
+    if np.isfinite(term.limit).any() and (term.demand > 0).any():
+        column = builder.cost_column(term.demand, term.when == "at_once")
+        builder.over.append((column, level, np.full(builder.m, weight), np.asarray(term.limit, np.float64)))
+
+
+@fuse_cost.register
+def _(term: FreeBalance, builder: _Builder, level: int, weight: float) -> None:
+    a, b = builder.cost_column(term.demand_a), builder.cost_column(term.demand_b)
+    offset = term.ratio * term.limit_a - term.limit_b
+    builder.free.append((a, b, level, float(term.ratio), weight * term.weight, offset))
+
+
+@fuse_cost.register
+def _(term: BinsUsed, builder: _Builder, level: int, weight: float) -> None:
+    count = np.zeros(builder.n)
+    np.add.at(count, term.items, 1.0)
+    builder.used.append((builder.cost_column(count), level, weight * term.price))
+
+
+@fuse_cost.register
+def _(term: Deviation, builder: _Builder, level: int, weight: float) -> None:
+    if not len(term.bins):
+        return
+    inverse = np.zeros(builder.m)
+    inverse[term.bins] = 1.0 / term.capacity[term.bins]
+    measure = ("std", "mad", "max", "range").index(term.measure)
+    column = builder.cost_column(term.demand)
+    builder.dev.append((column, level, measure, weight, float(term.target), len(term.bins), inverse))
+
+
+@fuse_cost.register
+def _(term: MoveCost, builder: _Builder, level: int, weight: float) -> None:
+    fix = np.where(builder.start >= 0, weight * term.per_item, 0.0)
+    builder.fix[level] = builder.fix.get(level, np.zeros(builder.n)) + fix
+    if term.pair is not None and term.bin_class is not None and term.pair.size:
+        scale = np.full(builder.n, 1.0) if term.scale is None else term.scale
+        builder.pair.append((level, np.asarray(term.bin_class, np.int32), term.pair, weight * scale))
+
+
+@fuse_cost.register
+def _(term: Penalty, builder: _Builder, level: int, weight: float) -> None:
+    never = np.full(builder.n, -2, dtype=np.int32)
+    builder.pen.append((level, weight, np.asarray(term.class_idx, np.int32), term.penalty, never))
+
+
+@fuse_cost.register
+def _(term: Allowed, builder: _Builder, level: int, weight: float) -> None:
+    if not term.mask.all():
+        stay = np.full(builder.n, -2, dtype=np.int32)
+        if term.stay is not None:
+            stay = np.where(term.stay >= 0, term.stay, -2).astype(np.int32)
+        forbidden = (~term.mask).astype(np.float64)
+        builder.pen.append((level, weight, np.asarray(term.class_idx, np.int32), forbidden, stay))
+
+
+@fuse_cost.register
+def _(term: Unplaced, builder: _Builder, level: int, weight: float) -> None:
+    builder.nowhere[:, level] += weight * term.weight
+
+
+@fuse_cost.register
+def _(term: AtMost, builder: _Builder, level: int, weight: float) -> None:
+    if len(term.items) and len(term.items) > term.limit.min(initial=np.inf):
+        counter = builder.counter(term.items, term.domain, len(term.limit))
+        limit = np.asarray(term.limit, np.float64)
+        builder.features.append((counter, AT_MOST, level, weight, 0.0, limit))
+
+
+@fuse_cost.register
+def _(term: AtLeast, builder: _Builder, level: int, weight: float) -> None:
+    trivial = term.at_least <= 0 or (
+        term.at_least == 1
+        and len(term.items) > 0
+        and (term.domain >= 0).all()
+        and bool((builder.start[term.items] >= 0).any())
+    )
+    if not trivial:
+        counter = builder.counter(term.items, term.domain, term.n_domains)
+        builder.features.append((counter, AT_LEAST, level, weight, float(term.at_least), None))
+
+
+@fuse_cost.register
+def _(term: Within, builder: _Builder, level: int, weight: float) -> None:
+    if term.at_most < min(len(term.items), term.n_domains):
+        counter = builder.counter(term.items, term.domain, term.n_domains)
+        builder.features.append((counter, WITHIN, level, weight, float(term.at_most), None))
+        if len(term.items) <= 64:
+            builder.blocs.append(np.asarray(term.items, np.int32))
+
+
+@fuse_cost.register
+def _(term: Together, builder: _Builder, level: int, weight: float) -> None:
+    if len(term.items) - term.allowance > 1:
+        counter = builder.counter(term.items, term.domain, term.n_domains)
+        builder.features.append((counter, TOGETHER, level, weight, float(term.allowance), None))
+        if len(term.items) <= 64:
+            builder.blocs.append(np.asarray(term.items, np.int32))
+
+
+@fuse_cost.register
+def _(term: Near, builder: _Builder, level: int, weight: float) -> None:
+    if len(term.items) and term.allowance < len(term.items):
+        have = builder.counter(term.items, term.domain, term.n_domains)
+        need = builder.counter(term.needs, term.domain, term.n_domains)
+        if have != need:
+            builder.nears.append((have, need, level, weight, float(term.allowance)))
+            if 1 < len(term.items) + len(term.needs) <= 8:
+                builder.blocs.append(np.union1d(term.items, term.needs).astype(np.int32))
+
+
+@fuse_cost.register
+def _(term: MoveLimit, builder: _Builder, level: int, weight: float) -> None:
+    item = np.where(builder.start >= 0, term.weight, 0.0)
+    builder.moves.append((level, weight, float(term.limit), item))
+
+
+@fuse_cost.register
+def _(term: GroupMoves, builder: _Builder, level: int, weight: float) -> None:
+    group = np.where(builder.start >= 0, term.group, -1).astype(np.int32)
+    builder.groups.append((level, weight, group, term.n_groups))
+
+
 def fuse(lowered: Lowered) -> Fused:
     """Compile a lowered problem into flat arrays.
 
@@ -712,8 +625,8 @@ def fuse(lowered: Lowered) -> Fused:
     """
     builder = _Builder(lowered)
     for wall in lowered.walls:
-        builder.wall(wall.term)
+        fuse_wall(wall.term, builder)
     for k, level in enumerate(lowered.levels):
         for entry in level.terms:
-            builder.cost(entry.term, k, float(entry.weight))
+            fuse_cost(entry.term, builder, k, float(entry.weight))
     return builder.build()

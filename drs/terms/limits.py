@@ -13,6 +13,16 @@ from drs.terms.base import Bools, Floats, Ints
 When = Literal["after", "during", "at_once"]
 
 
+def domains(domain: Ints, bins: Ints) -> Ints:
+    """The domain of each of some bins, i4[n]; -1 for nowhere and for a bin without one."""
+    return np.asarray(np.where(bins >= 0, domain[np.maximum(bins, 0)], -1), dtype=np.int32)
+
+
+def grouped_sum(values: Floats, group: Ints, n_groups: int) -> Floats:
+    """Values of items as values of the groups that they move in, f8[n_groups]."""
+    return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64)
+
+
 def usage(assign: Ints, demand: Floats, n_bins: int) -> Floats:
     """Sum of the demand in each bin, f8[n_bins]."""
     placed = assign >= 0
@@ -37,15 +47,35 @@ class Allowed:
     stay: Ints | None = None
     """i4[n_items]: a bin that is allowed to the item whatever its class says, -1 for none."""
 
-    def cost(self, assign: Ints, start: Ints) -> float:
+    def bad(self, assign: Ints) -> Bools:
+        """The items that are where they may not be, bool[n_items]."""
         placed = assign >= 0
         bad = placed & ~self.mask[self.class_idx, np.where(placed, assign, 0)]
         if self.stay is not None:
             bad &= assign != self.stay
-        return float(bad.sum())
+        return np.asarray(bad)
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        return float(self.bad(assign).sum())
 
     def relaxed(self, start: Ints) -> Allowed:
         return replace(self, stay=start)
+
+    def about(self) -> Ints | None:
+        return None
+
+    def grouped(self, group: Ints, n_groups: int) -> Allowed:
+        own = self.mask[self.class_idx].copy()
+        if self.stay is not None:
+            held = np.flatnonzero(self.stay >= 0)
+            own[held, self.stay[held]] = True
+        rows = np.ones((n_groups, self.mask.shape[1]), dtype=np.bool_)
+        np.logical_and.at(rows, group, own)
+        mask, class_idx = np.unique(rows, axis=0, return_inverse=True)
+        return Allowed(class_idx.reshape(-1).astype(np.int32), mask)
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        return float(np.count_nonzero(self.bad(here) | self.bad(there)))
 
 
 def all_of(limits: Sequence[Allowed], n_items: int, n_bins: int) -> tuple[Ints, Bools]:
@@ -93,6 +123,21 @@ class Capacity:
     def relaxed(self, start: Ints) -> Capacity:
         return replace(self, limit=np.maximum(self.limit, self.use(start, start)))
 
+    def about(self) -> Ints | None:
+        return None
+
+    def grouped(self, group: Ints, n_groups: int) -> Capacity:
+        return replace(self, demand=grouped_sum(self.demand, group, n_groups))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        arriving = np.where(there != here, there, -1).astype(np.int32)
+        use = usage(here, self.demand, len(self.limit)) + usage(arriving, self.demand, len(self.limit))
+        if self.when == "at_once":
+            # An item counts in its bin of today as well, once it has left or is about to leave it.
+            left = np.where((here != start) & (there != start), start, -1).astype(np.int32)
+            use = use + usage(left, self.demand, len(self.limit))
+        return float(np.maximum(0.0, use - self.limit).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class AtMost:
@@ -113,6 +158,18 @@ class AtMost:
         n = counts(start, self.items, self.domain, len(self.limit))
         return replace(self, limit=np.maximum(self.limit, n))
 
+    def about(self) -> Ints | None:
+        return self.items
+
+    def grouped(self, group: Ints, n_groups: int) -> AtMost:
+        return replace(self, items=np.unique(group[self.items]).astype(np.int32))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        one, two = domains(self.domain, here[self.items]), domains(self.domain, there[self.items])
+        where = np.concatenate([one, two[two != one]])
+        n = np.bincount(where[where >= 0], minlength=len(self.limit))
+        return float(np.maximum(0.0, n - self.limit).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class AtLeast:
@@ -129,6 +186,23 @@ class AtLeast:
 
     def relaxed(self, start: Ints) -> AtLeast:
         return replace(self, at_least=int(self.at_least - self.cost(start, start)))
+
+    def about(self) -> Ints | None:
+        return self.items
+
+    def grouped(self, group: Ints, n_groups: int) -> AtLeast:
+        return replace(self, items=np.unique(group[self.items]).astype(np.int32))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        """Domains in use whatever happens: those of settled items, and one of each two that share no domain."""
+        one, two = domains(self.domain, here[self.items]), domains(self.domain, there[self.items])
+        used = set(one[(one == two) & (one >= 0)].tolist())
+        n_used = len(used)
+        for a, b in zip(one.tolist(), two.tolist(), strict=True):
+            if a != b and a >= 0 and b >= 0 and a not in used and b not in used:
+                used |= {a, b}
+                n_used += 1
+        return float(max(0, self.at_least - n_used))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +221,17 @@ class Within:
     def relaxed(self, start: Ints) -> Within:
         return replace(self, at_most=int(self.at_most + self.cost(start, start)))
 
+    def about(self) -> Ints | None:
+        return self.items
+
+    def grouped(self, group: Ints, n_groups: int) -> Within:
+        return replace(self, items=np.unique(group[self.items]).astype(np.int32))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        one, two = domains(self.domain, here[self.items]), domains(self.domain, there[self.items])
+        both = np.union1d(one, two)
+        return max(0.0, float(np.count_nonzero(both >= 0)) - self.at_most)
+
 
 @dataclass(frozen=True, eq=False)
 class Together:
@@ -163,6 +248,19 @@ class Together:
 
     def relaxed(self, start: Ints) -> Together:
         return replace(self, allowance=self.allowance + self.cost(start, start))
+
+    def about(self) -> Ints | None:
+        return self.items
+
+    def grouped(self, group: Ints, n_groups: int) -> Together:
+        return replace(self, items=np.unique(group[self.items]).astype(np.int32))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        one, two = domains(self.domain, here[self.items]), domains(self.domain, there[self.items])
+        settled = one[(one == two) & (one >= 0)]
+        largest = int(np.bincount(settled, minlength=self.n_domains).max(initial=0))
+        n_placed = np.count_nonzero((one >= 0) | (two >= 0))
+        return max(0.0, float(n_placed - largest) - self.allowance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +284,22 @@ class Near:
     def relaxed(self, start: Ints) -> Near:
         return replace(self, allowance=self.allowance + self.cost(start, start))
 
+    def about(self) -> Ints | None:
+        return np.union1d(self.items, self.needs).astype(np.int32)
+
+    def grouped(self, group: Ints, n_groups: int) -> Near:
+        items, needs = np.unique(group[self.items]), np.unique(group[self.needs])
+        return replace(self, items=items.astype(np.int32), needs=needs.astype(np.int32))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        one, two = domains(self.domain, here[self.needs]), domains(self.domain, there[self.needs])
+        have = np.zeros(self.n_domains + 1, dtype=np.bool_)
+        have[one[one == two]] = True
+        have[-1] = True
+        one, two = domains(self.domain, here[self.items]), domains(self.domain, there[self.items])
+        alone = ~have[one] | ~have[two]
+        return float(max(0.0, np.count_nonzero(alone) - self.allowance))
+
 
 @dataclass(frozen=True, eq=False)
 class MoveLimit:
@@ -201,3 +315,13 @@ class MoveLimit:
 
     def relaxed(self, start: Ints) -> MoveLimit:
         return self
+
+    def about(self) -> Ints | None:
+        return None
+
+    def grouped(self, group: Ints, n_groups: int) -> MoveLimit:
+        return replace(self, weight=grouped_sum(self.weight, group, n_groups))
+
+    def worst_cost(self, here: Ints, there: Ints, start: Ints) -> float:
+        moved = ((here != start) | (there != start)) & (start >= 0)
+        return float(max(0.0, self.weight[moved].sum() - self.limit))

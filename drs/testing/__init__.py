@@ -1,5 +1,10 @@
-"""What whoever extends `drs` tests with: small clusters in a compact notation (`drs.testing.scenarios`)."""
+"""What whoever extends `drs` tests with.
 
+`ask`, `frames_of`: small clusters in a compact notation. `check_term`, `check_solver`: whether a term and a
+solver keep what all of them keep.
+"""
+
+from drs.testing.conformance import check_solver, check_term
 from drs.testing.scenarios import NAMED, ROWS, ask, expanded, frames_of
 
-__all__ = ["NAMED", "ROWS", "ask", "expanded", "frames_of"]
+__all__ = ["NAMED", "ROWS", "ask", "check_solver", "check_term", "expanded", "frames_of"]

@@ -16,11 +16,12 @@ import streamlit as st
 from drs import api, datasets, explain, io
 from drs.errors import DrsError, Fault, InputError
 from drs.model import Snapshot
+from drs.model.load import metrics
 from drs.model.pools import Pool, pools
 from drs.model.vm_score import Happiness, happiness
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Immovable, metrics
+from drs.result import Immovable
 from drs.rules import Rule, Violation
 from drs.ui import SNAPSHOT_VARIABLE
 

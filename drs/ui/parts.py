@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from drs import words
+from drs.report.tables import VIOLATIONS, frame
 from drs.rules import Violation
 from drs.ui.clusters import Cluster
 from drs.ui.state import state
 
 if TYPE_CHECKING:
-    import pandas as pd
     import plotly.graph_objects as go
 
-    from drs.explain import Reason
-    from drs.planning import Plan
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:<>~&])")
 
@@ -82,69 +79,19 @@ def tiles(figures: Sequence[tuple[str, str, str | None]], border: bool = True) -
 
 def violations_table(violations: Sequence[Violation], key: str) -> None:
     """Broken rules as a table."""
-    import pandas as pd
-
-    frame = pd.DataFrame(
-        {
-            "rule": [v.rule for v in violations],
-            "what is broken": [v.sentence for v in violations],
-            "hosts": [", ".join(v.hosts) for v in violations],
-            "VMs": [", ".join(v.vms[:6]) + (" …" if len(v.vms) > 6 else "") for v in violations],
-        }
-    )
     st.dataframe(
-        frame,
+        frame(VIOLATIONS, violations),
         hide_index=True,
         width="stretch",
         key=key,
-        column_config={"what is broken": st.column_config.TextColumn(width="large")},
+        column_config={"What is broken": st.column_config.TextColumn(width="large")},
     )
-
-
-def moves_frame(plan: Plan, reasons: Sequence[Reason] = ()) -> pd.DataFrame:
-    """The moves as people read them, with DRS's priority (1 must be done, 5 is merely nice)."""
-    import pandas as pd
-
-    moves = plan.moves
-    notes = [
-        ", ".join(
-            word for word, holds in (("parking", m.parking), ("may not converge", not m.converged)) if holds
-        )
-        for m in moves
-    ]
-    columns: dict[str, Any] = {
-        "step": [m.step for m in moves],
-        "wave": [m.wave for m in moves],
-        "VM": [m.vm for m in moves],
-        "kind": [words.KIND_TITLES[m.kind] for m in moves],
-        "from": [m.from_host or "not placed" for m in moves],
-        "to": [m.to_host for m in moves],
-        "why": [m.reason for m in moves],
-        "start": [words.seconds(m.start_s) for m in moves],
-        "lasts": [words.seconds(m.total_s) for m in moves],
-        "downtime": [words.milliseconds(m.downtime_ms) for m in moves],
-        "data": [words.mebibytes(m.transferred_mib) for m in moves],
-        "after steps": [", ".join(map(str, m.after_steps)) for m in moves],
-    }
-    if reasons:
-        told = {reason.vm: reason for reason in reasons}
-        columns["priority"] = [told[m.vm].priority if m.vm in told else None for m in moves]
-        columns["without it"] = [told[m.vm].without if m.vm in told else "" for m in moves]
-    if any(m.from_datastores != m.to_datastores for m in moves):
-        columns["to datastores"] = [
-            ", ".join(dict.fromkeys(m.to_datastores)) if m.from_datastores != m.to_datastores else ""
-            for m in moves
-        ]
-    if any(notes):
-        columns["note"] = notes
-    return pd.DataFrame(columns)
 
 
 __all__ = [
     "chart",
     "heading",
     "md",
-    "moves_frame",
     "needs_cluster",
     "show_faults",
     "tiles",

@@ -2,6 +2,6 @@
 
 from drs.automatic.replay import replay
 from drs.whatif.runner import run
-from drs.whatif.scenarios import Scenario, apply, read_scenarios
+from drs.whatif.scenarios import Scenario, read_scenarios
 
-__all__ = ["Scenario", "apply", "read_scenarios", "replay", "run"]
+__all__ = ["Scenario", "read_scenarios", "replay", "run"]

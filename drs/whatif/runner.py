@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import DrsError, Fault, InputError
+from drs.io.changes import Edited
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress
-from drs.whatif.scenarios import Scenario, apply, read_scenarios
+from drs.whatif.scenarios import Scenario, read_scenarios
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,15 +104,19 @@ def answer(snapshot: Snapshot, scenario: Scenario, rules: Sequence[Rule], policy
     """The row of one scenario."""
     from drs import api
 
-    row: dict[str, Any] = {"scenario": scenario.name, "error": ""}
+    row: dict[str, Any] = {"scenario": scenario.name, "error": "", "notes": ""}
     time_s = DEFAULT_TIME_S if scenario.time_s is None and scenario.iterations is None else scenario.time_s
     try:
+        edited = scenario.edit(snapshot, rules, policy)
+        row["notes"] = "; ".join(edited.notes)
+        if scenario.rolling is not None:
+            return {**row, **campaign(edited, scenario, time_s)}
         result = api.advise(
-            apply(snapshot, scenario),
+            edited.snapshot,
             mode=scenario.mode,
-            evacuate=scenario.evacuate,
-            rules=rules,
-            policy=policy,
+            options=scenario.options,
+            rules=edited.rules,
+            policy=edited.policy,
             max_moves=scenario.max_moves,
             solver=scenario.solver,
             time_s=time_s,
@@ -121,6 +126,40 @@ def answer(snapshot: Snapshot, scenario: Scenario, rules: Sequence[Rule], policy
     except DrsError as error:
         return {**row, "error": str(error)}
     return {**row, **outcome(result)}
+
+
+def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[str, Any]:
+    """The figures of a rolling campaign in one flat row: those of all its steps together."""
+    from drs import api, modes
+
+    assert scenario.rolling is not None
+    began = time.monotonic()
+    told = modes.rolling(
+        api.advise,
+        edited.snapshot,
+        rules=edited.rules,
+        policy=edited.policy,
+        cluster=scenario.cluster,
+        baseline=scenario.baseline,
+        hosts=scenario.rolling.hosts,
+        at_once=scenario.rolling.at_once,
+        service_s=scenario.rolling.service_s,
+        solver=scenario.solver,
+        time_s=time_s,
+        iterations=scenario.iterations,
+        seed=scenario.seed,
+    )
+    return {
+        "status": "blocked" if told.blocked else "rolling",
+        "n_hosts": edited.snapshot.n_hosts,
+        "n_vms": edited.snapshot.n_vms,
+        "n_moves": told.n_moves,
+        "n_moved_again": told.n_moved_again,
+        "n_steps": len(told.steps),
+        "n_blocked": len(told.blocked),
+        "makespan_s": told.total_s,
+        "elapsed_s": time.monotonic() - began,
+    }
 
 
 def outcome(result: Result) -> dict[str, Any]:

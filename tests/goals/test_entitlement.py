@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import snapshots
 
-from drs.goals import Undelivered
+from drs.goals import Happiness
 from drs.model import Placement
 from drs.model.entitlement import divide, water_fill
 from drs.model.vm_score import happiness
@@ -126,4 +126,4 @@ def test_scores_and_undelivered_demand_tell_one_story(snapshot) -> None:  # type
         assert (delivered <= demand + 1e-6).all()
         if demand.sum() > 0:
             missing += (demand - delivered)[placed].sum() / demand.sum()
-    assert Undelivered().measure(snapshot, placement, None) == pytest.approx(missing, abs=1e-6)  # type: ignore[arg-type]
+    assert Happiness().measure(snapshot, placement, None) == pytest.approx(missing, abs=1e-6)  # type: ignore[arg-type]

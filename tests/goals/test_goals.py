@@ -14,12 +14,12 @@ from drs.goals import (
     Balance,
     BalanceOverTime,
     Consolidate,
-    FreeRoom,
-    HighLoad,
+    FreeBalance,
     Licences,
     MoveDistance,
     Moves,
-    WeightedSum,
+    OverTarget,
+    Sum,
 )
 from drs.goals.balance import priority, threshold
 from drs.model import LoadHistory, Placement, Snapshot
@@ -120,13 +120,13 @@ def test_power_not_known_is_the_mean_of_the_known(snapshot: Snapshot) -> None:
 
 
 def test_load_above_a_level(snapshot: Snapshot) -> None:
-    assert value(HighLoad(ratio=0.5), snapshot) == pytest.approx(0.1)
-    assert value(HighLoad(target=(5000.0, 0.0)), snapshot) == pytest.approx(2000.0)
+    assert value(OverTarget(ratio=0.5), snapshot) == pytest.approx(0.1)
+    assert value(OverTarget(target=(5000.0, 0.0)), snapshot) == pytest.approx(2000.0)
 
 
 def test_free_room_needs_its_partner(snapshot: Snapshot) -> None:
     # a: free cpu 4000, free memory 8192; b: free cpu 9000, free memory 8192
-    assert value(FreeRoom(ratio=1.0), snapshot) == pytest.approx(9000 - 8192)
+    assert value(FreeBalance(ratio=1.0), snapshot) == pytest.approx(9000 - 8192)
 
 
 def test_moves_and_distances(snapshot: Snapshot) -> None:
@@ -142,7 +142,7 @@ def test_licences_by_host_and_core(snapshot: Snapshot) -> None:
 
 
 def test_sum_reads_tables_as_in_a_policy(snapshot: Snapshot) -> None:
-    goal = WeightedSum(parts=[{"type": "consolidate", "by": "hosts"}, Moves(by="count")], weights=(10.0, 1.0))
+    goal = Sum(parts=[{"type": "consolidate", "by": "hosts"}, Moves(by="count")], weights=(10.0, 1.0))
     assert value(goal, snapshot, [1, 1, 1]) == 12.0
 
 

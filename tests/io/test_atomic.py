@@ -20,15 +20,14 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) & 0o500 == 0o500
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_folder_is_replaced(keep: bool, tmp_path: Path) -> None:
+def test_a_folder_is_replaced(tmp_path: Path) -> None:
     old = tmp_path / "out"
     (old / "sub").mkdir(parents=True)
     (old / "a").write_text("old")
     (old / "b").write_text("old")
-    with atomic_folder(old, keep=keep) as work:
+    with atomic_folder(old) as work:
         (work / "a").write_text("new")
-    assert {path.name for path in old.iterdir()} == ({"a", "b", "sub"} if keep else {"a"})
+    assert {path.name for path in old.iterdir()} == {"a"}
     assert (old / "a").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

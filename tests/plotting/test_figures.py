@@ -14,9 +14,10 @@ import pytest
 
 from drs import datasets, plotting, precopy
 from drs.model import Placement, Snapshot
+from drs.model.load import metrics
 from drs.planning import Plan, make_plan
 from drs.plotting.data import history_ratio, host_loads, lanes, link_use, replayed_link_use, running, waves
-from drs.result import GoalScore, Result, metrics
+from drs.result import GoalScore, Result
 
 ASK: dict[str, Any] = {
     "memory_mib": 16384.0,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import optimum, tiny, with_slack
 
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Stop
 from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, MoveLimit, OverTarget, Wall, Weighted
+from drs.testing.problems import optimum, tiny, with_slack
 
 
 @pytest.mark.parametrize("seed", range(300))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import check, optimum, tiny, with_slack
-from random_lowered import random_lowered
 
 from drs.solvers import levels as order
 from drs.solvers.exact import cpsat
 from drs.solvers.exact.model import ExactModel
 from drs.stop import Stop
+from drs.testing.problems import is_sound, optimum, random_lowered, tiny, with_slack
 
 
 @pytest.mark.parametrize("engine", ["cpsat", "highs"])
@@ -21,7 +20,7 @@ def test_optimum_is_that_of_brute_force(seed, engine):
         getattr(entry.term, "measure", "") == "std" for level in lowered.levels for entry in level.terms
     )
     answer = cpsat.solve(lowered, lowered.start, Stop(1 if slow else 30), seed, engine=engine)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-9
     if slow and answer.status != "optimal":
@@ -35,7 +34,7 @@ def test_optimum_is_that_of_brute_force(seed, engine):
 def test_slack_worth_and_must(seed):
     lowered = with_slack(tiny(seed), seed)
     answer = cpsat.solve(lowered, lowered.start, Stop(30), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     best, today = optimum(lowered), lowered.scores(lowered.start)
     first = lowered.levels[0]
     limit = order.ceiling(first, best[0], today[0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from random_lowered import random_lowered
 
 from drs.solvers import emptying
 from drs.solvers.levels import lex_less
 from drs.stop import Stop
 from drs.terms import AtMost, BinsUsed, Capacity, Level, Lowered, MoveCost, Wall, Weighted
+from drs.testing.problems import random_lowered
 
 
 def packing(start: list[int], size: list[float], limit: float, *walls: Wall) -> Lowered:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import check
-from random_lowered import random_lowered
 
 from drs.solvers import greedy
 from drs.stop import Stop
 from drs.terms import Deviation, Level, Lowered, MoveLimit, Wall, Weighted
+from drs.testing.problems import is_sound, random_lowered
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -32,7 +31,7 @@ def test_deltas_are_those_of_the_law(seed):
 @pytest.mark.parametrize("seed", range(60))
 def test_plans_are_sound(seed):
     lowered = random_lowered(seed, n=14, m=5, levels=3)
-    check(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
+    is_sound(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
 
 
 def test_the_best_single_move_is_taken_first():

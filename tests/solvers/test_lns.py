@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import check
-from random_lowered import random_lowered
 
 from drs.solvers import levels as order
 from drs.solvers import lns
 from drs.stop import Stop
+from drs.testing.problems import is_sound, random_lowered
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_never_worse_than_what_it_polishes(seed):
     lowered = random_lowered(seed, n=14, m=6, levels=2)
     answer = lns.solve(lowered, lowered.start, Stop(1.0).begin(), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     assert not order.lex_less(lowered.scores(lowered.start), answer.scores)
 
 

@@ -10,25 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brute import check, optimum, tiny
-from random_lowered import random_lowered
 
+from drs import solvers
 from drs.solvers import auto, greedy, localsearch
 from drs.solvers import levels as order
 from drs.stop import Stop
+from drs.testing.problems import is_sound, optimum, random_lowered, tiny
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_sound_on_random_problems(seed):
     lowered = random_lowered(seed, levels=3)
     answer = localsearch.solve(lowered, lowered.start, Stop(iterations=6000), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_greedy_is_sound_on_random_problems(seed):
     lowered = random_lowered(seed, levels=3)
-    check(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
+    is_sound(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
 
 
 def test_near_the_optimum_of_tiny_problems():
@@ -54,7 +54,7 @@ def test_an_interrupt_returns_the_best_so_far():
     stop = Stop(60).begin()
     threading.Timer(0.5, stop.interrupt).start()
     answer = localsearch.solve(lowered, lowered.start, stop, 0)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     assert answer.interrupted and stop.elapsed_s < 30
 
 
@@ -62,7 +62,7 @@ def test_an_interrupt_returns_the_best_so_far():
 def test_auto_is_sound_and_proves_what_it_says(seed):
     lowered = tiny(seed)
     answer = auto.solve(lowered, lowered.start, Stop(5).begin(), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-7
     if answer.status == "optimal":
@@ -76,9 +76,9 @@ def test_an_engine_that_crashes_loses_only_its_part(monkeypatch, broken):
     def crash(*args, **kwargs):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(importlib.import_module(f"drs.solvers.{broken}"), "solve", crash)
+    monkeypatch.setattr(importlib.import_module(solvers.BUILT_IN[broken].partition(":")[0]), "solve", crash)
     lowered = random_lowered(9, n=10, m=4, levels=2, place_all=True)
-    check(lowered, auto.solve(lowered, lowered.start, Stop(2).begin(), 0), lowered.start)
+    is_sound(lowered, auto.solve(lowered, lowered.start, Stop(2).begin(), 0), lowered.start)
 
 
 def test_it_compiles_where_nothing_can_be_cached(tmp_path: Path):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
 
-from drs import solvers
+import drs
+from drs import io, solvers
 from drs.errors import SolverError, SolverUnavailableError, UnknownNameError
-from drs.terms import Level, Lowered, Weighted
+from drs.goals import Balance
+from drs.problem import Problem
+from drs.problem.policy import Policy
+from drs.rules import KeepApart
+from drs.solvers import Answer
+from drs.stop import Stop
+from drs.terms import Allowed, Capacity, Deviation, Level, Lowered, MoveCost, Weighted
+from drs.testing import frames_of
 
 
 def test_every_name_is_found():
@@ -43,8 +53,54 @@ def test_a_term_that_is_not_read_is_refused():
         def relaxed(self, start):
             return self
 
-    import numpy as np
-
     lowered = Lowered(1, 1, np.zeros(1, dtype=np.int32), (), (Level("a", (Weighted(Odd()),)),))
+    greedy = solvers.find("greedy")
     with pytest.raises(SolverError, match="Odd"):
-        solvers.check_reads(lowered, solvers.find("greedy"))
+        solvers.check_reads(lowered, greedy)
+    with pytest.raises(SolverError, match="Odd"):
+        greedy(lowered, lowered.start, Stop(1.0).begin(), 0)
+
+
+def few(lowered, start, stop, seed, on_progress=None):
+    """An engine that reads sums only; it gives back the start."""
+    scores = lowered.scores(start)
+    return Answer("feasible", np.array(start), scores, np.zeros_like(scores), "few", 0.0)
+
+
+few.reads = (Allowed, Capacity, Deviation, MoveCost)
+
+
+@pytest.mark.parametrize(("rules", "refused"), [((), False), ((KeepApart("web-*"),), True)])
+def test_an_engine_that_reads_some_terms_is_asked_wherever_it_is_called(monkeypatch, rules, refused):
+    """An engine from outside, called by name through the front door: what it does not read is named."""
+    monkeypatch.setitem(sys.modules, "few_terms", types.SimpleNamespace(solve=few))
+    monkeypatch.setattr(solvers, "_targets", lambda: {"few": "few_terms:solve"})
+    frames = frames_of(
+        {
+            "hosts": {"esx-[1-2]": {"cpu_mhz": 20000, "memory_mib": 65536}},
+            "vms": {"web-[1-2]": {"host": "esx-1", "cpu_demand_mhz": 1000, "memory_mib": 4096}},
+        }
+    )
+    snapshot, policy = io.from_frames(frames), Policy(goals=(Balance(),))
+    if refused:
+        with pytest.raises(SolverError, match=r"'few' does not read the terms AtMost \(of "):
+            drs.solve(Problem(snapshot, rules, policy), solver="few")
+    else:
+        assert drs.solve(Problem(snapshot, rules, policy), solver="few").solver == "few"
+
+
+def test_the_storage_mode_asks_too(monkeypatch):
+    """Disks that are kept together make a term that the engine does not read."""
+    monkeypatch.setitem(sys.modules, "few_terms", types.SimpleNamespace(solve=few))
+    monkeypatch.setattr(solvers, "_targets", lambda: {"few": "few_terms:solve"})
+    frames = frames_of(
+        {
+            "hosts": {"esx-1": {"cpu_mhz": 20000, "memory_mib": 65536}},
+            "vms": {"web-1": {"host": "esx-1", "cpu_demand_mhz": 1000, "memory_mib": 4096}},
+            "datastores": {"ds-[1-2]": {"capacity_gib": 100, "free_gib": 60}},
+            "disks": [{"vm": "web-1", "disk": "[1-2]", "datastore": "ds-1", "size_gib": 10}],
+            "mounts": [{"host": "esx-1", "datastore": "ds-[1-2]"}],
+        }
+    )
+    with pytest.raises(SolverError, match="'few' does not read the terms OverTarget"):
+        drs.advise(io.from_frames(frames), mode="storage", solver="few")

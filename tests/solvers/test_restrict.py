@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from random_lowered import random_lowered
 
 from drs.terms.restrict import restrict
+from drs.testing.problems import random_lowered
 
 
 def random_walk(lowered, rng, steps=6):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import check, optimum, tiny
-from random_lowered import random_lowered
 
 from drs.solvers import greedy, localsearch
 from drs.solvers.exact import cpsat
@@ -13,6 +11,7 @@ from drs.solvers.kernel.search import Search
 from drs.stop import Stop
 from drs.terms.fused import fuse
 from drs.terms.restrict import restrict
+from drs.testing.problems import is_sound, optimum, random_lowered, tiny
 
 KINDS = {"walls": ("within", "within", "capacity"), "costs": ("within", "over", "move")}
 
@@ -54,7 +53,7 @@ def test_the_restricted_term_costs_what_the_whole_does(seed: int) -> None:
 def test_the_optimum_is_that_of_brute_force(seed: int) -> None:
     lowered = tiny(seed, **KINDS)
     answer = cpsat.solve(lowered, lowered.start, Stop(60), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)
     assert answer.status == "optimal"
     np.testing.assert_allclose(answer.scores, optimum(lowered), rtol=2e-6, atol=2e-6)
 
@@ -64,4 +63,4 @@ def test_the_optimum_is_that_of_brute_force(seed: int) -> None:
 def test_searches_cross_no_wall(seed: int, engine) -> None:  # type: ignore[no-untyped-def]
     lowered = random_lowered(seed, n=14, m=6, **KINDS)
     answer = engine.solve(lowered, lowered.start, Stop(None, 20_000).begin(), seed)
-    check(lowered, answer, lowered.start)
+    is_sound(lowered, answer, lowered.start)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "solvers"))
-from random_lowered import random_lowered
 
 from drs.solvers.kernel.search import Search
 from drs.terms import Deviation, Level, Lowered, OverTarget, Wall, Weighted, fused
 from drs.terms.fused import fuse
 from drs.terms.limits import Allowed, Capacity, all_of
+from drs.testing.problems import random_lowered
 
 
 @pytest.mark.parametrize("seed", range(80))

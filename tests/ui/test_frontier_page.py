@@ -65,7 +65,7 @@ def test_from_click_to_moves(open_app: Open, quick: list[dict[str, Any]], small:
     healthy(app.button(key="frontier.plan").click().run())
     result = app_state(app).result
     assert result is not None and result.plan is not None
-    assert any("step" in frame.value.columns for frame in app.dataframe)
+    assert any("Step" in frame.value.columns for frame in app.dataframe)
     healthy(app.switch_page("views/schedule.py").run())
     assert not app.info, "the schedule shows this plan"
     healthy(app.switch_page("views/advise.py").run())

@@ -101,8 +101,8 @@ def test_overview_shows_what_is_broken(open_app: Open) -> None:
     cluster = app_state(app).cluster
     assert cluster is not None
     assert len(cluster.violations) == len(api.check("small")) > 0
-    shown = next(frame.value for frame in app.dataframe if "what is broken" in frame.value.columns)
-    assert shown["what is broken"].tolist() == [v.sentence for v in cluster.violations]
+    shown = next(frame.value for frame in app.dataframe if "What is broken" in frame.value.columns)
+    assert shown["What is broken"].tolist() == [v.sentence for v in cluster.violations]
     assert {metric.label: metric.value for metric in app.metric}["Hosts"] == "10"
 
 
@@ -258,7 +258,7 @@ def test_advice_from_click_to_files(open_app: Open) -> None:
     table = next(
         frame.value
         for frame in app.dataframe
-        if "why" in frame.value.columns and "step" in frame.value.columns
+        if "Why" in frame.value.columns and "Step" in frame.value.columns
     )
     assert len(table) == len(result.plan.moves)
     assert json.loads(advise_page.plan_json(result))["status"] == result.status

@@ -13,7 +13,7 @@ from drs.automatic.replay import at_time
 from drs.datasets import make_cluster
 from drs.errors import InputError
 from drs.model import Snapshot
-from drs.whatif import Scenario, apply, read_scenarios
+from drs.whatif import Scenario, read_scenarios
 from drs.whatif.runner import answer
 
 
@@ -24,6 +24,10 @@ def small() -> Snapshot:
 
 def scenario(**fields: object) -> Scenario:
     return Scenario.model_validate({"name": "s", **fields})
+
+
+def apply(snapshot: Snapshot, asked: Scenario) -> Snapshot:
+    return asked.edit(snapshot).snapshot
 
 
 def test_nothing_changed_is_the_same_cluster(small: Snapshot) -> None:
@@ -71,7 +75,7 @@ def test_a_link_can_be_changed_or_added() -> None:
     a, b = str(medium.links.a[0]), str(medium.links.b[0])
     changed = apply(medium, scenario(links=[{"a": b, "b": a, "bandwidth_mbps": 123.0}]))
     assert changed.links.bandwidth_mbps[0] == 123.0
-    more = apply(medium, scenario(links=[{"a": a, "b": "router-x", "bandwidth_mbps": 5.0}]))
+    more = apply(medium, scenario(links=[{"a": a, "b": "router-x", "bandwidth_mbps": 5.0, "new_node": True}]))
     assert len(more.links) == len(medium.links) + 1
 
 
@@ -185,3 +189,62 @@ def test_a_moment_of_a_replay_knows_the_past_and_not_the_future() -> None:
 def test_replay_needs_a_history(small: Snapshot) -> None:
     with pytest.raises(InputError, match="no load history"):
         whatif.replay(small)
+
+
+def test_a_scenario_carries_all_options_of_a_mode(small: Snapshot, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(
+        '[[scenario]]\nname = "lost"\nlost = ["esx-a-01"]\n'
+        'change = [{do = "set", table = "vms", rows = "*", column = "cpu_shares", value = 7}]\n'
+        '[[scenario]]\nname = "dropped"\ndrop_hosts = ["esx-a-01"]\n'
+        '[[scenario]]\nname = "more"\nnew = ["web-shop-01=2"]\n'
+    )
+    lost, dropped, more = read_scenarios(path)
+    assert lost.options.lost == ("esx-a-01",) and lost.options.given() == ["lost"]
+    assert lost.edit(small).snapshot.n_hosts == small.n_hosts
+    assert set(lost.edit(small).snapshot.vms.cpu_shares.tolist()) == {7.0}
+    assert dropped.edit(small).snapshot.n_hosts == small.n_hosts - 1
+    assert more.options.new == ("web-shop-01=2",)
+    rows = whatif.run(small, [each.model_copy(update={"iterations": 200}) for each in (lost, more)], rules=())
+    assert rows["error"].tolist() == ["", ""]
+    assert rows["n_vms"].tolist() == [small.n_vms, small.n_vms + 2]
+
+
+def test_what_a_scenario_narrows_stands_in_its_row(small: Snapshot) -> None:
+    from drs.problem.policy import Policy
+    from drs.rules import RunOn
+
+    rule = RunOn("web-shop-01", ["esx-a-01"], name="licence")
+    row = answer(small, scenario(drop_hosts="esx-a-01", iterations=100), (rule,), Policy())
+    assert row["error"] == ""
+    assert "rule 'licence' is dropped" in row["notes"]
+
+
+def test_a_scenario_can_be_a_rolling_campaign(small: Snapshot) -> None:
+    from drs.problem.policy import Policy
+
+    hosts = ["esx-a-01", "esx-a-02"]
+    cluster = str(small.clusters.name[small.hosts.cluster_idx[small.hosts.position["esx-a-01"]]])
+    asked = scenario(rolling={"hosts": hosts, "at_once": 1}, cluster=cluster, iterations=200)
+    row = answer(small, asked, (), Policy())
+    assert row["error"] == ""
+    assert row["n_steps"] + row["n_blocked"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('change = [{do = "drop-host", hosts = "a"}]', "did you mean drop-hosts?"),
+        ('change = [{do = "set", table = "vms", rows = "a", colum = "x", value = 1}]', "did you mean column?"),
+        ('change = [{hosts = "a"}]', "expected one of add-hosts"),
+        ('rolling = {at_once = 0}', "rolling.at_once: 0"),
+        ('rolling = {}\nlost = ["a"]', "field lost: an option that a rolling campaign does not know"),
+        ('deadline_s = -1', "field deadline_s: -1"),
+    ],
+)  # fmt: skip
+def test_faults_of_changes_and_options(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f'[[scenario]]\nname = "a"\n{text}\n')
+    with pytest.raises(InputError) as caught:
+        read_scenarios(path)
+    assert said in str(caught.value)

@@ -493,44 +493,85 @@ class ExactModel:
         return new
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a term sees of an item: `values`, each of length n_items, and whether it is in each of `members`."""
+
+    values: Sequence[NDArray[np.generic]] = ()
+    members: Sequence[Ints] = ()
+
+
+@singledispatch
+def sees(term: Term) -> Seen:
+    """What tells one item from another in a term. Raises TypeError for a term that is not known."""
+    raise TypeError(f"no linear form of the term {type(term).__name__}")
+
+
+@sees.register
+def _(term: Allowed) -> Seen:
+    return Seen([term.class_idx] if term.stay is None else [term.class_idx, term.stay])
+
+
+@sees.register(Capacity)
+@sees.register(OverTarget)
+@sees.register(Deviation)
+def _(term: Capacity | OverTarget | Deviation) -> Seen:
+    return Seen([term.demand])
+
+
+@sees.register
+def _(term: FreeBalance) -> Seen:
+    return Seen([term.demand_a, term.demand_b])
+
+
+@sees.register(AtMost)
+@sees.register(AtLeast)
+@sees.register(Within)
+@sees.register(Together)
+@sees.register(BinsUsed)
+def _(term: AtMost | AtLeast | Within | Together | BinsUsed) -> Seen:
+    return Seen(members=[term.items])
+
+
+@sees.register
+def _(term: Near) -> Seen:
+    return Seen(members=[term.items, term.needs])
+
+
+@sees.register(MoveLimit)
+@sees.register(Unplaced)
+def _(term: MoveLimit | Unplaced) -> Seen:
+    return Seen([term.weight])
+
+
+@sees.register
+def _(term: MoveCost) -> Seen:
+    return Seen([term.per_item] if term.scale is None else [term.per_item, term.scale])
+
+
+@sees.register
+def _(term: GroupMoves) -> Seen:
+    return Seen([term.group])
+
+
+@sees.register
+def _(term: Penalty) -> Seen:
+    return Seen([term.class_idx])
+
+
 def interchangeable(lowered: Lowered) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Groups of items that every term sees alike: i8[n_items] group of each, i8[n_groups] its first item."""
     features: list[NDArray[np.generic]] = [lowered.start]
     random = np.random.default_rng(0)
     member = np.zeros(lowered.n_items, dtype=np.uint64)
 
-    def mark(items: Ints) -> None:
-        member[np.unique(items)] += random.integers(1, 2**63, dtype=np.uint64)
-
     terms: list[Term] = [wall.term for wall in lowered.walls]
     terms += [entry.term for level in lowered.levels for entry in level.terms]
     for term in terms:
-        match term:
-            case Allowed():
-                features.append(term.class_idx)
-                if term.stay is not None and term.stay is not lowered.start:
-                    features.append(term.stay)
-            case Capacity() | OverTarget() | Deviation():
-                features.append(term.demand)
-            case FreeBalance():
-                features += [term.demand_a, term.demand_b]
-            case AtMost() | AtLeast() | Within() | Together() | BinsUsed():
-                mark(term.items)
-            case Near():
-                mark(term.items)
-                mark(term.needs)
-            case MoveLimit() | Unplaced():
-                features.append(term.weight)
-            case MoveCost():
-                features.append(term.per_item)
-                if term.scale is not None:
-                    features.append(term.scale)
-            case GroupMoves():
-                features.append(term.group)
-            case Penalty():
-                features.append(term.class_idx)
-            case _:
-                features.append(np.arange(lowered.n_items))
+        seen = sees(term)
+        features += [each for each in seen.values if each is not lowered.start]
+        for items in seen.members:
+            member[np.unique(items)] += random.integers(1, 2**63, dtype=np.uint64)
     features.append(member)
     if not lowered.n_items:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.state import SPARE, add_bin_cost, near_delta
-from drs.terms.fused import RANGE
+from drs.terms.fused_arrays import RANGE
 
 
 @inline

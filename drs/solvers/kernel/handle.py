@@ -28,7 +28,7 @@ from numba.extending import (
 )
 
 from drs.solvers.kernel.state import State
-from drs.terms.fused import Fused
+from drs.terms.fused_arrays import Fused
 
 types: Any = _types  # numba's own stub lacks `CPointer`
 

@@ -14,7 +14,7 @@ from drs.solvers.kernel.delta import counts_fit, fits, keep_best, over, price, s
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import WALL
 from drs.solvers.kernel.state import below, deviation, put, somewhere, uniform
-from drs.terms.fused import MAD
+from drs.terms.fused_arrays import MAD
 
 MOST = 48
 """Items taken out at most."""

@@ -15,7 +15,7 @@ from drs.solvers.kernel.handle import Handle
 from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebuild, recount
 from drs.terms.base import Floats, Ints
-from drs.terms.fused import Fused
+from drs.terms.fused_arrays import Fused
 
 NONE = 1e300
 """Energy of the best assignment while there is none within the ceilings."""

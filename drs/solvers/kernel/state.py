@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from drs.solvers.kernel.jit import inline, jit
 from drs.terms.base import Floats, Ints
-from drs.terms.fused import HAS, MAX, NEEDED, RANGE, Bytes, Fused, Longs
+from drs.terms.fused_arrays import HAS, MAX, NEEDED, RANGE, Bytes, Fused, Longs
 
 Words = NDArray[np.uint64]
 

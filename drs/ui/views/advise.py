@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import streamlit as st
@@ -11,12 +12,12 @@ import streamlit as st
 from drs import plotting, solvers, words
 from drs.model import cpu
 from drs.plotting.data import replayed_link_use
-from drs.report.document import to_document
+from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
 from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
-from drs.ui.parts import chart, heading, md, moves_frame, needs_cluster, show_faults, tiles, violations_table
+from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles, violations_table
 from drs.ui.state import GOALS, MODES, AdviseAsk, filled, state, update
 
 MODE_WORDS = {
@@ -191,7 +192,8 @@ def watch() -> None:
         if progress is None:
             st.progress(0.0, text="Posing the problem …")
         else:
-            said = f"{md(progress.stage)}: {progress.elapsed_s:.0f} s of {job.stop.time_s:.0f} s"
+            gone, limit = words.seconds(round(progress.elapsed_s)), words.seconds(job.stop.time_s or math.inf)
+            said = f"{md(progress.stage)}: {gone} of {limit}"
             said += f", score {words.number(progress.score)}"
             if progress.bound > float("-inf"):
                 said += f", bound {words.number(progress.bound)}, gap {words.percent(progress.gap_ratio, 1)}"
@@ -304,15 +306,15 @@ def _moves(result: Result) -> None:
         return
     if plan.moves:
         st.dataframe(
-            moves_frame(plan, result.reasons),
+            tables.frame(tables.MOVES, tables.told(plan.moves, result.reasons)),
             hide_index=True,
             width="stretch",
             key="advise.moves",
             height=min(620, 40 + 35 * len(plan.moves)),
             column_config={
-                "step": st.column_config.NumberColumn(width=52),
-                "wave": st.column_config.NumberColumn(width=52),
-                "why": st.column_config.TextColumn(width=330),
+                "Step": st.column_config.NumberColumn(width=52),
+                "Wave": st.column_config.NumberColumn(width=52),
+                "Why": st.column_config.TextColumn(width=330),
             },
         )
     else:
@@ -320,12 +322,7 @@ def _moves(result: Result) -> None:
     if plan.stranded:
         st.markdown("##### Moves that no safe order reaches")
         st.dataframe(
-            {
-                "VM": [m.vm for m in plan.stranded],
-                "stays on": [m.from_host for m in plan.stranded],
-                "was to go to": [m.to_host for m in plan.stranded],
-                "why": [m.reason for m in plan.stranded],
-            },
+            tables.frame(tables.STRANDED, plan.stranded),
             hide_index=True,
             width="stretch",
             key="advise.stranded",
@@ -333,7 +330,7 @@ def _moves(result: Result) -> None:
     if result.immovable:
         with st.expander(words.count(len(result.immovable), "VM") + " cannot move"):
             st.dataframe(
-                {"VM": [v.vm for v in result.immovable], "why": [v.reason for v in result.immovable]},
+                tables.frame(tables.IMMOVABLE, result.immovable),
                 hide_index=True,
                 width="stretch",
                 key="advise.immovable",
@@ -342,16 +339,7 @@ def _moves(result: Result) -> None:
 
 def _goals(result: Result) -> None:
     st.dataframe(
-        {
-            "goal, in order": [words.goal_title(g.name) for g in result.goals],
-            "unit": [g.unit for g in result.goals],
-            "before": [words.number(g.before) for g in result.goals],
-            "after": [words.number(g.after) for g in result.goals],
-            "bound": [words.number(g.bound) for g in result.goals],
-            "gap": [
-                "proven best" if g.gap_ratio == 0 else words.percent(g.gap_ratio, 1) for g in result.goals
-            ],
-        },
+        tables.frame(tables.GOALS, result.goals),
         hide_index=True,
         width="stretch",
         key="advise.goals.table",
@@ -418,18 +406,12 @@ def downloads(result: Result) -> None:
 
 def plan_json(result: Result) -> bytes:
     """The document of `drs advise --json`."""
-    return json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(document.to_document(result), indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def moves_csv(result: Result) -> bytes:
     """The moves as `drs advise --out` writes them."""
-    if result.plan is None:
-        return b""
-    frame: Any = result.plan.to_frame()
-    for column in ("from_datastores", "to_datastores", "after_steps"):
-        frame[column] = [" ".join(str(part) for part in value) for value in frame[column]]
-    text: str = frame.to_csv(index=False)
-    return text.encode()
+    return b"" if result.plan is None else document.moves_csv(result.plan).encode()
 
 
 def page() -> None:

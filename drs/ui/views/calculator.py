@@ -10,10 +10,12 @@ import streamlit as st
 
 from drs import plotting, precopy, words
 from drs.errors import DrsError
+from drs.model.dirtying import dirtying
 from drs.model.network import Network
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.parts import chart, heading, md, show_faults, tiles
 from drs.ui.state import MigrationAsk, filled, state, update
+from drs.words import percent
 
 MEMORY_GIB = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 BANDWIDTH_MBPS = (
@@ -59,12 +61,12 @@ def fill(cluster: Cluster, vm: str, host: str) -> None:
     i, to = snapshot.vms.position[vm], snapshot.hosts.position[host]
     vms, here = snapshot.vms, int(snapshot.vms.host_idx[i])
     memory = float(vms.memory_mib[i])
-    rate, working_set = precopy.defaults(memory, vms.dirty_rate_mibps[i], vms.working_set_mib[i])
+    rate, working_set = (float(column[i]) for column in dirtying(vms))
     ask = dataclasses.replace(
         state().migration,
         memory_gib=_nearest(memory / 1024, MEMORY_GIB),
-        dirty_rate_mibps=int(min(4000, round(float(rate)))),
-        working_set_percent=int(min(100, max(1, round(100 * float(working_set) / max(memory, 1.0))))),
+        dirty_rate_mibps=int(min(4000, round(rate))),
+        working_set_percent=int(min(100, max(1, round(100 * working_set / max(memory, 1.0))))),
     )
     mine = snapshot.disks.vm_idx == i
     if mine.any():
@@ -168,7 +170,7 @@ def answer(ask: MigrationAsk) -> None:
         )
     elif price.slowdown_ratio > 0:
         st.caption(
-            f"The guest is slowed by up to {float(price.slowdown_ratio):.0%} while its memory is sent."
+            f"The guest is slowed by up to {percent(float(price.slowdown_ratio))} while its memory is sent."
         )
     low, high = float(price.downtime_low_ms), float(price.downtime_high_ms)
     span = None if math.isnan(low) else _between(words.milliseconds(low), words.milliseconds(high))

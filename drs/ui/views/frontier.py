@@ -10,11 +10,12 @@ import streamlit as st
 from drs import api, pareto, plotting, words
 from drs.pareto import Frontier
 from drs.plotting.data import replayed_link_use
+from drs.report.tables import MOVES, frame, told
 from drs.stop import OnProgress, Stop
 from drs.ui.app import PAGES
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
-from drs.ui.parts import chart, heading, md, moves_frame, needs_cluster, show_faults, tiles
+from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles
 from drs.ui.state import filled, state, update
 
 KEY = "drs.frontier"
@@ -88,7 +89,9 @@ def watch(cluster: Cluster) -> None:
         limit_s = job.stop.time_s or 1.0
         gone = min(1.0, job.stop.elapsed_s / limit_s)
         stage = "Posing the problem …" if progress is None else md(progress.stage)
-        st.progress(gone, text=f"{stage}: {job.stop.elapsed_s:.0f} s of {limit_s:.0f} s")
+        st.progress(
+            gone, text=f"{stage}: {words.seconds(round(job.stop.elapsed_s))} of {words.seconds(limit_s)}"
+        )
         if job.stop.interrupted:
             st.caption("Stopping with the points so far …")
         elif st.button("Stop with the points so far", key="frontier.stop", icon=":material/stop_circle:"):
@@ -195,7 +198,9 @@ def _moves(found: Frontier, index: int) -> None:
         update(result=replace(result, plan=plan), uses=uses, trouble=())
     shown = state().result
     if shown is not None and shown.plan is not None and shown.placement is point.placement:
-        st.dataframe(moves_frame(shown.plan), hide_index=True, width="stretch", key="frontier.ordered")
+        st.dataframe(
+            frame(MOVES, told(shown.plan.moves, ())), hide_index=True, width="stretch", key="frontier.ordered"
+        )
         st.page_link(
             str(PAGES / "schedule.py"), label="See the schedule", icon=":material/calendar_view_day:"
         )

@@ -8,6 +8,7 @@ import streamlit as st
 
 from drs import plotting, words
 from drs.errors import DrsError
+from drs.report.tables import IMMOVABLE, frame
 from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
 from drs.ui.parts import chart, heading, md, needs_cluster, tiles, violations_table
 from drs.ui.state import UPLOADED, filled, open_cluster, state, update
@@ -134,7 +135,7 @@ def problems(cluster: Cluster) -> None:
     with fixed:
         if cluster.immovable:
             st.dataframe(
-                {"VM": [v.vm for v in cluster.immovable], "why": [v.reason for v in cluster.immovable]},
+                frame(IMMOVABLE, cluster.immovable),
                 hide_index=True,
                 width="stretch",
                 key="overview.immovable",

@@ -6,8 +6,9 @@ import streamlit as st
 
 from drs import plotting, words
 from drs.planning import Plan
+from drs.report.tables import MOVES, frame, told
 from drs.ui.app import PAGES
-from drs.ui.parts import chart, heading, moves_frame, needs_cluster, tiles
+from drs.ui.parts import chart, heading, needs_cluster, tiles
 from drs.ui.state import filled, state
 
 
@@ -69,11 +70,12 @@ def page() -> None:
     with network:
         moment(plan)
     with order:
-        frame = moves_frame(plan)
         waiting = {step for move in plan.moves for step in move.after_steps}
-        frame.insert(0, "waited for", [move.step in waiting for move in plan.moves])
+        table = frame(MOVES, told(plan.moves, ()))[["Step", "VM", "From", "To", "Start", "Lasts"]]
+        table.insert(1, "After steps", [", ".join(map(str, move.after_steps)) for move in plan.moves])
+        table.insert(2, "Waited for", [move.step in waiting for move in plan.moves])
         st.dataframe(
-            frame[["step", "after steps", "waited for", "VM", "from", "to", "start", "lasts"]],
+            table,
             hide_index=True,
             width="stretch",
             key="schedule.order",

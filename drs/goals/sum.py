@@ -13,7 +13,7 @@ from drs.terms import Weighted
 
 @goal("sum")
 @dataclass(frozen=True)
-class WeightedSum(Goal):
+class Sum(Goal):
     """The weighted sum of goals that are of one rank.
 
     parts : goals, or tables with a `type` and its fields, as in `policy.toml`.

@@ -1,0 +1,569 @@
+"""Edits of a snapshot, its rules and its policy: a list of changes in, derived nouns out, nothing mutated.
+
+What-if scenarios, mode `place`, the app and re-planning all edit through `apply`. A change is a small record
+with its kind in `do`, readable from TOML::
+
+    change = [
+      { do = "drop-hosts", hosts = "esx-03" },
+      { do = "set", table = "vms", rows = "web-*", column = "cpu_shares", value = 4000 },
+    ]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drs.errors import Fault, InputError, did_you_mean
+from drs.io.columns import OPEN_COLUMNS, keys, open_column, tables
+from drs.io.frames import from_frames, to_frames
+from drs.io.raw import Faults
+from drs.model import Snapshot
+from drs.model.network import implied_switch
+from drs.model.selector import Named, entries, is_pattern, resolve
+from drs.problem.policy import Policy
+from drs.rules import Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = str | tuple[str, ...]
+Positive = Annotated[int, Field(ge=1, le=10_000)]
+Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """A record that refuses unknown fields and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AddHosts(Part):
+    """`count` copies of each host that `like` names, with its mounts, networks and links."""
+
+    do: Literal["add-hosts"] = "add-hosts"
+    like: Names
+    count: Positive = 1
+
+
+class AddVms(Part):
+    """`count` copies of each VM that `like` names, with disks, NICs and load history; they have no host yet."""
+
+    do: Literal["add-vms"] = "add-vms"
+    like: Names
+    count: Positive = 1
+
+
+class DropHosts(Part):
+    """Hosts that are there no more; their VMs have to be placed elsewhere."""
+
+    do: Literal["drop-hosts"] = "drop-hosts"
+    hosts: Names
+
+
+class DropVms(Part):
+    """VMs that are there no more, with their disks."""
+
+    do: Literal["drop-vms"] = "drop-vms"
+    vms: Names
+
+
+class ScaleVms(Part):
+    """Factors on the demand and size of some VMs.
+
+    cpu_ratio : CPU demand, now and in the load history. memory_ratio : configured, active and consumed memory,
+        working set, and the load history. dirty_rate_ratio, vcpu_ratio : these alone. disk_ratio : size and
+        used space of the disks. cpu_reservation_ratio, memory_reservation_ratio : what is reserved, which
+        stays as it is where nothing is said.
+    """
+
+    do: Literal["scale-vms"] = "scale-vms"
+    vms: Names = "*"
+    cpu_ratio: Ratio = 1.0
+    memory_ratio: Ratio = 1.0
+    dirty_rate_ratio: Ratio = 1.0
+    vcpu_ratio: Ratio = 1.0
+    disk_ratio: Ratio = 1.0
+    cpu_reservation_ratio: Ratio = 1.0
+    memory_reservation_ratio: Ratio = 1.0
+
+
+SCALED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "cpu_ratio": {"vms": ("cpu_demand_mhz",), "loads": ("cpu_mhz",)},
+    "memory_ratio": {
+        "vms": ("memory_mib", "memory_active_mib", "memory_consumed_mib", "working_set_mib"),
+        "loads": ("memory_active_mib",),
+    },
+    "dirty_rate_ratio": {"vms": ("dirty_rate_mibps",)},
+    "vcpu_ratio": {"vms": ("vcpus",)},
+    "disk_ratio": {"disks": ("size_gib", "used_gib")},
+    "cpu_reservation_ratio": {"vms": ("cpu_reservation_mhz",)},
+    "memory_reservation_ratio": {"vms": ("memory_reservation_mib",)},
+}
+"""The columns that each factor of `ScaleVms` multiplies, by table."""
+
+
+class SetColumn(Part):
+    """One value for a column of some rows.
+
+    rows : names or patterns in the first key column of the table, such as VMs for `vms` and `disks`.
+    value : "" for an empty cell, which means the column's default.
+    """
+
+    do: Literal["set"] = "set"
+    table: str
+    rows: Names
+    column: str
+    value: bool | int | float | str
+
+
+class SetLink(Part):
+    """New figures for the link between two nodes; one that is not there is added.
+
+    new_node : whether one end may be a switch that nothing names yet.
+    """
+
+    do: Literal["link"] = "link"
+    a: str
+    b: str
+    bandwidth_mbps: Ratio | None = None
+    latency_ms: Annotated[float, Field(ge=0)] | None = None
+    loss_ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    shared_mbps: Annotated[float, Field(ge=0)] | None = None
+    new_node: bool = False
+
+
+class AddRule(Part):
+    """One more rule, with the fields of a [[rule]] table in rules.toml."""
+
+    do: Literal["add-rule"] = "add-rule"
+    rule: dict[str, Any]
+
+
+class DropRules(Part):
+    """Rules that do not hold any more, by name (by type where they have none)."""
+
+    do: Literal["drop-rules"] = "drop-rules"
+    rules: Names
+
+
+class SetPolicy(Part):
+    """Parts of a policy, as in policy.toml, that take the place of what is there; the rest stays."""
+
+    do: Literal["policy"] = "policy"
+    policy: dict[str, Any]
+
+
+Change = Annotated[
+    AddHosts
+    | AddVms
+    | DropHosts
+    | DropVms
+    | ScaleVms
+    | SetColumn
+    | SetLink
+    | AddRule
+    | DropRules
+    | SetPolicy,
+    Field(discriminator="do"),
+]
+"""Any change, told apart by `do`."""
+
+KINDS: Mapping[str, type[Part]] = {
+    kind.model_fields["do"].default: kind
+    for kind in (AddHosts, AddVms, DropHosts, DropVms, ScaleVms, SetColumn, SetLink, AddRule, DropRules, SetPolicy)
+}  # fmt: skip
+"""The kinds of changes by their `do`."""
+
+OF_HOST = ("hosts", "mounts", "portgroups")
+OF_VM = ("vms", "disks", "nics", "loads")
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What the changes make of a cluster. `notes`: what they took along that nobody asked for, in words."""
+
+    snapshot: Snapshot
+    rules: tuple[Rule, ...]
+    policy: Policy
+    notes: tuple[str, ...] = ()
+
+
+def apply(
+    snapshot: Snapshot,
+    changes: Sequence[Part],
+    rules: Sequence[Rule] = (),
+    policy: Policy | None = None,
+    *,
+    where: str = "changes",
+) -> Edited:
+    """A cluster, its rules and its policy after some changes, in order, validated like any other input.
+
+    Parameters
+    ----------
+    rules, policy : those of today. A rule or policy that names a host or VM that is dropped forgets the name; a
+        rule that has no name left is dropped. Both are said in `notes`.
+    where : what people know the changes as, for faults.
+
+    Raises
+    ------
+    InputError : with the faults of all changes: names, columns, links or rules that are not there.
+    """
+    policy = Policy() if policy is None else policy
+    edit = _Edit(snapshot, list(rules), policy, where)
+    for number, change in enumerate(changes, 1):
+        edit.one(change, f"{where}, change {number} ({change.do})")  # type: ignore[attr-defined]
+    edit.faults.raise_if_any()
+    changed = edit.finished()
+    narrowed, policy = _narrowed(edit.rules, edit.policy, snapshot, changed, edit.notes)
+    return Edited(changed, narrowed, policy, tuple(edit.notes))
+
+
+class _Edit:
+    """The tables as they are after the changes so far."""
+
+    def __init__(self, snapshot: Snapshot, rules: list[Rule], policy: Policy, label: str) -> None:
+        self.before, self.rules, self.policy, self.label = snapshot, rules, policy, label
+        self.tables: dict[str, pd.DataFrame] = to_frames(snapshot)
+        self.used_gib = self._used()
+        self.faults = Faults()
+        self.notes: list[str] = []
+
+    def one(self, change: Part, where: str) -> None:
+        """Make one change, or note why it cannot be made."""
+        match change:
+            case AddHosts():
+                for name in self.names("hosts", "host", change.like, f"{where}, field like"):
+                    self.copy(OF_HOST, "host", name, change.count)
+            case AddVms():
+                for name in self.names("vms", "vm", change.like, f"{where}, field like"):
+                    copies = self.copy(OF_VM, "vm", name, change.count)
+                    vms = self.tables["vms"]
+                    vms.loc[vms["vm"].isin(copies), "host"] = None
+            case DropHosts():
+                self.drop_hosts(self.names("hosts", "host", change.hosts, f"{where}, field hosts"))
+            case DropVms():
+                gone = self.names("vms", "vm", change.vms, f"{where}, field vms")
+                self._without(OF_VM, "vm", gone)
+            case ScaleVms():
+                self.scale(change, self.names("vms", "vm", change.vms, f"{where}, field vms"))
+            case SetColumn():
+                self.set(change, where)
+            case SetLink():
+                self.link(change, where)
+            case AddRule():
+                from drs.io.rules_toml import rules_of
+
+                self.rules += rules_of({"rule": [change.rule]}, where, self.faults)
+            case DropRules():
+                labels = [rule.label for rule in self.rules]
+                gone = _matching(labels, change.rules, f"{where}, field rules", "rule", self.faults)
+                self.rules = [rule for rule in self.rules if rule.label not in gone]
+            case SetPolicy():
+                self.set_policy(change, where)
+            case _:
+                raise TypeError(f"no change: {change!r}")
+
+    def names(self, table: str, key: str, patterns: Names, where: str) -> list[str]:
+        """Names that are meant, in the order of the table; a fault for what means none."""
+        frame = self.tables.get(table)
+        known = [] if frame is None else frame[key].drop_duplicates().tolist()
+        return _matching(known, patterns, where, key, self.faults)
+
+    def copy(self, names: Iterable[str], key: str, like: str, count: int) -> list[str]:
+        """Copies of one host or VM in all tables that speak of it; their names."""
+        import pandas as pd
+
+        taken = set(self.tables["hosts" if key == "host" else "vms"][key])
+        copies: list[str] = []
+        number = 1
+        while len(copies) < count:
+            if (name := f"{like}-copy-{number}") not in taken:
+                copies.append(name)
+            number += 1
+        for table in names:
+            if table in self.tables:
+                frame = self.tables[table]
+                rows = frame[frame[key] == like]
+                parts = [frame, *(rows.assign(**{key: new}) for new in copies)]
+                self.tables[table] = pd.concat(parts, ignore_index=True)
+        if key == "host" and "links" in self.tables:
+            links = self.tables["links"]
+            rows = links[(links["a"] == like) | (links["b"] == like)]
+            ends = [rows.replace({"a": {like: new}, "b": {like: new}}) for new in copies]
+            self.tables["links"] = pd.concat([links, *ends], ignore_index=True)
+        return copies
+
+    def _without(self, names: Iterable[str], key: str, gone: Sequence[str]) -> None:
+        for table in names:
+            if table in self.tables:
+                frame = self.tables[table]
+                self.tables[table] = frame[~frame[key].isin(gone)]
+
+    def drop_hosts(self, gone: Sequence[str]) -> None:
+        """Hosts out of every table; their VMs have no host."""
+        self._without(OF_HOST, "host", gone)
+        if "links" in self.tables:
+            links = self.tables["links"]
+            self.tables["links"] = links[~links["a"].isin(gone) & ~links["b"].isin(gone)]
+        vms = self.tables["vms"].copy()
+        vms["host"] = vms["host"].where(~vms["host"].isin(gone), None)
+        self.tables["vms"] = vms
+
+    def scale(self, change: ScaleVms, vms: Sequence[str]) -> None:
+        """Multiply the columns of `SCALED`."""
+        for field, targets in SCALED.items():
+            ratio = getattr(change, field)
+            for table, columns in targets.items():
+                if ratio == 1.0 or table not in self.tables:
+                    continue
+                frame = self.tables[table] = self.tables[table].copy()
+                rows = frame["vm"].isin(vms)
+                for column in columns:
+                    frame.loc[rows, column] = (frame.loc[rows, column] * ratio).astype(frame[column].dtype)
+
+    def set(self, change: SetColumn, where: str) -> None:
+        """Set a column; whether the value suits it is found when the snapshot is built."""
+        import pandas as pd
+
+        if change.table not in tables():
+            near = did_you_mean(change.table, tables())
+            self.faults.add(
+                f"{where}, field table",
+                f"unknown table {change.table!r}",
+                f"one of {', '.join(tables())}",
+                near,
+            )
+            return
+        known = tables()[change.table]
+        fixed = keys(change.table)
+        if change.column in fixed:
+            self.faults.add(
+                f"{where}, field column", f"{change.column!r}, part of the key", "another column"
+            )  # fmt: skip
+            return
+        if change.column not in known and open_column(change.table, change.column) is None:
+            names = [name for name in known if name not in fixed]
+            if change.table in OPEN_COLUMNS:
+                names.append(f"<name>{OPEN_COLUMNS[change.table]}")
+            self.faults.add(
+                f"{where}, field column",
+                f"unknown column {change.column!r} of {change.table}",
+                f"one of {', '.join(names)}",
+                did_you_mean(change.column, names),
+            )
+            return
+        rows = self.names(change.table, fixed[0], change.rows, f"{where}, field rows")
+        if not rows:
+            return
+        frame = self.tables[change.table].copy()
+        cells = (
+            frame[change.column].astype(object)
+            if change.column in frame
+            else pd.Series(None, index=frame.index, dtype=object)
+        )
+        cells[frame[fixed[0]].isin(rows)] = None if change.value == "" else change.value
+        frame[change.column] = cells
+        self.tables[change.table] = frame
+
+    def link(self, change: SetLink, where: str) -> None:
+        """Change or add a link. A host that has none is first linked to the switch that is taken for granted."""
+        import pandas as pd
+
+        hosts = self.tables["hosts"]
+        links = self.tables.get("links")
+        ends = [] if links is None else list(zip(links["a"], links["b"], strict=True))
+        linked = {end for pair in ends for end in pair}
+        switch = self._taken_for_granted(ends)
+        known = {*hosts["host"], *linked, *switch.values()}
+        strange = [end for end in (change.a, change.b) if end not in known]
+        if change.a == change.b or len(strange) > (1 if change.new_node else 0):
+            for field in ("a", "b"):
+                if (end := getattr(change, field)) in strange:
+                    near = did_you_mean(end, known) or "new_node = true for a new switch"
+                    self.faults.add(
+                        f"{where}, field {field}", f"unknown node {end!r}", "a host or a switch", near
+                    )
+            if change.a == change.b:
+                self.faults.add(f"{where}, field b", f"{change.b!r}, the same as a", "another node")
+            return
+        new = []
+        for end in (change.a, change.b):
+            if end in switch:
+                row = hosts[hosts["host"] == end].iloc[0]
+                new.append({"a": end, "b": switch[end], "bandwidth_mbps": float(row["vmotion_mbps"])})
+                ends.append((end, switch[end]))
+                self.notes.append(f"host {end} had no link: its link to {switch[end]} is now written out")
+        figures = {
+            field: value
+            for field in ("bandwidth_mbps", "latency_ms", "loss_ratio", "shared_mbps")
+            if (value := getattr(change, field)) is not None
+        }
+        rows = [{*pair} == {change.a, change.b} for pair in ends]
+        if not any(rows):
+            if change.bandwidth_mbps is None:
+                self.faults.add(
+                    where, f"no link between {change.a} and {change.b}", "the bandwidth_mbps of a new one"
+                )
+                return
+            new.append({"a": change.a, "b": change.b})
+            rows.append(True)
+        old = [] if links is None else [links]
+        frame = pd.concat([*old, *([pd.DataFrame(new)] if new else [])], ignore_index=True)
+        for field, value in figures.items():
+            frame.loc[rows, field] = value
+        self.tables["links"] = frame
+
+    def _taken_for_granted(self, ends: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Hosts without a link, each with the switch of its site that the network gives it."""
+        import pandas as pd
+
+        hosts = self.tables["hosts"]
+        linked = {end for pair in ends for end in pair}
+        names = set(hosts["host"])
+        return {
+            host: implied_switch("" if pd.isna(site) else site, names)
+            for host, site in zip(hosts["host"], hosts["site"], strict=True)
+            if host not in linked
+        }
+
+    def set_policy(self, change: SetPolicy, where: str) -> None:
+        """Merge tables of a policy into today's."""
+        from drs.io.policy_toml import policy_of
+        from drs.io.problem_file import write_policy
+
+        document = tomllib.loads(write_policy(self.policy))
+        if "goals" in change.policy:
+            document.pop("goal", None)
+        for key, value in change.policy.items():
+            old = document.get(key)
+            document[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        policy = policy_of(document, where, self.faults)
+        if policy is not None:
+            self.policy = policy
+
+    def _used(self) -> dict[str, float]:
+        disks = self.tables.get("disks")
+        if disks is None:
+            return {}
+        used = disks.groupby("datastore")["used_gib"].sum()
+        return {str(name): float(gib) for name, gib in used.items()}
+
+    def finished(self) -> Snapshot:
+        """The tables as a snapshot; what disks take more or less is taken from or given to their datastores."""
+        stores = self.tables.get("datastores")
+        if stores is not None:
+            stores = self.tables["datastores"] = stores.copy()
+            now = self._used()
+            for row, name in zip(stores.index, stores["datastore"], strict=True):
+                more = now.get(name, 0.0) - self.used_gib.get(name, 0.0)
+                if abs(more) > 1e-9:
+                    left = float(stores.loc[row, "free_gib"]) - more
+                    if left < 0:
+                        self.notes.append(
+                            f"datastore {name}: its disks need {-left:.1f} GiB more than it has free"
+                        )
+                    stores.loc[row, "free_gib"] = min(max(left, 0.0), float(stores.loc[row, "capacity_gib"]))
+        before = self.before
+        try:
+            return from_frames(
+                self.tables,
+                name=before.name,
+                taken_at=before.taken_at,
+                description=before.description,
+                source=before.source,
+            )
+        except InputError as error:
+            raise InputError(
+                dataclasses.replace(fault, where=f"{self.label}: {fault.where}") for fault in error.faults
+            ) from None
+
+
+def _matching(known: Sequence[str], patterns: Names, where: str, what: str, faults: Faults) -> list[str]:
+    """Names in the order of `known`; a fault for each pattern that means none."""
+    chosen: set[str] = set()
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+        found = [pattern] if pattern in known else fnmatch.filter(known, pattern)
+        if not found and pattern != "*":
+            faults.add(where, f"{pattern!r} names no {what}", f"a {what}", did_you_mean(pattern, known))
+        chosen.update(found)
+    return [name for name in known if name in chosen]
+
+
+NAMING: Mapping[str, str] = {"vms": "VM", "others": "VM", "needs": "VM", "hosts": "host"}
+"""What the selectors of rules and goals name, by field."""
+
+
+def _narrowed(
+    rules: Sequence[Rule], policy: Policy, before: Snapshot, after: Snapshot, notes: list[str]
+) -> tuple[tuple[Rule, ...], Policy]:
+    """Rules and policy without the names that the changes took away."""
+    kept = []
+    for rule in rules:
+        changed, gone, empty = _forget(rule, before, after, NAMING)
+        if empty:
+            notes.append(f"rule {rule.label!r} is dropped: it has no {empty} left ({', '.join(gone)} gone)")
+            continue
+        if gone:
+            notes.append(f"rule {rule.label!r} is narrowed: {', '.join(gone)} gone")
+        kept.append(changed)
+    classes = [field.name for field in dataclasses.fields(policy.restart)]
+    restart, gone, _ = _forget(policy.restart, before, after, dict.fromkeys(classes, "VM"))
+    if gone:
+        notes.append(f"policy [restart] is narrowed: {', '.join(gone)} gone")
+        policy = dataclasses.replace(policy, restart=restart)
+    goals = []
+    for goal in policy.goals:
+        changed, gone, empty = _forget(goal, before, after, NAMING)
+        if gone:
+            how = f"is dropped: it has no {empty} left" if empty else "is narrowed"
+            notes.append(f"goal {goal.type} {how} ({', '.join(gone)} gone)")
+        if not empty:
+            goals.append(changed)
+    return tuple(kept), dataclasses.replace(policy, goals=tuple(goals))
+
+
+def _forget(
+    holder: Any, before: Snapshot, after: Snapshot, fields: Mapping[str, str]
+) -> tuple[Any, list[str], str]:
+    """(the record without names that are gone, those names, what a field has none of any more)."""
+    gone: list[str] = []
+    empty = ""
+    for field in dataclasses.fields(holder):
+        what = fields.get(field.name)
+        value = getattr(holder, field.name)
+        if what is None or not entries(value):
+            continue
+        then: Named = before.vms if what == "VM" else before.hosts
+        now: Named = after.vms if what == "VM" else after.hosts
+        lost = [entry for entry in resolve(value, now)[1] if entry not in resolve(value, then)[1]]
+        if not lost:
+            continue
+        gone += [f"{what}s {entry}" if is_pattern(entry) else f"{what} {entry}" for entry in lost]
+        left = tuple(entry for entry in entries(value) if entry not in lost)
+        empty = empty or ("" if left else what)
+        holder = dataclasses.replace(holder, **{field.name: left})
+    return holder, gone, empty
+
+
+def fault_of(error: Mapping[str, Any], where: str, known: Iterable[str]) -> Fault:
+    """A fault of one of pydantic's errors; `known` are the fields at its place."""
+    known = list(known)
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return Fault(f"{where}, field {field}", "an unknown field", f"one of {', '.join(known)}",
+                     did_you_mean(str(error["loc"][-1]), known))  # fmt: skip
+    if error["type"] == "missing":
+        return Fault(where, f"the required field {field} is missing", f"a {field}")
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        given = error["input"].get("do") if isinstance(error["input"], dict) else error["input"]
+        return Fault(f"{where}, field {field}.do", repr(given), f"one of {', '.join(KINDS)}",
+                     did_you_mean(str(given), KINDS))  # fmt: skip
+    said = error["msg"].lower().removeprefix("input should be ")
+    return Fault(f"{where}, field {field}", repr(error["input"]), said)

@@ -1,0 +1,37 @@
+"""How loaded the hosts are: the figures of each resource under a placement."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drs.model.placement import Placement
+from drs.model.snapshot import Snapshot
+
+
+def metrics(snapshot: Snapshot, placement: Placement) -> dict[str, dict[str, float]]:
+    """Load of the connected hosts under a placement, per resource.
+
+    Load is demand over capacity (total less the hypervisor's reserve). Per resource: `mean`, `std`
+    (population), `max`, `max_min` (largest less smallest) over the connected hosts, and `over_capacity`, the
+    sum of the demand above capacity over all hosts in the resource's own unit.
+    """
+    usable = snapshot.hosts.state == "connected"
+    placed = placement.host_idx >= 0
+    table: dict[str, dict[str, float]] = {}
+    for resource in snapshot.resources:
+        capacity = snapshot.capacity(resource)
+        use = np.bincount(
+            placement.host_idx[placed],
+            weights=snapshot.demand(resource)[placed],
+            minlength=snapshot.n_hosts,
+        )
+        shown = usable & (capacity > 0)
+        load = use[shown] / capacity[shown] if shown.any() else np.zeros(1)
+        table[resource] = {
+            "mean": float(load.mean()),
+            "std": float(load.std()),
+            "max": float(load.max()),
+            "max_min": float(load.max() - load.min()),
+            "over_capacity": float(np.maximum(0.0, use - capacity).sum()),
+        }
+    return table

@@ -63,7 +63,7 @@ def cluster(n_hosts: int, n_vms: int, max_moves: int, measure: str = "std", seed
         for name, demand, limit in (("cpu", cpu, cpu_limit), ("memory", memory, memory_limit))
     )
     levels = (
-        Level("repair", (Weighted(Capacity("cpu", cpu, cpu_limit)),)),
+        Level("not_worse", (Weighted(Capacity("cpu", cpu, cpu_limit)),), role="not_worse"),
         Level("balance", spread),
         Level("moves", (Weighted(MoveCost(memory)),)),
     )

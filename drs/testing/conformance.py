@@ -35,7 +35,7 @@ CLOSE = 1e-6
 class Case:
     """One term with a start and random assignments around it."""
 
-    def __init__(self, make: Factory, seed: int, limit: bool | None = None) -> None:
+    def __init__(self, make: Factory, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.n, self.m = int(self.rng.integers(2, 9)), int(self.rng.integers(2, 6))
         self.term = make(self.rng, self.n, self.m)
@@ -210,10 +210,8 @@ def _holds(model: ExactModel, values: np.ndarray) -> bool:
 def reads_grouped(case: Case) -> None:
     """Items that move as one cost what they cost one by one."""
     about = case.term.about()
-    alone = (
-        set(range(case.n)) if about is None and not case.n else set([] if about is None else about.tolist())
-    )
-    keys = [(-1, i) if i in alone else (int(case.start[i]), int(case.rng.integers(2))) for i in range(case.n)]
+    alone = frozenset(() if about is None else about.tolist())
+    keys = [(-2, i) if i in alone else (int(case.start[i]), int(case.rng.integers(2))) for i in range(case.n)]
     names = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     group = np.array([names[key] for key in keys], dtype=np.int32)
     term = case.term.grouped(group, len(names))

@@ -74,7 +74,7 @@ def test_who_must_leave_pays_for_it():
     limit = Allowed(np.zeros(n, dtype=np.int32), mask)
     start = np.array([0, 0, 0, 1, 1, 2], dtype=np.int32)
     levels = (
-        Level("repair", (Weighted(limit),)),
+        Level("not_worse", (Weighted(limit),), role="not_worse"),
         Level("moves", (Weighted(MoveCost(np.array([3.0, 4, 5, 1, 1, 1]))),)),
     )
     lowered = Lowered(n, m, start, (Wall(limit.relaxed(start), "r"),), levels)

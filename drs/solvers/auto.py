@@ -137,7 +137,9 @@ def solve_part(
     run = _Run(lowered, start, stop, seed, on_progress)
 
     def searching() -> Solver:
-        return functools.partial(_localsearch(), workers=threads)
+        from drs.solvers.localsearch import solve
+
+        return functools.partial(solve, workers=threads)
 
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
@@ -185,12 +187,6 @@ def _greedy() -> Solver:
 
 def _emptying() -> Solver:
     from drs.solvers.emptying import solve
-
-    return solve
-
-
-def _localsearch() -> Solver:
-    from drs.solvers.localsearch import solve
 
     return solve
 

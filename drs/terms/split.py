@@ -2,7 +2,7 @@
 
 Two bins belong together when an item may go from one to the other, or when a term looks at both at once (the
 spread over a cluster's hosts, VMs to keep in one site). What a term adds up over bins or items, such as
-capacity or the price of moves, joins nothing. A limit on all moves would join everything: it is left out of the
+capacity or the price of moves, joins nothing. A wall on all moves would join everything: it is left out of the
 parts, and who solves them has to share it out.
 
 Every cost of the whole is the sum of the parts' costs, so bounds of the parts add up to a bound of the whole.
@@ -11,7 +11,7 @@ Every cost of the whole is the sum of the parts' costs, so bounds of the parts a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
@@ -77,17 +77,31 @@ class _Reach:
         self.lowered = lowered
         limits = [wall.term for wall in lowered.walls if isinstance(wall.term, Allowed)]
         self.class_idx, self.mask = all_of(limits, lowered.n_items, lowered.n_bins)
+        self.kept = _kept(limits, lowered.start)
         n = self.mask.sum(axis=1)[self.class_idx]
         home = np.maximum(lowered.start, 0)
         elsewhere = n - self.mask[self.class_idx, home] * (lowered.start >= 0)
         self.free = np.where(lowered.start >= 0, elsewhere > 0, n > 0)
+        self.free[[item for item, _ in self.kept]] = True
 
     def bins(self, items: Ints) -> Longs:
         """The bins that any of these items may be in."""
         seen = self.mask[np.unique(self.class_idx[items[self.free[items]]])].any(axis=0)
         start = self.lowered.start[items]
         seen[start[start >= 0]] = True
+        asked = set(items.tolist())
+        seen[[bin_ for item, bin_ in self.kept if item in asked]] = True
         return np.flatnonzero(seen)
+
+
+def _kept(limits: Sequence[Allowed], start: Ints) -> list[tuple[int, int]]:
+    """Items that may be in a bin whatever their class says, where that is not the bin of today: (item, bin)."""
+    found: list[tuple[int, int]] = []
+    for limit in limits:
+        if limit.stay is not None:
+            items = np.flatnonzero((limit.stay >= 0) & (limit.stay != start))
+            found += zip(items.tolist(), limit.stay[items].tolist(), strict=True)
+    return found
 
 
 @singledispatch
@@ -104,7 +118,6 @@ def joined(term: Term, reach: _Reach) -> Iterator[Longs]:
 @joined.register(Penalty)
 @joined.register(BinsUsed)
 @joined.register(Unplaced)
-@joined.register(MoveLimit)
 def _(term: Term, reach: _Reach) -> Iterator[Longs]:
     return iter(())
 
@@ -117,6 +130,11 @@ def _(term: Deviation, reach: _Reach) -> Iterator[Longs]:
 @joined.register
 def _(term: GroupMoves, reach: _Reach) -> Iterator[Longs]:
     yield reach.bins(np.flatnonzero(term.group >= 0).astype(np.int32))
+
+
+@joined.register
+def _(term: MoveLimit, reach: _Reach) -> Iterator[Longs]:
+    yield reach.bins(np.flatnonzero(reach.free & (term.weight != 0)).astype(np.int32))
 
 
 @joined.register(AtLeast)
@@ -158,6 +176,8 @@ class _Cut:
     bins: Longs
     item_at: Longs
     bin_at: Longs
+    rest: bool
+    """Whether nothing can move here: items that stay nowhere, bins that stay empty."""
 
     def members(self, items: Ints) -> Ints:
         found = self.item_at[items]
@@ -270,7 +290,7 @@ def _(term: AtMost, to: _Cut) -> Term | None:
 @cut.register(Together)
 def _(term: AtLeast | Within | Together, to: _Cut) -> Term | None:
     items = to.members(term.items)
-    if not len(items):
+    if not len(items) or (to.rest and len(items) < len(term.items)):  # its part is that of the others
         return None
     used, domain = _domains(term.domain, to)
     return replace(term, items=items, domain=domain, n_domains=len(used))
@@ -287,7 +307,7 @@ def _(term: Near, to: _Cut) -> Term | None:
 
 @cut.register
 def _(term: MoveLimit, to: _Cut) -> Term | None:
-    return None
+    return replace(term, weight=term.weight[to.items])
 
 
 def _domains(domain: Ints, to: _Cut) -> tuple[Longs, Ints]:
@@ -305,24 +325,30 @@ def move_limits(lowered: Lowered) -> list[MoveLimit]:
 
 
 def split(lowered: Lowered) -> list[Part]:
-    """The independent parts of a problem, the largest first; bins without an item or a term are in none."""
+    """The independent parts of a problem, the largest first; items that stay nowhere and bins that stay empty
+    are the last."""
     reach = _Reach(lowered)
     label = _labels(lowered, reach)
     n_bins, n_items = lowered.n_bins, lowered.n_items
     # An item's part is that of its bin of today, or of any that it may go to.
     first = np.argmax(reach.mask, axis=1)[reach.class_idx]
     home = np.where(lowered.start >= 0, lowered.start, first)
+    for item, bin_ in reach.kept:
+        home[item] = bin_ if lowered.start[item] < 0 else home[item]
     nowhere = (lowered.start < 0) & ~reach.free
     of_item = np.where(nowhere, -1, label[home]) if n_bins else np.full(n_items, -1)
     parts = []
     items_of = _groups(of_item, int(label.max(initial=-1)) + 1)
     bins_of = _groups(label, len(items_of))
+    empty = [np.zeros(0, dtype=np.int64)]
     for items, bins in zip(items_of, bins_of, strict=True):
         if len(items):
             parts.append(_part(lowered, items, bins, reach))
-    nowhere_at_all = np.flatnonzero(of_item < 0)
-    if len(nowhere_at_all):
-        parts.append(_part(lowered, nowhere_at_all, np.zeros(0, dtype=np.int64), reach))
+        else:
+            empty.append(bins)
+    stay_nowhere, unused = np.flatnonzero(of_item < 0), np.sort(np.concatenate(empty))
+    if len(stay_nowhere) or len(unused):
+        parts.append(_part(lowered, stay_nowhere, unused, reach, rest=True))
     return [_with_slack(part, 1.0 / len(parts)) for part in sorted(parts, key=lambda part: -len(part.items))]
 
 
@@ -353,7 +379,10 @@ def _labels(lowered: Lowered, reach: _Reach) -> Longs:
     placed = free[lowered.start[free] >= 0]
     ends_a.append(reach.class_idx[placed].astype(np.int64) + n_bins)
     ends_b.append(lowered.start[placed].astype(np.int64))
-    terms = [wall.term for wall in lowered.walls]
+    for item, bin_ in reach.kept:
+        ends_a.append(np.array([reach.class_idx[item] + n_bins]))
+        ends_b.append(np.array([bin_]))
+    terms = [wall.term for wall in lowered.walls if not isinstance(wall.term, MoveLimit)]
     terms += [entry.term for level in lowered.levels for entry in level.terms if entry.weight]
     for term in terms:
         for bins in joined(term, reach):
@@ -366,22 +395,22 @@ def _labels(lowered: Lowered, reach: _Reach) -> Longs:
     return np.unique(label[:n_bins], return_inverse=True)[1].astype(np.int64)
 
 
-def _part(lowered: Lowered, items: Longs, bins: Longs, reach: _Reach) -> Part:
+def _part(lowered: Lowered, items: Longs, bins: Longs, reach: _Reach, rest: bool = False) -> Part:
     item_at = np.full(lowered.n_items, -1, dtype=np.int64)
     bin_at = np.full(lowered.n_bins, -1, dtype=np.int64)
     item_at[items], bin_at[bins] = np.arange(len(items)), np.arange(len(bins))
-    to = _Cut(items, bins, item_at, bin_at)
+    to = _Cut(items, bins, item_at, bin_at, rest)
     walls = []
     for wall in lowered.walls:
-        term = cut(wall.term, to) if len(bins) else None
+        limited = isinstance(wall.term, MoveLimit)
+        term = cut(wall.term, to) if len(bins) and not limited else None
         if term is not None:
             walls.append(Wall(term, wall.origin))
     levels = []
     for level in lowered.levels:
         entries = []
         for entry in level.terms:
-            # Without a bin no term has anything to say but the price of being nowhere.
-            found = cut(entry.term, to) if len(bins) or isinstance(entry.term, Unplaced) else None
+            found = cut(entry.term, to)
             if found is not None:
                 entries.append(Weighted(found, entry.weight, entry.origin))
         levels.append(replace(level, terms=tuple(entries)))

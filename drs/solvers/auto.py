@@ -127,7 +127,7 @@ def solve(
     lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
 ) -> Answer:
     """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`."""
-    return parts.solve(lowered, start, stop, seed, on_progress, solve_part)
+    return parts.solve(lowered, start, stop, seed, on_progress, solve_part, _ready)
 
 
 def solve_part(
@@ -177,6 +177,12 @@ def solve_part(
         order.status(lowered, run.scores, bounds), run.best, run.scores, bounds, "auto", stop.elapsed_s,
         run.iterations, stop.interrupted, {"engines": "+".join(run.used) or "start", "columns": columns},
     )  # fmt: skip
+
+
+def _ready(stop: Stop, on_progress: OnProgress | None) -> None:
+    from drs.solvers.localsearch import ready
+
+    ready(stop, on_progress)
 
 
 def _greedy() -> Solver:

@@ -493,7 +493,7 @@ def solve(
         scores = lowered.scores(start)
         return Answer("optimal", start, scores, scores, "localsearch", 0.0)
     with stop.paused():  # no search pays for compilation
-        _compile(stop, on_progress)
+        ready(stop, on_progress)
     run = _Run(lowered, start, stop, seed, on_progress, workers)
     run.run()
     assign = run.best
@@ -518,7 +518,7 @@ def solve(
 _compiled = threading.Event()
 
 
-def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
+def ready(stop: Stop, on_progress: OnProgress | None) -> None:
     """Load the kernel; where it must be compiled first, say so."""
     if _compiled.is_set():
         return

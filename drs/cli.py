@@ -27,7 +27,7 @@ from drs.errors import (
     PlanError,
     RuleConflictError,
 )
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import OnProgress, Progress, Run, Stop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -266,11 +266,16 @@ def check(
 @_reporting
 def advise(
     snapshot: Source,
-    time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 30.0,
+    time_s: Annotated[
+        float | None,
+        typer.Option("--time-s", min=0, help="Seconds to search; 30 where no --iterations are given."),
+    ] = None,
     iterations: Annotated[
         int | None,
         typer.Option(
-            "--iterations", min=0, help="Budget in search steps instead of time: same seed, same plan."
+            "--iterations",
+            min=0,
+            help="Budget in search steps: alone, same seed, same plan; with --time-s, whichever ends first.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -343,17 +348,17 @@ def advise(
 
     if out:
         check_target(out)
-    facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
+    stop = Run.begin(time_s, iterations, seed).stop
+    with stop.paused():  # the time limit is the search's
+        facts, chosen_rules, chosen_policy = _read(snapshot, rules, policy)
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
     if rolling:
-        stop = Stop()
         with _interruptible(stop), _progress() as on_progress:
             campaign = modes.rolling(
                 api.advise, facts, rules=chosen_rules, policy=chosen_policy, cluster=cluster,
                 hosts=options.evacuate, at_once=at_once, service_s=service_s, baseline=baseline,
-                solver=solver, time_s=None if iterations is not None else time_s, iterations=iterations,
-                seed=seed, stop=stop, on_progress=on_progress,
+                solver=solver, seed=seed, stop=stop, on_progress=on_progress,
             )  # fmt: skip
             if out:  # within, for the first Ctrl-C must not lose the steps that are being written
                 from drs.report.document import write_rolling
@@ -369,7 +374,6 @@ def advise(
             if out:
                 _out().print(f"written to {out}: rolling.json, and a folder for each step")
         raise typer.Exit({"feasible": FINE, "infeasible": INFEASIBLE}.get(campaign.status, NO_ANSWER))
-    stop = Stop(None if iterations is not None else time_s, iterations)
     with _interruptible(stop), _progress() as on_progress:
         result = api.advise(
             facts,

@@ -17,7 +17,7 @@ import numpy as np
 from drs.solvers import find
 from drs.solvers import levels as order
 from drs.solvers.bounds import lower_bounds
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import (
     Allowed,
     AtMost,
@@ -89,9 +89,9 @@ def main() -> None:
                 stop = Stop(5.0 if quick else 30.0).begin()
                 began = time.monotonic()
                 if engine in ("cpsat", "highs"):
-                    answer = cpsat.solve(lowered, lowered.start, stop, 1, engine=engine)
+                    answer = cpsat.solve(lowered, lowered.start, Run(stop, 1), engine=engine)
                 else:
-                    answer = find(engine)(lowered, lowered.start, stop, 1)
+                    answer = find(engine)(lowered, lowered.start, Run(stop, 1))
                 rows(out, size, measure, engine, time.monotonic() - began, lowered, answer.scores,
                      answer.bounds, answer.status)  # fmt: skip
                 if engine == "auto":

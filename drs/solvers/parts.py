@@ -24,7 +24,7 @@ import numpy as np
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Status
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run, Stop
 from drs.terms import MoveLimit
 from drs.terms.base import Floats, Ints, Lowered, Wall
 from drs.terms.fused import fuse
@@ -44,8 +44,8 @@ LEAST_S = 0.3
 MOST_ROUNDS = 8
 """Rounds after the first at most, under a budget of iterations."""
 
-Engine = Callable[[Lowered, Ints, Stop, int, OnProgress | None, int], Answer]
-"""Solves one part: problem, start, budget, seed, progress, threads."""
+Engine = Callable[[Lowered, Ints, Run, int], Answer]
+"""Solves one part: problem, start, run, threads."""
 
 
 @dataclass
@@ -113,16 +113,8 @@ class _Task:
 class _Parts:
     """One call: the tasks, their budget, and who hears of the progress."""
 
-    def __init__(
-        self,
-        parts: Sequence[Part],
-        start: Ints,
-        stop: Stop,
-        seed: int,
-        on_progress: OnProgress | None,
-        engine: Engine,
-    ) -> None:
-        self.stop, self.seed, self.on_progress, self.engine = stop, seed, on_progress, engine
+    def __init__(self, parts: Sequence[Part], start: Ints, run: Run, engine: Engine) -> None:
+        self.run, self.stop, self.engine = run, run.stop, engine
         self.lock = threading.Lock()
         self.tasks = [_Task.of(number, part, start) for number, part in enumerate(parts)]
 
@@ -132,16 +124,18 @@ class _Parts:
 
     def budget(self, share: float) -> Stop:
         """A share of the time and of the iterations that are left."""
-        part = self.stop.part(share)
-        if self.stop.iterations is not None:
-            part.iterations = int(share * max(0, self.stop.iterations - self.iterations))
-        return part.begin()
+        whole = self.stop
+        left = None if whole.iterations is None else max(0, whole.iterations - self.iterations)
+        return whole.followed_by(
+            None if whole.time_s is None else share * whole.remaining_s,
+            None if left is None else int(share * left),
+        )
 
     def report(self, task: _Task, n_done: int, n: int) -> None:
-        if self.on_progress is not None:
+        if self.run.on_progress is not None:  # else the clock is not read
             score = float(next((score for score in task.scores if score > 0), 0.0))
             fraction = self.stop.fraction(self.iterations)
-            self.on_progress(
+            self.run.tell(
                 Progress("parts", self.stop.elapsed_s, fraction, score, note=f"part {n_done} of {n}")
             )
 
@@ -159,13 +153,15 @@ class _Parts:
                     if not waiting or stop.interrupted:
                         return
                     task, weight = waiting.pop(0)
-                    budget = stop.part(min(1.0, lanes * weight / max(left, 1e-12)))
-                    if stop.iterations is not None:
-                        budget.iterations = int(stop.iterations * weight / whole)
+                    share = min(1.0, lanes * weight / max(left, 1e-12))
+                    budget = stop.followed_by(
+                        None if stop.time_s is None else share * stop.remaining_s,
+                        None if stop.iterations is None else int(stop.iterations * weight / whole),
+                    )
                     left -= weight
                 if task.turns and stop.time_s is not None and (budget.time_s or 0.0) < LEAST_S:
                     return
-                self.turn(task, budget.begin(), LANES // lanes)
+                self.turn(task, budget, LANES // lanes)
                 with self.lock:
                     done += 1
                     self.report(task, done, len(tasks))
@@ -179,10 +175,10 @@ class _Parts:
 
     def turn(self, task: _Task, stop: Stop, threads: int) -> None:
         """Solve one part from the best that is known of it; one that fails loses only this."""
-        seed = self.seed + 7919 * task.number + task.turns
+        seed = self.run.seed + 7919 * task.number + task.turns
         task.turns += 1
         try:
-            found = self.engine(task.lowered, task.assign, stop, seed, None, threads)
+            found = self.engine(task.lowered, task.assign, Run(stop, seed), threads)
         except Exception:
             log.exception("part %d failed and stays as it is; the other parts go on", task.number)
             task.failed = True
@@ -190,7 +186,7 @@ class _Parts:
         task.iterations += found.iterations
         task.take(found)
 
-    def run(self, first: float, share: float = 1.0) -> None:
+    def rounds(self, first: float, share: float = 1.0) -> None:
         """Turns for all, then for those that are not proven, until a share of the budget is used."""
         whole = self.budget(share)
         begun = self.iterations
@@ -200,16 +196,17 @@ class _Parts:
             tasks = [task for task in self.tasks if not task.over]
             if not tasks or whole.reached(self.iterations - begun) or whole.remaining_s < LEAST_S:
                 return
-            rest = whole.part(1.0)
-            if whole.iterations is not None:
-                rest.iterations = whole.iterations - (self.iterations - begun)
+            rest = whole.followed_by(
+                None if whole.time_s is None else whole.remaining_s,
+                None if whole.iterations is None else whole.iterations - (self.iterations - begun),
+            )
             weights = [task.size * max(task.gap(), 1e-3) for task in tasks]
             ranked = sorted(zip(weights, tasks, strict=True), key=lambda pair: (-pair[0], pair[1].number))
             if whole.time_s is not None:  # so many that a turn is long enough to find something
                 least = max(LEAST_S, whole.remaining_s / 8)
                 ranked = ranked[: max(1, int(LANES * whole.remaining_s / least))]
             before = self.iterations, whole.remaining_s
-            self.round([task for _, task in ranked], [weight for weight, _ in ranked], rest.begin())
+            self.round([task for _, task in ranked], [weight for weight, _ in ranked], rest)
             if self.iterations == before[0] and whole.remaining_s > before[1] - 0.05:
                 return
 
@@ -235,11 +232,9 @@ class _Parts:
 def solve(
     lowered: Lowered,
     start: Ints,
-    stop: Stop,
-    seed: int,
-    on_progress: OnProgress | None,
+    run: Run,
     engine: Engine,
-    ready: Callable[[Stop, OnProgress | None], None] | None = None,
+    ready: Callable[[Run], None] | None = None,
 ) -> Answer:
     """Solve each independent part with `engine`; see `drs.solvers.base.Solver`.
 
@@ -250,73 +245,73 @@ def solve(
     limits = move_limits(lowered)
     n_open = sum(bool(part.free.any()) for part in parts)
     if n_open <= 1 and (limits or len(parts) == 1):
-        return engine(lowered, start, stop, seed, on_progress, LANES)
-    run = _Parts(parts, start, stop, seed, on_progress, engine)
-    if ready is not None and not all(task.over for task in run.tasks):
-        with stop.paused():
-            ready(stop, on_progress)
-    run.run(FIRST_ROUND, FIRST_LIMITED if limits else 1.0)
-    assign, status, bounds = run.assign(start), run.status(), run.bounds()
-    iterations = run.iterations
+        return engine(lowered, start, run, LANES)
+    call = _Parts(parts, start, run, engine)
+    if ready is not None and not all(task.over for task in call.tasks):
+        with run.stop.paused():
+            ready(run)
+    call.rounds(FIRST_ROUND, FIRST_LIMITED if limits else 1.0)
+    assign, status, bounds = call.assign(start), call.status(), call.bounds()
+    iterations = call.iterations
     if any(limit.cost(assign, lowered.start) > 1e-6 for limit in limits):
-        answer = _within_limit(lowered, run, limits, start)
+        answer = _within_limit(lowered, call, limits, start)
         assign, status, iterations = answer.assign, answer.status, answer.iterations
         # The first level is bounded by that of the parts without the limit as well; the later ones are not,
         # since what is left of the levels before them may be more.
         bounds = np.maximum(answer.bounds, np.where(np.arange(len(bounds)) == 0, bounds, 0.0))
-    elif limits and not stop.reached(iterations):
-        run.run(FIRST_ROUND)
-        kept = run.assign(start)
+    elif limits and not run.stop.reached(iterations):
+        call.rounds(FIRST_ROUND)
+        kept = call.assign(start)
         if not any(limit.cost(kept, lowered.start) > 1e-6 for limit in limits):
-            assign, status, bounds = kept, run.status(), run.bounds()
-        iterations = run.iterations
+            assign, status, bounds = kept, call.status(), call.bounds()
+        iterations = call.iterations
     scores = lowered.scores(assign)
     return Answer(
-        status, assign, scores, np.minimum(bounds, scores), "auto", stop.elapsed_s, iterations,
-        stop.interrupted, {"parts": n_open},
+        status, assign, scores, np.minimum(bounds, scores), "auto", run.stop.elapsed_s, iterations,
+        run.stop.interrupted, {"parts": n_open},
     )  # fmt: skip
 
 
-def _within_limit(lowered: Lowered, run: _Parts, limits: Sequence[MoveLimit], start: Ints) -> Answer:
+def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], start: Ints) -> Answer:
     """Share out the limits along the most useful moves, solve each part again within its share, then all."""
     left = np.array([limit.limit for limit in limits])
     weights = np.array([limit.weight for limit in limits])
-    taken = _best_first(run, weights, left)
+    taken = _best_first(call, weights, left)
     used = np.array([weights[:, task.part.items[items]].sum(axis=1)
-                     for task, items in zip(run.tasks, taken, strict=True)])  # fmt: skip
+                     for task, items in zip(call.tasks, taken, strict=True)])  # fmt: skip
     spare = (left - used.sum(axis=0)) / max(1, sum(len(items) > 0 for items in taken))
-    for task, items, amount in zip(run.tasks, taken, used, strict=True):
+    for task, items, amount in zip(call.tasks, taken, used, strict=True):
         within = np.array(task.part.lowered.start)
         within[items] = task.assign[items]
         share = amount + (np.floor(spare) if len(items) else 0.0)
         task.limit(share, weights[:, task.part.items], within)
-    run.run(FIRST_ROUND, WITHIN_LIMIT)
+    call.rounds(FIRST_ROUND, WITHIN_LIMIT)
     # What makes a move worthwhile was decided in each part; the sum of all must not undo it.
     as_one = replace(lowered, levels=tuple(replace(level, worth_ratio=0.0) for level in lowered.levels))
-    best = run.assign(start)
+    best = call.assign(start)
     if lowered.broken_walls(best) or order.better(as_one, lowered.scores(start), lowered.scores(best)):
         best = np.array(start, dtype=np.int32)
     scores = lowered.scores(best)
     bounds = np.zeros(len(scores))
-    kept = Answer(order.status(as_one, scores, bounds), best, scores, bounds, "auto", 0.0, run.iterations)
-    if run.stop.reached(run.iterations):
+    kept = Answer(order.status(as_one, scores, bounds), best, scores, bounds, "auto", 0.0, call.iterations)
+    if call.stop.reached(call.iterations):
         return kept
     try:
-        found = run.engine(as_one, best, run.budget(1.0), run.seed, run.on_progress, LANES)
+        found = call.engine(as_one, best, call.run.within(call.budget(1.0)), LANES)
     except Exception:
         log.exception("the search in all parts together failed; the plan of the parts stands")
         return kept
     if as_one.broken_walls(found.assign) or order.better(as_one, scores, found.scores):
         return kept
-    return replace(found, iterations=found.iterations + run.iterations)
+    return replace(found, iterations=found.iterations + call.iterations)
 
 
-def _best_first(run: _Parts, weights: Floats, left: Floats) -> list[Ints]:
+def _best_first(call: _Parts, weights: Floats, left: Floats) -> list[Ints]:
     """Which items of each part move, so that the limits hold and the first levels gain the most."""
-    queues = [_blocks(task, weights[:, task.part.items]) for task in run.tasks]
+    queues = [_blocks(task, weights[:, task.part.items]) for task in call.tasks]
     heap = [(queue[0][0], number, 0) for number, queue in enumerate(queues) if queue]
     heapq.heapify(heap)
-    taken: list[list[int]] = [[] for _ in run.tasks]
+    taken: list[list[int]] = [[] for _ in call.tasks]
     left = left.copy()
     while heap:
         _, number, at = heapq.heappop(heap)
@@ -395,7 +390,7 @@ def worthwhile(lowered: Lowered, answer: Answer) -> Answer:
     scores = lowered.scores(assign)
     # a later level's bound holds under the scores of the levels before it
     worse = scores > answer.scores + 1e-9
-    held = np.cumsum(worse) - worse == 0
+    held = np.cumsum(worse) == worse
     bounds = np.minimum(np.where(held, answer.bounds, 0.0), scores)
     return dataclasses.replace(answer, assign=assign, scores=scores, bounds=bounds)
 

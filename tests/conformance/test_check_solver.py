@@ -14,16 +14,16 @@ from drs.terms import MoveCost
 from drs.testing import check_solver
 
 
-def one_by_one(lowered, start, stop, seed, on_progress=None):
+def one_by_one(lowered, start, run):
     """A small honest engine: shifts of single items that make the plan better, until none does."""
     assign, steps = np.array(start), 0
-    while not stop.interrupted:
+    while not run.stop.interrupted:
         before = lowered.scores(assign)
         for item in range(lowered.n_items):
             for to in range(lowered.n_bins):
                 trial = assign.copy()
                 trial[item] = to
-                if stop.interrupted or lowered.broken_walls(trial):
+                if run.stop.interrupted or lowered.broken_walls(trial):
                     continue
                 if order.better(lowered, lowered.scores(trial), lowered.scores(assign)):
                     assign, steps = trial, steps + 1
@@ -33,7 +33,7 @@ def one_by_one(lowered, start, stop, seed, on_progress=None):
         assign = np.array(start)
     scores = lowered.scores(assign)
     zero = np.zeros_like(scores)
-    return Answer("feasible", assign, scores, zero, "one", stop.elapsed_s, steps, stop.interrupted)
+    return Answer("feasible", assign, scores, zero, "one", run.stop.elapsed_s, steps, run.stop.interrupted)
 
 
 def proud(*args):
@@ -56,17 +56,17 @@ def flattering(*args):
     return replace(answer, scores=answer.scores * 0.5)
 
 
-def careless(lowered, start, stop, seed, on_progress=None):
+def careless(lowered, start, run):
     """It crosses walls."""
     assign = np.zeros_like(start)
     scores = lowered.scores(assign)
     return Answer("feasible", assign, scores, np.zeros_like(scores), "careless", 0.0)
 
 
-def restless(lowered, start, stop, seed, on_progress=None):
+def restless(lowered, start, run):
     """Two runs of one seed differ: an item of no weight in anything goes where a counter says."""
     restless.calls += 1
-    answer = one_by_one(lowered, start, stop, seed)
+    answer = one_by_one(lowered, start, run)
     assign = np.array(start) if restless.calls % 3 == 0 else answer.assign
     return replace(answer, assign=assign, scores=lowered.scores(assign))
 
@@ -74,13 +74,13 @@ def restless(lowered, start, stop, seed, on_progress=None):
 restless.calls = 0
 
 
-def deaf(lowered, start, stop, seed, on_progress=None):
+def deaf(lowered, start, run):
     """It hears no interrupt."""
     import time
 
-    if stop.time_s == 60.0:
+    if run.stop.time_s == 60.0:
         time.sleep(3.0)
-    return one_by_one(lowered, start, stop, seed)
+    return one_by_one(lowered, start, run)
 
 
 def test_an_honest_engine_passes() -> None:

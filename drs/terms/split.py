@@ -282,7 +282,7 @@ def _(term: AtMost, to: _Cut) -> Term | None:
     if not len(items):
         return None
     used, domain = _domains(term.domain, to)
-    return AtMost(items, domain, term.limit[used])
+    return AtMost(items, domain, term.limit[used]) if len(used) else None
 
 
 @cut.register(AtLeast)
@@ -293,7 +293,7 @@ def _(term: AtLeast | Within | Together, to: _Cut) -> Term | None:
     if not len(items) or (to.rest and len(items) < len(term.items)):  # its part is that of the others
         return None
     used, domain = _domains(term.domain, to)
-    return replace(term, items=items, domain=domain, n_domains=len(used))
+    return replace(term, items=items, domain=domain, n_domains=max(1, len(used)))
 
 
 @cut.register
@@ -302,7 +302,9 @@ def _(term: Near, to: _Cut) -> Term | None:
     if not len(items):
         return None
     used, domain = _domains(term.domain, to)
-    return replace(term, items=items, needs=to.members(term.needs), domain=domain, n_domains=len(used))
+    return replace(
+        term, items=items, needs=to.members(term.needs), domain=domain, n_domains=max(1, len(used))
+    )
 
 
 @cut.register

@@ -50,9 +50,9 @@ def searched(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
     return localsearch.solve(lowered, start, run, workers=threads)
 
 
-@pytest.mark.parametrize("lowered", of_parts(range(40)))
+@pytest.mark.parametrize("lowered", of_parts(range(16)))
 def test_answers_are_sound_and_bounds_are_below_what_trying_everything_finds(lowered: Lowered) -> None:
-    answer = auto.solve(lowered, lowered.start.copy(), budget(2.0, 20_000))
+    answer = auto.solve(lowered, lowered.start.copy(), budget(1.0, 6_000))
     is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-5 * max(1.0, best[0])
@@ -62,14 +62,14 @@ def test_answers_are_sound_and_bounds_are_below_what_trying_everything_finds(low
 
 
 def test_the_problems_above_have_parts() -> None:
-    assert len(of_parts(range(40))) > 15
+    assert len(of_parts(range(16))) > 6
 
 
-@pytest.mark.parametrize("lowered", of_parts(range(40)))
-@pytest.mark.parametrize("most", [0, 1, 2])
+@pytest.mark.parametrize("lowered", of_parts(range(16)))
+@pytest.mark.parametrize("most", [0, 2])
 def test_a_limit_on_all_moves_holds_with_valid_bounds(lowered: Lowered, most: int) -> None:
     lowered = limited(lowered, float(most))
-    answer = auto.solve(lowered, lowered.start.copy(), budget(2.0, 6_000))
+    answer = auto.solve(lowered, lowered.start.copy(), budget(1.0, 3_000))
     is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-5 * max(1.0, best[0])

@@ -13,9 +13,9 @@ from drs.result import GoalScore, Result
 from drs.solvers import levels as order
 from drs.solvers import requests
 from drs.solvers.base import Answer
+from drs.solvers.parts import worthwhile
 from drs.stop import Run
-from drs.terms import Lowered
-from drs.verify import ROUNDING, verify
+from drs.verify import verify
 
 AGAIN_S = 5.0
 """Time for a round that goes on from a search, at most."""
@@ -26,7 +26,7 @@ def solve(problem: Problem, *, solver: str, run: Run) -> Result:
     with run.stop.paused():  # the time limit is the search's
         engine = solvers.find(solver)
         lowered = problem.lowered
-    answer = _worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), run, engine))
+    answer = worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), run, engine))
     for _ in range(3):
         # Each VM alone was promised room for its disks; those that found none together stay where they are.
         lost = problem.left_behind(problem.placement(answer.assign)) if problem.policy.storage_moves else []
@@ -40,7 +40,7 @@ def solve(problem: Problem, *, solver: str, run: Run) -> Result:
             continue
         again = run.within(run.stop.again(AGAIN_S))
         lowered = problem.lowered
-        answer = _worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), again, engine))
+        answer = worthwhile(lowered, requests.solve(lowered, np.array(lowered.start), again, engine))
     return _result(problem, dataclasses.replace(answer, interrupted=run.stop.interrupted), run)
 
 
@@ -58,19 +58,6 @@ def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
     return dataclasses.replace(
         answer, status=order.status(lowered, scores, bounds), assign=assign, scores=scores, bounds=bounds
     )
-
-
-def _worthwhile(lowered: Lowered, answer: Answer) -> Answer:
-    """Today's placement instead, when nothing is repaired and no goal gains what makes moving worth it."""
-    before = lowered.scores(lowered.start)
-    for level, old, new in zip(lowered.levels, before, answer.scores, strict=True):
-        gain = old - new
-        if gain <= ROUNDING * max(1.0, abs(old)):
-            continue
-        if level.worth_ratio == 0.0 or gain >= level.worth_ratio * old:
-            return answer
-        break
-    return dataclasses.replace(answer, assign=np.array(lowered.start), scores=before)
 
 
 def _result(problem: Problem, answer: Answer, run: Run) -> Result:

@@ -9,12 +9,14 @@ neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagran
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 
 import numpy as np
 
 from drs.solvers import levels as order
+from drs.solvers import parts
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Progress, Run, Stop
@@ -118,8 +120,19 @@ class _Call:
 
 
 def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """Greedy, local search, exact proof or polish, bounds; see `drs.solvers.base.Solver`."""
+    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`."""
+    return parts.solve(lowered, start, run, solve_part, _ready)
+
+
+def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+    """Greedy, local search, exact proof or polish, bounds."""
     call = _Call(lowered, start, run)
+
+    def searching() -> Solver:
+        from drs.solvers.localsearch import solve
+
+        return functools.partial(solve, workers=threads)
+
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
     if columns <= GREEDY_COLUMNS:
@@ -129,7 +142,7 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
         call.engine("emptying", _emptying, call.share(0.3))
     call.bound(call.share(0.05, BOUND_S), 60)
     if small:
-        call.engine("localsearch", _localsearch, call.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
+        call.engine("localsearch", searching, call.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
         call.bound(call.share(0.05, BOUND_S), 150)
         if not call.over:
             known = call.bounds
@@ -143,7 +156,7 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     else:
         polish = columns <= POLISH_COLUMNS
         last = not (polish or packing)
-        call.engine("localsearch", _localsearch, call.all_but_bounds() if last else call.share(SEARCH_SHARE))
+        call.engine("localsearch", searching, call.all_but_bounds() if last else call.share(SEARCH_SHARE))
         if packing:  # a search that repaired more than the first packing did may have let it go
             call.engine("emptying", _emptying, call.share(0.5))
         if polish:
@@ -156,6 +169,12 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     )  # fmt: skip
 
 
+def _ready(run: Run) -> None:
+    from drs.solvers.localsearch import ready
+
+    ready(run)
+
+
 def _greedy() -> Solver:
     from drs.solvers.greedy import solve
 
@@ -164,12 +183,6 @@ def _greedy() -> Solver:
 
 def _emptying() -> Solver:
     from drs.solvers.emptying import solve
-
-    return solve
-
-
-def _localsearch() -> Solver:
-    from drs.solvers.localsearch import solve
 
     return solve
 

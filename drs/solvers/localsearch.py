@@ -57,6 +57,8 @@ MEND = 66
 """Steps that one neighbourhood mended greedily counts for."""
 PROPOSALS = 0.5
 """Share of the annealing's steps that are proposed moves; the others mend neighbourhoods greedily."""
+SAVING = 0.95
+"""Share of the steps that know that few moves are wanted, where moves are all that is minimised."""
 HOT, HOT_SUM = 24.0, 1.5
 """Start temperature over a rise that sampled moves make: the median; where a level is a sum of excesses and
 prices without any deviation, the one that a tenth of them exceeds. There many moves are nearly free, and the
@@ -69,12 +71,12 @@ what factor it grows over the annealing."""
 OSCILLATION = 1e8
 """Where moves are all that is minimised: by what factor that price rises over the annealing while the limits
 are exceeded, and falls while they are kept, so that the search stays at the edge."""
-STEPS_A_ROUND, MOST_ROUNDS = 400, 64
+STEPS_A_ROUND, MOST_ROUNDS = 2000, 64
 """Where moves are all that is minimised: steps per item of one annealing, after which another begins, and into how
 many at most a budget is cut. Many short ones find cheaper plans than a long one (measured on `small` and `medium`)."""
 HOT_MOVES = 0.3
 """Start temperature over the price of a typical move, where moves are all that is minimised."""
-COOLING, COOLING_SUM = 1e-3, 5e-4
+COOLING, COOLING_SUM, COOLING_MOVES = 1e-3, 5e-4, 0.02
 """End temperature over start temperature (measured on instances a2_5, b_1, b_2 of the ROADEF/EURO challenge,
 and on `medium`)."""
 QUENCH, MELT = 0.03, 0.04
@@ -116,6 +118,7 @@ class _Worker:
         self.rounds = 0
         self.grade = 1.0
         self.forces = False
+        self.saves = False
 
     def anneal(self, n: int, temperature: float) -> int:
         """`n` steps at one temperature: proposed moves, and neighbourhoods mended greedily."""
@@ -126,8 +129,12 @@ class _Worker:
             if self.forces:
                 self.search.force_hot(FORCED, DEAREST, LONGEST)
         self.rounds += 1
-        proposals = int(n * PROPOSALS)
-        rounds = max(1, (n - proposals) // MEND)
+        left = n
+        if self.saves:
+            left -= int(n * SAVING)
+            self.search.anneal_moves(n - left, temperature)
+        proposals = int(left * PROPOSALS)
+        rounds = max(1, (left - proposals) // MEND)
         while proposals > 0 or rounds > 0:
             part, few = min(proposals, 20000), min(rounds, 20000 // MEND)
             if part:
@@ -235,6 +242,7 @@ class _Call:
                     w.search.aim(aim.weight, aim.limits, aim.steep)
             w.rounds = 0
             w.forces = self.of_sums(k)
+            w.saves = self.of_moves(k)
         self.settle_waiting()
 
     def temperatures(self, k: int, aim: _Aim) -> tuple[float, float]:
@@ -246,7 +254,7 @@ class _Call:
             hot = float(np.quantile(rises, 0.9)) * HOT_SUM if of_sums else float(np.median(rises)) * HOT
         if self.of_moves(k):
             hot = HOT_MOVES * aim.scale
-        return hot, hot * (COOLING_SUM if of_sums else COOLING)
+        return hot, hot * (COOLING_SUM if of_sums else COOLING_MOVES if self.of_moves(k) else COOLING)
 
     def steer(self, aim: _Aim, gone: float, last_gone: float, oscillates: bool) -> None:
         """How steeply the ceilings of the levels before count now; `gone`: the part of the annealing that is over."""
@@ -500,7 +508,7 @@ def solve(lowered: Lowered, start: Ints, run: Run, *, workers: int = 2) -> Answe
         scores = lowered.scores(start)
         return Answer("optimal", start, scores, scores, "localsearch", 0.0)
     with run.stop.paused():  # no search pays for compilation
-        _compile(run)
+        ready(run)
     call = _Call(lowered, start, run, workers)
     call.run()
     assign = call.best
@@ -525,7 +533,7 @@ def solve(lowered: Lowered, start: Ints, run: Run, *, workers: int = 2) -> Answe
 _compiled = threading.Event()
 
 
-def _compile(run: Run) -> None:
+def ready(run: Run) -> None:
     """Load the kernel; where it must be compiled first, say so."""
     if _compiled.is_set():
         return
@@ -545,6 +553,7 @@ def _compile(run: Run) -> None:
     search.aim(np.ones(1), np.full(1, np.inf), np.zeros(1))
     search.rises(1)
     worker.forces = True
+    worker.saves = True
     worker.anneal(200, 0.0)
     worker.rearrange(100, 0.0)
     search.place_waiting(start)

@@ -21,11 +21,12 @@ from drs.solvers.base import Answer, Solver
 from drs.solvers.exact.build import ExactModel
 from drs.solvers.kernel.search import Search
 from drs.stop import Run, Stop
-from drs.terms import Level, Limit, Lowered, Term, Wall, Weighted
+from drs.terms import Allowed, Level, Limit, Lowered, Term, Wall, Weighted
 from drs.terms.base import Ints
 from drs.terms.fused import fuse
 from drs.terms.restrict import restrict
-from drs.testing.problems import draw_term, is_sound, optimum, random_lowered, tiny
+from drs.terms.split import move_limits, split
+from drs.testing.problems import confined, draw_term, is_sound, optimum, random_lowered, tiny
 
 Factory = Callable[[np.random.Generator, int, int], Term]
 """(random, n_items, n_bins) to a term over so many items and bins."""
@@ -70,8 +71,8 @@ def check_term(of: type[Term] | Factory, *, seed: int = 0, rounds: int = 60) -> 
     """Check every reading of a term against its own `cost`.
 
     The law itself and `relaxed`, the compiled form (`fuse`: cost, change of a move, wall), the restriction to
-    few items (`restrict`), the linear form of the exact solvers, `grouped`, and for a `Limit` also
-    `worst_cost` and the replay of a plan.
+    few items (`restrict`), the cut into independent parts (`split`), the linear form of the exact solvers,
+    `grouped`, and for a `Limit` also `worst_cost` and the replay of a plan.
 
     Parameters
     ----------
@@ -163,6 +164,31 @@ def reads_restricted(case: Case) -> None:
                 same("restricted", float(one), float(law))
             kept = bool(small.lowered.broken_walls(inner)), bool(lowered.broken_walls(whole))
             assert kept[0] == kept[1], "a restricted wall differs from the whole one"
+
+
+def reads_split(case: Case) -> None:
+    """Cut into independent parts, the costs of the parts add up, and their walls are those of the whole."""
+    for lowered in (case.as_level(), *([case.as_wall()] if isinstance(case.term, Limit) else ())):
+        lowered = confined(lowered, int(case.rng.integers(1000)))
+        parts = split(lowered)
+        shared = move_limits(lowered)
+        for _ in range(6):
+            assign = lowered.start.copy()
+            for part in parts:
+                if len(part.bins):
+                    assign[part.items] = part.bins[case.rng.integers(0, len(part.bins), len(part.items))]
+            for wall in lowered.walls:
+                if isinstance(wall.term, Allowed):
+                    bad = wall.term.bad(assign)
+                    assign[bad] = lowered.start[bad]
+            inner = [part.of(assign) for part in parts]
+            found = sum(part.lowered.scores(of).sum() for part, of in zip(parts, inner, strict=True))
+            same("split", float(found), float(lowered.scores(assign).sum()))
+            crossed = any(part.lowered.broken_walls(of) for part, of in zip(parts, inner, strict=True))
+            crossed = crossed or any(limit.cost(assign, lowered.start) > CLOSE for limit in shared)
+            assert crossed == bool(lowered.broken_walls(assign)), (
+                "a wall of a part differs from the whole one"
+            )
 
 
 def reads_exact(case: Case) -> None:
@@ -293,6 +319,7 @@ READINGS = (
     reads_law,
     reads_fused,
     reads_restricted,
+    reads_split,
     reads_exact,
     reads_grouped,
     reads_on_the_way,

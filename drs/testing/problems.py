@@ -204,6 +204,24 @@ def random_lowered(
     return Lowered(n, m, start, wall, tuple(rungs))
 
 
+def confined(lowered: Lowered, seed: int, n_clusters: int = 3) -> Lowered:
+    """The same problem in random clusters of bins: each item stays in that of its bin of today.
+
+    An item that is nowhere is given a cluster of its own; the walls stay as they are. What else joins the
+    clusters decides into how many independent parts the problem falls.
+    """
+    rng = np.random.default_rng([seed, 13])
+    cluster = rng.integers(0, n_clusters, lowered.n_bins)
+    of_item = np.where(
+        lowered.start >= 0,
+        cluster[np.maximum(lowered.start, 0)],
+        rng.integers(0, n_clusters, lowered.n_items),
+    ).astype(np.int32)
+    mask = np.arange(n_clusters)[:, None] == cluster[None, :]
+    wall = Wall(Allowed(of_item, np.asarray(mask)).relaxed(lowered.start), "cluster")
+    return replace(lowered, walls=(*lowered.walls, wall))
+
+
 def tiny(seed: int, **kinds: Any) -> Lowered:
     """A random problem small enough to enumerate."""
     rng = np.random.default_rng([seed, 7])

@@ -15,7 +15,7 @@ from drs.solvers.exact import build as exact
 from drs.solvers.exact.build import ExactModel
 from drs.solvers.exact.symmetry import interchangeable
 from drs.solvers.kernel.search import Search
-from drs.terms import COSTS, LIMITS, During, Level, Limit, Lowered, Wall, Weighted, fused, restrict
+from drs.terms import COSTS, LIMITS, During, Level, Limit, Lowered, Wall, Weighted, fused, restrict, split
 from drs.terms.fused import fuse
 from drs.testing import ask, check_term
 from drs.testing.problems import KINDS, draw_term, random_lowered
@@ -84,6 +84,8 @@ READERS: dict[str, Callable[[], object]] = {
     "restrict, wall": lambda: restrict.restrict(
         lowered_with(Odd(), wall=True), np.zeros(3, np.int32), np.array([0]), np.array([0, 1])
     ),
+    "split, what a term joins": lambda: split.split(lowered_with(Odd(), wall=True)),
+    "split, a term of a part": lambda: split.cut(Odd(), None),
     "exact, who is alike": lambda: interchangeable(lowered_with(Odd(), wall=False)),
     "exact, cost": lambda: exact.cost_of(Odd(), ExactModel(Lowered(3, 2, np.zeros(3, np.int32), (), ()))),
     "exact, wall": lambda: exact.add_wall(Odd(), ExactModel(Lowered(3, 2, np.zeros(3, np.int32), (), ()))),
@@ -133,6 +135,11 @@ def restricted_forgets_the_frozen(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def split_forgets_what_joins(patch: pytest.MonkeyPatch) -> None:
+    """A rule over two clusters joins nothing."""
+    patch.setattr(split, "joined", lambda term, reach: iter(()))
+
+
 def exact_one_too_wide(patch: pytest.MonkeyPatch) -> None:
     right = exact.cost_of
     patch.setattr(exact, "cost_of", lambda term, model: right(replace(term, limit=term.limit + 1), model))
@@ -159,6 +166,7 @@ FAULTS = [
     (compiled_without_weight, "reads_fused"),
     (compiled_wall_one_too_wide, "reads_fused"),
     (restricted_forgets_the_frozen, "reads_restricted"),
+    (split_forgets_what_joins, "reads_split"),
     (exact_one_too_wide, "reads_exact"),
     (worst_case_sees_only_the_end, "reads_on_the_way"),
     (grouped_keeps_the_old_items, "reads_grouped"),

@@ -15,6 +15,7 @@ from drs import solvers
 from drs.solvers import auto, greedy, localsearch
 from drs.solvers import levels as order
 from drs.stop import Run, Stop
+from drs.terms import Capacity, Level, Lowered, Unplaced, Wall, Weighted
 from drs.testing.problems import is_sound, optimum, random_lowered, tiny
 
 
@@ -95,3 +96,13 @@ def test_it_compiles_where_nothing_can_be_cached(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path,
                           env={**os.environ, "HOME": str(tmp_path)}, check=False)  # fmt: skip
     assert done.stdout.strip() == "42", done.stderr
+
+
+def test_an_item_that_fits_nowhere_stays_nowhere() -> None:
+    lowered = Lowered(
+        1, 1, np.array([-1], np.int32),
+        (Wall(Capacity("cpu", np.array([2.0]), np.array([1.0])), "capacity"),),
+        (Level("placed", (Weighted(Unplaced(np.ones(1))),)),),
+    )  # fmt: skip
+    answer = localsearch.solve(lowered, lowered.start.copy(), Run.begin(None, 5_000, 1))
+    assert answer.assign.tolist() == [-1]

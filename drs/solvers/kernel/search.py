@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drs.solvers.kernel import delta
 from drs.solvers.kernel.acceptance import sample_rises
 from drs.solvers.kernel.anneal import anneal, find_hot, force_hot, place_waiting, send_home
+from drs.solvers.kernel.few_moves import anneal_moves
 from drs.solvers.kernel.handle import Handle
 from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
 from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebuild, recount
@@ -126,6 +127,13 @@ class Search:
     def anneal(self, n: int, hot: float, cold: float, share: Floats, tries: int) -> int:
         """Propose moves, see `anneal.anneal`."""
         return int(anneal(self.handle, self.state.out[0], n, hot, cold, share, tries))
+
+    def anneal_moves(self, n: int, temperature: float) -> int:
+        """Propose moves that know that few are wanted, see `few_moves.anneal_moves`."""
+        if not hasattr(self, "_moved"):
+            n_items = len(self.state.assign)
+            self._moved = np.zeros(n_items + 1, dtype=np.int32), np.zeros(n_items, dtype=np.int32)
+        return int(anneal_moves(self.handle, self.state.out[0], n, temperature, *self._moved))
 
     def neighbourhoods(
         self, n: int, temperature: float, failures_ratio: float, most_bins: int, blink: float = -1.0

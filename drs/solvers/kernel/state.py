@@ -197,8 +197,8 @@ def uniform(h):  # type: ignore[no-untyped-def]
 
 @inline
 def somewhere(h, i):  # type: ignore[no-untyped-def]
-    """A random bin where item i could be."""
-    if h.n_reach == 0:
+    """A random bin where item i could be; any one where it fits nowhere."""
+    if h.n_reach == 0 or h.reach_ptr[i] == h.reach_ptr[i + 1]:
         return below(h, h.n_bins)
     begin = h.reach_ptr[i]
     return np.int64(h.reach[begin + below(h, h.reach_ptr[i + 1] - begin)])

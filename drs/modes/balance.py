@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drs.model import Snapshot
-from drs.modes.base import Mode, Options
+from drs.modes.base import Mode
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import Rule

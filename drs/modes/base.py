@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
+from drs.model.selector import is_pattern
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
@@ -20,35 +21,6 @@ from drs.rules import Rule
 from drs.stop import OnProgress, Stop
 
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked for besides the mode.
-
-    evacuate : hosts to empty, names or patterns; in `recover`, hosts that are lost.
-    lost : hosts that are lost. site : all hosts of a site, to be emptied or lost.
-    deadline_s : by when the hosts must be empty.
-    datastores : datastores to empty. new : VMs to place, `LIKE` or `LIKE=COUNT`, made after an existing one.
-    baseline : EVC baseline to reach. cluster : the cluster that is meant, every one where not given.
-    """
-
-    evacuate: Sequence[str] = ()
-    lost: Sequence[str] = ()
-    site: str = ""
-    deadline_s: float | None = None
-    datastores: Sequence[str] = ()
-    new: Sequence[str] = ()
-    baseline: str = ""
-    cluster: str = ""
-
-    def given(self) -> list[str]:
-        """Names of the options that are set."""
-        return [
-            field.name
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) not in ((), [], "", None)
-        ]
 
 
 class Advise(Protocol):
@@ -86,6 +58,7 @@ class Solve(Protocol):
 
 
 Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
+Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
 Priorities = Callable[[Problem, Options], Mapping[int, float]]
@@ -95,42 +68,58 @@ Priorities = Callable[[Problem, Options], Mapping[int, float]]
 class Mode:
     """One mode.
 
-    takes : the options that mean something in it.
-    pose : the problem. answer : its own way to a result, handed the library's `solve`.
+    pose : the problem, of what `check` has found nothing wrong with.
+    check : what is wrong with what was asked, for this cluster and policy.
+    answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
     report : what is to be said besides the plan. priorities : which VMs move first, higher first.
     """
 
     pose: Pose
-    takes: Collection[str] = ()
+    check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
     priorities: Priorities | None = None
     replans: bool = True
 
 
-def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:
-    """Hosts by name or pattern, each once; a fault for what names none."""
-    known = snapshot.hosts.position
+def named(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """The known names that names or patterns mean, each once."""
     found: dict[str, None] = {}
     for name in names:
-        hits = [name] if name in known else fnmatch.filter(known, name)
-        if not hits:
-            what = "unknown host" if not set(name) & set("*?[") else "no host is called"
-            faults.append(Fault(where, f"{what} {name!r}", "the name of a host", did_you_mean(name, known)))
-        found.update(dict.fromkeys(hits))
+        found.update(dict.fromkeys([name] if name in known else fnmatch.filter(known, name)))
     return list(found)
 
 
-def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[str]:
-    """All hosts of a site; a fault where there is no such site."""
-    if not site:
-        return []
-    sites = sorted(set(snapshot.hosts.site.tolist()) - {""})
-    if site not in sites:
-        expected = f"one of {', '.join(sites)}" if sites else "the column site in hosts"
-        faults.append(Fault("site", f"unknown site {site!r}", expected, did_you_mean(site, sites)))
-    return [str(name) for name in snapshot.hosts.name[snapshot.hosts.site == site]]
+def unknown(where: str, names: Iterable[str], known: Collection[str], what: str) -> Iterator[Fault]:
+    """A fault for each name or pattern that means nothing; `what` is the kind of thing, such as "host"."""
+    for name in names:
+        if not named([name], known):
+            said = f"no {what} is called" if is_pattern(name) else f"unknown {what}"
+            expected = f"the name of a {what}, or a pattern"
+            if 0 < len(known) <= 12:
+                expected = f"one of {', '.join(sorted(known))}, or a pattern"
+            yield Fault(where, f"{said} {name!r}", expected, did_you_mean(name, known))
+
+
+def sites(snapshot: Snapshot) -> list[str]:
+    """The sites of hosts, sorted."""
+    return sorted(set(snapshot.hosts.site.tolist()) - {""})
+
+
+def site_faults(snapshot: Snapshot, site: str) -> Iterator[Fault]:
+    """A fault where there is no such site."""
+    if site and not sites(snapshot):
+        yield Fault("site", f"unknown site {site!r}", "the column site in hosts")
+    elif site:
+        yield from unknown("site", [site], sites(snapshot), "site")
+
+
+def hosts_meant(snapshot: Snapshot, names: Iterable[str], site: str = "") -> list[str]:
+    """Hosts by name or pattern, and all of a site, each once."""
+    there = np.isin(snapshot.hosts.site, named([site], sites(snapshot)))
+    found = named(names, snapshot.hosts.position)
+    return list(dict.fromkeys([*found, *(str(name) for name in snapshot.hosts.name[there])]))
 
 
 def members(snapshot: Snapshot, cluster: int) -> NDArray[np.intp]:

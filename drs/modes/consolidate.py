@@ -13,16 +13,18 @@ a Warehouse-sized Computer, ISCA 2007).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from drs.errors import Fault
 from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Options, Solve
+from drs.modes.base import Mode, Solve
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -109,6 +111,13 @@ class Consolidation:
             kwh = f"{abs(saved) * 8.766:,.0f} kWh a year {'saved' if saved >= 0 else 'more'}"
             lines.append(f"power {self.watts_before:,.0f} W → {self.watts_after:,.0f} W, {kwh}")
         return lines
+
+
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """A limit on load that is none."""
+    if not 0 < policy.power.max_load_ratio <= 1:
+        yield Fault("policy [power], field max_load_ratio", str(policy.power.max_load_ratio),
+                    "a share above 0, at most 1")  # fmt: skip
 
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
@@ -490,4 +499,4 @@ def _reserve_short(problem: Problem, after: Ints, on: Bools) -> float:
     return sum(violation.amount for rule in rules for violation in rule.check(snapshot, placement))
 
 
-MODE = Mode(pose, answer=answer, report=report)
+MODE = Mode(pose, check, answer, report)

@@ -11,14 +11,15 @@ so that every step stays migratable is `rolling`'s work (`drs.modes.rolling`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
+from drs.errors import Fault
 from drs.model import Snapshot, cpu
-from drs.modes.base import Mode, Options, Solve, members
+from drs.modes.base import Mode, Solve, members, named, unknown
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
@@ -90,22 +91,16 @@ class EvcUpgrade:
         return [line for cluster in self.clusters for line in cluster.sentences()]
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """A cluster that is not there, and hosts of which nothing is known."""
+    if options.cluster:
+        yield from unknown("cluster", [options.cluster], snapshot.clusters.position, "cluster")
+    if (snapshot.hosts.evc_max == "").all():
+        yield Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """Today's problem; nothing is moved."""
-    faults = []
-    if options.cluster and options.cluster not in snapshot.clusters.position:
-        raise UnknownNameError.of("cluster", options.cluster, snapshot.clusters.position, "cluster")
-    if options.baseline and options.baseline not in cpu.BASELINES:
-        faults.append(
-            Fault("baseline", f"unknown EVC baseline {options.baseline!r}",
-                  "a key such as intel-broadwell or amd-zen2", did_you_mean(options.baseline, cpu.BASELINES))
-        )  # fmt: skip
-    if not faults and (snapshot.hosts.evc_max == "").all():
-        faults.append(
-            Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host")
-        )
-    if faults:
-        raise InputError(faults)
     return Problem(snapshot, rules, policy)
 
 
@@ -141,7 +136,8 @@ def report(result: Result, options: Options) -> EvcUpgrade:
 
 
 def _report(snapshot: Snapshot, options: Options) -> EvcUpgrade:
-    chosen = [c for c, name in enumerate(snapshot.clusters.name.tolist()) if options.cluster in ("", name)]
+    known = snapshot.clusters.position
+    chosen = sorted(known[name] for name in named([options.cluster or "*"], known))
     return EvcUpgrade(
         tuple(upgrade(snapshot, c, options.baseline) for c in chosen if len(members(snapshot, c)))
     )
@@ -195,4 +191,4 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
     )  # fmt: skip
 
 
-MODE = Mode(pose, ("baseline", "cluster"), answer, report, replans=False)
+MODE = Mode(pose, check, answer, report, replans=False)

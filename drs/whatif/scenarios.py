@@ -44,7 +44,7 @@ from drs.io.changes import (
     fault_of,
 )
 from drs.model import Snapshot
-from drs.modes.base import Options
+from drs.options import Options
 from drs.problem.policy import Policy
 from drs.rules import Rule
 

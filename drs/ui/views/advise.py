@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from drs import plotting, solvers, words
-from drs.model import cpu
+from drs.model import Snapshot, cpu
+from drs.options import MODES, MOST_NEW, Option, Options, asked_by
 from drs.plotting.data import replayed_link_use
 from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
@@ -18,17 +19,8 @@ from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
 from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles, violations_table
-from drs.ui.state import GOALS, MODES, AdviseAsk, filled, state, update
+from drs.ui.state import GOALS, AdviseAsk, filled, state, update, widget_keys
 
-MODE_WORDS = {
-    "balance": "Balance: repair what is broken, then even out the load",
-    "evacuate": "Evacuate: empty hosts for maintenance",
-    "consolidate": "Consolidate: fewest and thriftiest hosts on",
-    "recover": "Recover: hosts are lost, restart their VMs",
-    "place": "Place: find hosts for new VMs",
-    "upgrade-evc": "Upgrade EVC: the highest baseline that the cluster can take",
-    "storage": "Storage: even out datastores, or empty them",
-}
 POLL_S = 0.5
 
 
@@ -39,9 +31,9 @@ def form(cluster: Cluster) -> AdviseAsk:
     with left:
         mode = st.selectbox(
             "What is wanted",
-            MODES,
+            list(MODES),
             key=filled("advise.mode", ask.mode),
-            format_func=lambda m: MODE_WORDS.get(m, m),
+            format_func=lambda mode: f"{mode}: {MODES[mode]}",
         )
     with middle:
         goals = st.selectbox(
@@ -55,7 +47,7 @@ def form(cluster: Cluster) -> AdviseAsk:
         time_s = st.number_input(
             "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
         )
-    ask = dataclasses.replace(ask, **_besides(cluster, str(mode)))
+    ask = dataclasses.replace(ask, asked=_asked(cluster, str(mode)))
     with st.expander("Limits and solver", icon=":material/tune:"):
         one, two, three, four, five = st.columns(5)
         max_moves = one.number_input(
@@ -101,73 +93,69 @@ def form(cluster: Cluster) -> AdviseAsk:
     )
 
 
-def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
-    """The controls that only one mode has."""
-    ask, snapshot = state().advise, cluster.snapshot
-    if mode in ("evacuate", "recover"):
-        left, middle, right = st.columns([3, 1.5, 1.5])
-        hosts = left.multiselect(
-            "Hosts to empty" if mode == "evacuate" else "Hosts that are lost",
-            snapshot.hosts.name.tolist(),
-            key=filled("advise.evacuate", list(ask.evacuate)),
-            placeholder="Choose hosts",
-        )
-        asked: dict[str, Any] = {"evacuate": tuple(hosts)}
-        sites = sorted(set(snapshot.hosts.site.tolist()) - {""})
-        if len(sites) > 1:
-            site = middle.selectbox(
-                "A whole site",
-                ["", *sites],
-                key=filled("advise.site", ask.site),
-                format_func=lambda name: name or "None",
-            )
-            asked["site"] = site or ""
-        if mode == "evacuate":
-            asked["deadline_h"] = right.number_input(
-                "Deadline, h from now",
-                0.1,
-                None,
-                key=filled("advise.deadline_h", ask.deadline_h),
-                placeholder="none",
-                step=1.0,
-                format="%.1f",
-            )
+def _asked(cluster: Cluster, mode: str) -> Options:
+    """The controls of a mode's options; returns all options with what they say."""
+    asked = state().advise.asked
+    shown = [
+        option
+        for option in asked_by(mode)
+        if option.kind != "site" or len(_choices(cluster.snapshot, "site")) > 1
+    ]
+    if not shown:
         return asked
-    if mode == "storage":
-        stores = st.multiselect(
-            "Datastores to empty",
-            snapshot.datastores.name.tolist(),
-            key=filled("advise.datastores", list(ask.datastores)),
-            placeholder="None: even out space and latency",
+    columns = st.columns([3.0 if option.repeatable else 1.5 for option in shown])
+    said = {
+        option.name: _control(column, option, cluster.snapshot, getattr(asked, option.name))
+        for column, option in zip(columns, shown, strict=True)
+    }
+    return dataclasses.replace(asked, **said)
+
+
+def _choices(snapshot: Snapshot, kind: str) -> list[str]:
+    """What an option of this kind can name."""
+    if kind == "site":
+        return sorted(set(snapshot.hosts.site.tolist()) - {""})
+    if kind == "baseline":
+        return list(cpu.BASELINES)
+    table = {"host": "hosts", "datastore": "datastores", "cluster": "clusters", "new": "vms"}[kind]
+    return list(getattr(snapshot, table).name.tolist())
+
+
+def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any:
+    """One option's control; returns its value."""
+    keys = widget_keys(option)
+    if option.kind == "duration_s":
+        hours = column.number_input(
+            f"{option.title}, h", 0.1, None, key=filled(keys[0], None if value is None else value / 3600.0),
+            placeholder="none", step=1.0, format="%.1f", help=option.help,
+        )  # fmt: skip
+        return None if hours is None else 3600.0 * hours
+    if option.kind == "count":
+        return column.number_input(
+            option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
         )
-        return {"datastores": tuple(stores)}
-    if mode == "place":
-        left, right = st.columns([3, 1])
-        like = left.selectbox(
-            "New VMs like this one",
-            ["", *snapshot.vms.name.tolist()],
-            key=filled("advise.new_like", ask.new_like),
-            format_func=lambda name: name or "None: place the VMs that have no host",
+    names = _choices(snapshot, option.kind)
+    if option.kind == "new":
+        like, _, count = value[0].rpartition("=") if value else ("", "", "1")
+        left, right = column.columns([3, 1])
+        like = _one(left, option, keys[0], names, like)
+        count = right.number_input("How many", 1, MOST_NEW, key=filled(keys[1], int(count)))
+        return (f"{like}={int(count or 1)}",) if like else ()
+    if option.repeatable:
+        return tuple(
+            column.multiselect(
+                option.title, names, key=filled(keys[0], list(value)), placeholder=option.unset
+            )
         )
-        count = right.number_input("How many", 1, 10_000, key=filled("advise.new_count", ask.new_count))
-        return {"new_like": like or "", "new_count": int(count or 1)}
-    if mode == "upgrade-evc":
-        options = ["", *cpu.BASELINES]
-        left, right = st.columns(2)
-        baseline = left.selectbox(
-            "Baseline to reach",
-            options,
-            key=filled("advise.baseline", ask.baseline),
-            format_func=lambda key: key or "The highest that every host can take",
-        )
-        chosen = right.selectbox(
-            "Cluster",
-            ["", *snapshot.clusters.name.tolist()],
-            key=filled("advise.cluster", ask.cluster),
-            format_func=lambda name: name or "Every one",
-        )
-        return {"baseline": baseline or "", "cluster": chosen or ""}
-    return {}
+    return _one(column, option, keys[0], names, value)
+
+
+def _one(column: Any, option: Option, key: str, names: list[str], value: str) -> str:
+    """A choice of one name, or none."""
+    chosen = column.selectbox(
+        option.title, ["", *names], key=filled(key, value), format_func=lambda name: name or option.unset
+    )
+    return str(chosen or "")
 
 
 def _goal_words(goal: str, cluster: Cluster) -> str:
@@ -426,7 +414,7 @@ def page() -> None:
     running = state().job is not None
     missing = (
         ask.mode == "evacuate"
-        and not ask.evacuate
+        and not (ask.asked.evacuate or ask.asked.site)
         and not (cluster.snapshot.hosts.state == "maintenance").any()
     )
     if missing:

@@ -147,15 +147,15 @@ class Options(_Given):
         None, "duration_s", "Deadline", "By when the hosts must be empty; the report says which VMs make it.",
         modes=("evacuate",), implies="evacuate", above=0.0, metavar="SECONDS",
     )  # fmt: skip
-    new: tuple[str, ...] = _option(
-        (), "new", "New VMs like this one", "So many new VMs like an existing one; a pattern names several.",
-        modes=("place",), implies="place", metavar="LIKE[=COUNT]",
-        unset="None: place the VMs that have no host",
-    )  # fmt: skip
     datastores: tuple[str, ...] = _option(
         (), "datastore", "Datastores to empty", "A datastore to empty; a pattern names several.",
         modes=("storage",), implies="storage", flag="evacuate-datastore", metavar="DATASTORE",
         unset="None: even out space and latency",
+    )  # fmt: skip
+    new: tuple[str, ...] = _option(
+        (), "new", "New VMs like this one", "So many new VMs like an existing one; a pattern names several.",
+        modes=("place",), implies="place", metavar="LIKE[=COUNT]",
+        unset="None: place the VMs that have no host",
     )  # fmt: skip
     baseline: str = _option(
         "", "baseline", "Baseline to reach", "The EVC baseline to reach.",

@@ -125,7 +125,9 @@ def read_plan(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(Fault(str(path), "no plan there", "a plan.json, or the folder of --out")) from None
+        raise InputError(
+            Fault(str(path), "no plan there", "a plan.json, or the folder that holds it")
+        ) from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(Fault(str(path), f"cannot be read: {error}", "a plan.json")) from None
     if not isinstance(document, dict) or not _is_plan(document):
@@ -164,7 +166,7 @@ def moves_csv(plan: Plan) -> str:
 
 
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
-    """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
+    """What `drs rolling --json` prints; each step as `drs advise --json`."""
     return {
         "mode": "rolling",
         "cluster": campaign.cluster,
@@ -199,14 +201,14 @@ def check_target(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(
             Fault(
-                "--out",
+                "out",
                 f"{folder} holds something that drs did not write",
                 "a new or empty folder, or an earlier plan's",
             )
         )
     if folder.exists() and not folder.is_dir():
-        raise InputError(Fault("--out", f"{folder} is a file", "a folder"))
-    io.check_writable(folder, "--out")
+        raise InputError(Fault("out", f"{folder} is a file", "a folder"))
+    io.check_writable(folder, "out")
 
 
 def write(result: Result, folder: Path, report_html: str) -> None:

@@ -83,7 +83,7 @@ def _rows(tasks: Sequence[tuple[Any, ...]], jobs: int, dask: str | None) -> Any:
             from drs.errors import SolverUnavailableError
 
             raise SolverUnavailableError(
-                "--dask needs Dask's distributed: pip install 'drs-optimizer[dask]'",
+                "a Dask scheduler needs the library distributed: pip install 'drs-optimizer[dask]'",
                 "pip install 'drs-optimizer[dask]'",
             ) from None
         with Client(dask) as client:
@@ -198,12 +198,12 @@ def check_table_path(path: Path) -> None:
     from drs import io
 
     if path.suffix not in (".parquet", ".csv"):
-        raise InputError(Fault("--out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
+        raise InputError(Fault("out", f"{path.name!r}", "a name that ends in .parquet or .csv"))
     if not path.parent.is_dir():
-        raise InputError(Fault("--out", f"no folder {path.parent}", "an existing folder"))
+        raise InputError(Fault("out", f"no folder {path.parent}", "an existing folder"))
     if path.is_dir():
-        raise InputError(Fault("--out", f"{path} is a folder", "the name of a file"))
-    io.check_writable(path, "--out")
+        raise InputError(Fault("out", f"{path} is a folder", "the name of a file"))
+    io.check_writable(path, "out")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

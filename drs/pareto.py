@@ -30,7 +30,7 @@ from drs.result import GoalScore, Result
 from drs.rules import Rule
 from drs.solvers import tradeoff
 from drs.solvers.base import Status
-from drs.stop import OnProgress, Stop
+from drs.stop import OnProgress, Run, Stop
 from drs.terms import MoveCost
 from drs.terms.base import Floats, Lowered
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_POINTS, MAX_POINTS = 3, 100
+DEFAULT_TIME_S = 20.0
+"""Where no limit is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +131,7 @@ def frontier(
     source: api.Source | Problem,
     *,
     n_points: int = 15,
-    time_s: float | None = 20.0,
+    time_s: float | None = None,
     iterations: int | None = None,
     seed: int = 0,
     stop: Stop | None = None,
@@ -146,15 +148,18 @@ def frontier(
     ----------
     source : folder, dataset name, Snapshot, mapping of table name to DataFrame; or a posed problem.
     n_points : how many points at most, 3 to 100; fewer where there are no more.
+    time_s, iterations, stop : as of `drs.solve`; 20 s where nothing is given.
     rules, policy : those beside the snapshot, or of the problem, where not given. Of the policy's goals its
         balance (with target 0) and its price of moves are taken.
     """
     if not MIN_POINTS <= n_points <= MAX_POINTS:
         raise InputError(Fault("n_points", f"{n_points}", f"{MIN_POINTS} to {MAX_POINTS}"))
-    problem = _posed(source, rules, policy)
-    stop = (stop or Stop(time_s, iterations)).begin()
+    run = Run.begin(time_s, iterations, seed, stop, on_progress, default_s=DEFAULT_TIME_S)
+    stop = run.stop
+    with stop.paused():  # the time limit is the search's
+        problem = _posed(source, rules, policy)
     lowered = problem.lowered
-    walk = tradeoff.walk(lowered, stop, seed, on_progress, n_limits=2 * n_points)
+    walk = tradeoff.walk(lowered, run, n_limits=2 * n_points)
     missing = any(
         level.must_vanish and score > 1e-9 for level, score in zip(lowered.levels, walk.scores, strict=True)
     )
@@ -165,7 +170,7 @@ def frontier(
     balance, moves = problem.goals
     return Frontier(
         problem, "feasible" if points else "no_solution", points, knee, moves.unit, balance.unit, seed,
-        stop.elapsed_s, walk.iterations, stop.interrupted,
+        stop.wall_s, walk.iterations, stop.interrupted,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from drs.errors import InfeasibleError
 from drs.goals import Prices
@@ -17,8 +17,8 @@ from drs.problem import Problem
 from drs.rules import Violation
 from drs.solvers.base import Status
 
-if TYPE_CHECKING:
-    from drs.explain import Conflict, Reason
+MANDATORY = 1
+"""Priority of a move that a rule, a host's state or its capacity asks for."""
 
 
 class Report(Protocol):
@@ -54,6 +54,52 @@ class Immovable:
 
     vm: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """A rule that could give way. `amount`: by how much it would be broken, in `unit`."""
+
+    rule: str
+    amount: float
+    unit: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Rules that cannot hold together.
+
+    rules : their names; a minimal set where `minimal`, else what is left of it when the time was up.
+    vms : the VMs that have no place because of them.
+    relaxations : each by itself makes the request possible as far as these rules go; the cheapest first.
+    """
+
+    rules: tuple[str, ...]
+    vms: tuple[str, ...]
+    minimal: bool
+    sentence: str
+    relaxations: tuple[Relaxation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one VM moves.
+
+    code : vSphere's word for it, such as `hostMaint`, `antiAffin`, `fairnessCpuAvg`.
+    text : the same in a sentence.
+    priority : as DRS counts, 1 for what must be done to 5 for what is merely nice.
+    gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would
+        be worse if the VM stayed and all others moved. Negative: what the move costs.
+    without : what happens if the VM stays.
+    """
+
+    vm: str
+    code: str
+    text: str
+    priority: int = MANDATORY
+    gains: Mapping[str, float] = field(default_factory=dict)
+    without: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """When a search ends: a time limit, an iteration budget, an interrupt, whichever comes first.
 
-A `Stop` is handed to one search. Its `fraction` drives cooling schedules, so a search under an iteration
-budget alone never reads the clock and the same seed gives the same plan.
+A `Stop` is one budget. Its `fraction` drives cooling schedules, so a search under an iteration budget alone
+never reads the clock and the same seed gives the same plan. A `Run` is what goes down from a verb to every
+search below it: the budget, the seed and who is told of progress. The verb begins the budget once, when it is
+called; everything below only divides it, so that one interrupt ends every round.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -35,6 +38,9 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 
+DEFAULT_TIME_S = 30.0
+"""The time limit of a verb that is given no budget at all."""
+
 
 class Stop:
     """A budget for one search.
@@ -56,12 +62,15 @@ class Stop:
         self.time_s = time_s
         self.iterations = iterations
         self._event = threading.Event()
-        self._began = time.monotonic()
+        self._begun = self._began = time.monotonic()
+        self._going = False
         self._whole: Stop | None = None
 
     def begin(self) -> Stop:
-        """Start the clock now; returns itself."""
-        self._began = time.monotonic()
+        """Start the clock, unless it runs already; returns itself."""
+        if not self._going:
+            self._going = True
+            self._begun = self._began = time.monotonic()
         return self
 
     def interrupt(self) -> None:
@@ -75,8 +84,13 @@ class Stop:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since `begin`."""
+        """Seconds since `begin` that count against the limit."""
         return time.monotonic() - self._began
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds since `begin`, with those that did not count."""
+        return time.monotonic() - self._begun
 
     @property
     def remaining_s(self) -> float:
@@ -112,18 +126,75 @@ class Stop:
                 stop = stop._whole
 
     def followed_by(self, time_s: float | None, iterations: int | None = None) -> Stop:
-        """A budget of its own for what comes after this search, ended by the same interrupt."""
+        """A budget of its own for a stage, or for what comes after this search, ended by the same interrupt."""
         child = Stop(time_s, iterations)
-        child._event = self._event
-        child._whole = self
+        child._event, child._whole, child._going = self._event, self, True
         return child
 
     def part(self, share: float) -> Stop:
         """A budget for one stage: `share` of what is left, ended by the same interrupt."""
-        child = Stop(
+        return self.followed_by(
             None if self.time_s is None else self.remaining_s * share,
             None if self.iterations is None else int(self.iterations * share),
         )
-        child._event = self._event
-        child._whole = self
-        return child
+
+    def again(self, most_s: float) -> Stop:
+        """A budget for one more round after this search: `most_s` at most, and as many steps again.
+
+        A search under an iteration budget alone stays without a clock.
+        """
+        if self.time_s is None:
+            return self.followed_by(most_s if self.iterations is None else None, self.iterations)
+        return self.followed_by(min(most_s, self.time_s), self.iterations)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every search is handed: its budget, the seed of all that is random, and who is told of progress."""
+
+    stop: Stop = dataclasses.field(default_factory=Stop)
+    seed: int = 0
+    on_progress: OnProgress | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        time_s: float | None,
+        iterations: int | None,
+        seed: int,
+        stop: Stop | None = None,
+        on_progress: OnProgress | None = None,
+        default_s: float = DEFAULT_TIME_S,
+    ) -> Run:
+        """What a verb does first: the clock starts now.
+
+        Parameters
+        ----------
+        time_s : seconds, None for no limit besides `iterations`, inf for none at all.
+        iterations : steps. With both limits, whichever comes first ends the search; with neither there are
+            `default_s` seconds.
+        stop : a budget of the caller's, which stands in place of both limits. A part of another budget has
+            begun already.
+        """
+        if stop is None:
+            if time_s is None and iterations is None:
+                time_s = default_s
+            stop = Stop(None if time_s == math.inf else time_s, iterations)
+        return cls(stop.begin(), seed, on_progress)
+
+    def within(self, stop: Stop) -> Run:
+        """The same run on a budget that was divided from its own."""
+        return dataclasses.replace(self, stop=stop)
+
+    def part(self, share: float) -> Run:
+        """See `Stop.part`."""
+        return self.within(self.stop.part(share))
+
+    def followed_by(self, time_s: float | None, iterations: int | None = None) -> Run:
+        """See `Stop.followed_by`."""
+        return self.within(self.stop.followed_by(time_s, iterations))
+
+    def tell(self, progress: Progress) -> None:
+        """Report to whoever listens."""
+        if self.on_progress is not None:
+            self.on_progress(progress)

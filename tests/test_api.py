@@ -131,7 +131,7 @@ def test_rules_and_policy_beside_the_snapshot_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lie", ["score", "wall"])
 def test_a_lying_solver_is_found_out(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
-    def liar(lowered, start, stop, seed, on_progress=None):  # type: ignore[no-untyped-def]
+    def liar(lowered, start, run):  # type: ignore[no-untyped-def]
         assign = np.array(start)
         if lie == "wall":
             assign[:] = 0

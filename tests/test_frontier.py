@@ -17,7 +17,7 @@ from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart
 from drs.solvers import tradeoff
 from drs.solvers.bounds import lower_bounds
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Deviation, Level, Lowered, MoveCost, MoveLimit, Wall, Weighted
 
 
@@ -70,7 +70,7 @@ def check(found: pareto.Frontier) -> None:
 def test_the_whole_frontier_of_a_tiny_problem(seed: int) -> None:
     lowered = tiny(seed)
     best = brute(lowered)
-    walk = tradeoff.walk(lowered, Stop(None, 60_000).begin(), seed)
+    walk = tradeoff.walk(lowered, Run(Stop(None, 60_000), seed))
     found = [(p.price, p.value) for p in walk.points]
     assert found[0] == pytest.approx(best[0])
     assert found[-1] == pytest.approx(best[-1])

@@ -21,7 +21,7 @@ import drs
 from drs import api
 from drs.io import roadef
 from drs.solvers import localsearch
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms.base import Lowered
 
 
@@ -64,7 +64,7 @@ def main() -> None:
             scores = np.mean(
                 [
                     localsearch.solve(
-                        lowered, lowered.start, Stop(iterations=int(asked.iterations)), seed
+                        lowered, lowered.start, Run(Stop(iterations=int(asked.iterations)), seed)
                     ).scores
                     for seed in range(1, asked.seeds + 1)
                 ],

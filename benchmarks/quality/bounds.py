@@ -17,7 +17,7 @@ import numpy as np
 from drs.solvers import find
 from drs.solvers import levels as order
 from drs.solvers.bounds import lower_bounds
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import (
     Allowed,
     AtMost,
@@ -63,7 +63,7 @@ def cluster(n_hosts: int, n_vms: int, max_moves: int, measure: str = "std", seed
         for name, demand, limit in (("cpu", cpu, cpu_limit), ("memory", memory, memory_limit))
     )
     levels = (
-        Level("repair", (Weighted(Capacity("cpu", cpu, cpu_limit)),)),
+        Level("not_worse", (Weighted(Capacity("cpu", cpu, cpu_limit)),), role="not_worse"),
         Level("balance", spread),
         Level("moves", (Weighted(MoveCost(memory)),)),
     )
@@ -89,9 +89,9 @@ def main() -> None:
                 stop = Stop(5.0 if quick else 30.0).begin()
                 began = time.monotonic()
                 if engine in ("cpsat", "highs"):
-                    answer = cpsat.solve(lowered, lowered.start, stop, 1, engine=engine)
+                    answer = cpsat.solve(lowered, lowered.start, Run(stop, 1), engine=engine)
                 else:
-                    answer = find(engine)(lowered, lowered.start, stop, 1)
+                    answer = find(engine)(lowered, lowered.start, Run(stop, 1))
                 rows(out, size, measure, engine, time.monotonic() - began, lowered, answer.scores,
                      answer.bounds, answer.status)  # fmt: skip
                 if engine == "auto":

@@ -122,26 +122,26 @@ def warm_up() -> None:
 
     from drs.io import roadef
     from drs.solvers import localsearch
-    from drs.stop import Stop
+    from drs.stop import Run, Stop
 
     with tempfile.TemporaryDirectory() as folder:
         model, start = Path(folder) / "model.txt", Path(folder) / "start.txt"
         model.write_text("1 1 10 2 0 0 10 4 0 1 0 0 10 4 1 0 1 0 0 3 0 3 1 0 2 1 0 1 1 0 1 10 100")
         start.write_text("0 0 0")
         lowered = roadef.read(model, start).lowered
-    localsearch.solve(lowered, lowered.start, Stop(iterations=5000), 0)
+    localsearch.solve(lowered, lowered.start, Run(Stop(iterations=5000), 0))
 
 
 def solve(model: Path, assignment: Path, time_s: float, seed: int, solver: str) -> tuple[list[int], float]:
     """The new assignment and the seconds that it took."""
     from drs.io import roadef
     from drs.solvers import auto, localsearch
-    from drs.stop import Stop
+    from drs.stop import Run, Stop
 
     stop = Stop(time_s).begin()
     lowered = roadef.read(model, assignment).lowered
     engine = auto.solve if solver == "auto" else localsearch.solve
-    answer = engine(lowered, lowered.start, stop, seed)
+    answer = engine(lowered, lowered.start, Run(stop, seed))
     return answer.assign.tolist(), stop.elapsed_s
 
 

@@ -10,14 +10,12 @@ import typer
 from drs.cli import base, inputs
 from drs.cli.inputs import AsJson, Iterations, PolicyFile, RulesFile, Seed, SolverName, Source
 from drs.options import MODES, OPTIONS, Options
-from drs.stop import Stop
+from drs.stop import DEFAULT_TIME_S, Run
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
     from drs.problem.policy import Policy
     from drs.result import Result
-
-TIME_S = 30.0
 
 
 @base.app.command()
@@ -27,7 +25,9 @@ def advise(
     source: Source,
     time_s: Annotated[
         float | None,
-        typer.Option("--time-s", min=0, help=f"Seconds to search; {TIME_S:g} where no budget is given."),
+        typer.Option(
+            "--time-s", min=0, help=f"Seconds to search; {DEFAULT_TIME_S:g} where no budget is given."
+        ),
     ] = None,
     iterations: Iterations = None,
     seed: Seed = 0,
@@ -55,13 +55,17 @@ def advise(
     from drs.report.document import to_document, write
 
     options = Options(**inputs.given(OPTIONS, asked))
-    faults = checked_before(out, solver)
-    facts, chosen_rules, chosen_policy = inputs.read(
-        source, rules, policy, faults=faults, check=lambda *read: check(mode, options, max_moves, *read)
-    )
+    stop = Run.begin(time_s, iterations, seed).stop
+    with stop.paused():  # the time limit is the search's
+        facts, chosen_rules, chosen_policy = inputs.read(
+            source,
+            rules,
+            policy,
+            faults=checked_before(out, solver),
+            check=lambda *read: check(mode, options, max_moves, *read),
+        )
     if save_problem:
         io.save_problem(save_problem, facts, chosen_rules, chosen_policy)
-    stop = Stop(inputs.budget_s(time_s, iterations, TIME_S), iterations)
     with base.interruptible(stop), base.progress() as on_progress:
         result = api.advise(
             facts,

@@ -150,8 +150,3 @@ def given(options: Mapping[str, Option], asked: Mapping[str, Any]) -> dict[str, 
         for name, option in options.items()
         if asked[name] is not None
     }
-
-
-def budget_s(time_s: float | None, iterations: int | None, default_s: float) -> float | None:
-    """Seconds to search: those asked for, no limit where only iterations are, else the default."""
-    return time_s if time_s is not None or iterations is not None else default_s

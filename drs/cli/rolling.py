@@ -12,13 +12,11 @@ from drs.cli.advise import checked_before
 from drs.cli.inputs import AsJson, Iterations, PolicyFile, RulesFile, Seed, SolverName, Source
 from drs.errors import InputError
 from drs.options import ROLLING, RollingOptions, value_faults
-from drs.stop import Stop
+from drs.stop import DEFAULT_TIME_S, Run
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
     from drs.problem.policy import Policy
-
-TIME_S = 30.0
 
 
 @base.app.command()
@@ -29,7 +27,9 @@ def rolling(
     time_s: Annotated[
         float | None,
         typer.Option(
-            "--time-s", min=0, help=f"Seconds for all steps together; {TIME_S:g} where no budget is given."
+            "--time-s",
+            min=0,
+            help=f"Seconds for all steps together; {DEFAULT_TIME_S:g} where no budget is given.",
         ),
     ] = None,
     iterations: Iterations = None,
@@ -49,14 +49,15 @@ def rolling(
     from drs.report.document import rolling_document, write_rolling
 
     options = RollingOptions(**inputs.given(ROLLING, asked))
-    facts, chosen_rules, chosen_policy = inputs.read(
-        source,
-        rules,
-        policy,
-        faults=checked_before(out, solver),
-        check=lambda snapshot, policy: check(options, snapshot, policy),
-    )
-    stop = Stop()
+    stop = Run.begin(time_s, iterations, seed).stop
+    with stop.paused():  # the time limit is the search's
+        facts, chosen_rules, chosen_policy = inputs.read(
+            source,
+            rules,
+            policy,
+            faults=checked_before(out, solver),
+            check=lambda *read: check(options, *read),
+        )
     with base.interruptible(stop), base.progress() as on_progress:
         campaign = modes.rolling(
             api.advise,
@@ -65,8 +66,6 @@ def rolling(
             policy=chosen_policy,
             **{name: getattr(options, name) for name in ROLLING},
             solver=solver,
-            time_s=inputs.budget_s(time_s, iterations, TIME_S),
-            iterations=iterations,
             seed=seed,
             stop=stop,
             on_progress=on_progress,

@@ -4,20 +4,16 @@
 can move, `conflicts` for a request that nothing satisfies, `diff` for two plans.
 """
 
-from drs.explain.conflict import Conflict, Relaxation, conflicts
+from drs.explain.conflict import conflicts
 from drs.explain.difference import PlanDiff, diff
-from drs.explain.immovable import Immovable, immovable
-from drs.explain.reasons import Reason, annotate, reasons
+from drs.explain.immovable import immovable
+from drs.explain.reasons import annotate, reasons
 from drs.explain.why import HostAnswer, Obstacle, why
 
 __all__ = [
-    "Conflict",
     "HostAnswer",
-    "Immovable",
     "Obstacle",
     "PlanDiff",
-    "Reason",
-    "Relaxation",
     "annotate",
     "conflicts",
     "diff",

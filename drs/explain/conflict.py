@@ -10,59 +10,40 @@ only goal.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from drs import solvers
 from drs.explain.contradictions import conflicts as read_off
 from drs.problem import Problem
+from drs.result import Conflict, Relaxation
 from drs.rules import Rule
-from drs.stop import Stop
+from drs.solvers.base import Answer
+from drs.stop import Run, Stop
 from drs.terms import Allowed, Level, Lowered, MoveLimit, Term, Weighted
 from drs.terms.base import Bools
 from drs.words import some
 
 EVACUATION = "evacuation"
 """The rule by which mode `evacuate` empties hosts."""
+CURES_SHARE = 0.3
+"""Of the time, for what would help; the rest finds the set."""
 SHOWN = 8
 """So many names are told in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relaxation:
-    """A rule that could give way. `amount`: by how much it would be broken, in `unit`."""
-
-    rule: str
-    amount: float
-    unit: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Rules that cannot hold together.
-
-    rules : their names; a minimal set where `minimal`, else what is left of it when the time was up.
-    vms : the VMs that have no place because of them.
-    relaxations : each by itself makes the request possible as far as these rules go; the cheapest first.
-    """
-
-    rules: tuple[str, ...]
-    vms: tuple[str, ...]
-    minimal: bool
-    sentence: str
-    relaxations: tuple[Relaxation, ...] = ()
-
-
-def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple[Conflict, ...]:
+def conflicts(
+    problem: Problem, *, time_s: float = 10.0, seed: int = 0, stop: Stop | None = None
+) -> tuple[Conflict, ...]:
     """Why no placement satisfies the hard rules; empty where one does, or where that is not proven.
 
     One conflict for each set of rules that leaves some VMs without any host; only where there is none such,
-    the one that the exact solver proves for the VMs together, within `time_s`.
+    the one that the exact solver proves for the VMs together, within `time_s`
+    or a budget of the caller's.
     """
+    run = Run.begin(time_s, None, seed, stop)
     must = [level for level in problem.lowered.levels if level.must_vanish]
     if not must or not any(
         entry.term.cost(problem.lowered.start, problem.lowered.start) for entry in must[0].terms
@@ -71,7 +52,7 @@ def conflicts(problem: Problem, *, time_s: float = 10.0, seed: int = 0) -> tuple
     alone = tuple(_alone(problem, must[0]))
     if alone:
         return alone
-    return tuple(_together(problem, must[0], time_s, seed))
+    return tuple(_together(problem, must[0], run))
 
 
 def stuck(problem: Problem) -> list[tuple[str, tuple[str, ...]]]:
@@ -195,12 +176,10 @@ def _weight(rule: Rule | None) -> int:
 class _Case:
     """The limits of a problem by rule, and the solver's word on any choice of them."""
 
-    def __init__(self, problem: Problem, must: Level, time_s: float, seed: int) -> None:
-        self.problem, self.must, self.seed = problem, must, seed
-        self.time_s = time_s
-        self.last = time.monotonic() + time_s
-        self.end = self.last - 0.3 * time_s
-        """When the set is what it is: the rest is for what would help."""
+    def __init__(self, problem: Problem, must: Level, run: Run) -> None:
+        self.problem, self.must, self.run = problem, must, run
+        self.spare_s = CURES_SHARE * run.stop.remaining_s
+        """What is kept from the search for the set, for what would help."""
         self.lowered = problem.lowered
         self.solve = solvers.find("cpsat")
         self.wanted = list(dict.fromkeys(entry.origin for entry in must.terms))
@@ -214,16 +193,22 @@ class _Case:
         walls = tuple(wall for wall in self.lowered.walls if wall.origin in chosen)
         return replace(self.lowered, walls=walls, levels=levels, during=())
 
+    def ask(self, lowered: Lowered, left_s: float) -> Answer | None:
+        """The exact solver's answer within a quarter of the budget; None when no time is left for it."""
+        if left_s <= 0:
+            return None
+        whole_s = self.run.stop.time_s or 0.0
+        part = self.run.followed_by(min(left_s, max(0.5, whole_s / 4)))
+        return self.solve(lowered, np.array(lowered.start), part)
+
     def impossible(self, labels: Sequence[str]) -> bool | None:
         """Whether these rules cannot hold together; None when the solver does not know in time."""
         lowered = self.part(labels)
         if not lowered.levels:
             return False
-        left = self.end - time.monotonic()
-        if left <= 0:
+        answer = self.ask(lowered, self.run.stop.remaining_s - self.spare_s)
+        if answer is None:
             return None
-        stop = Stop(min(left, max(0.5, self.time_s / 4)))
-        answer = self.solve(lowered, np.array(lowered.start), stop.begin(), self.seed)
         if answer.status == "infeasible":
             return True
         return False if answer.scores[0] <= 1e-6 else None
@@ -236,11 +221,9 @@ class _Case:
         others = [label for label in labels if label != rule]
         broken = Level("broken", tuple(Weighted(term, 1.0, rule) for term in terms))
         lowered = self.part(others, (broken,))
-        left = self.last - time.monotonic()
-        if left <= 0:
+        answer = self.ask(lowered, self.run.stop.remaining_s)
+        if answer is None or self.run.stop.interrupted:
             return None
-        stop = Stop(min(left, max(0.5, self.time_s / 4)))
-        answer = self.solve(lowered, np.array(lowered.start), stop.begin(), self.seed)
         if len(answer.scores) > 1 and answer.scores[0] > 1e-6:
             return None
         return float(answer.scores[-1])
@@ -256,13 +239,13 @@ def _terms_of(problem: Problem, label: str) -> list[Term]:
     return terms
 
 
-def _together(problem: Problem, must: Level, time_s: float, seed: int) -> Iterator[Conflict]:
-    case = _Case(problem, must, time_s, seed)
+def _together(problem: Problem, must: Level, run: Run) -> Iterator[Conflict]:
+    case = _Case(problem, must, run)
     known = read_off(problem.rules_in_force, problem.snapshot)
     core: Sequence[str]
     if known:
         core, minimal = known[0].rules, True
-        case.end = case.last
+        case.spare_s = 0.0
     elif case.impossible(case.labels) is True:
         core, minimal = shrink(case.labels, case.impossible)
     else:

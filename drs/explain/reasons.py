@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,13 +12,11 @@ from drs.goals.balance import priority
 from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
+from drs.result import MANDATORY, Reason
 from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget, Role
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
 from drs.words import percent
-
-MANDATORY = 1
-"""Priority of a move that a rule, a host's state or its capacity asks for."""
 
 CODES: Mapping[str, str] = {
     "keep-apart": "antiAffin",
@@ -42,26 +39,6 @@ CODES: Mapping[str, str] = {
     "datastore-capacity": "datastoreSpaceOutage",
 }
 """vSphere's reason codes (`RecommendationReasonCode` of its API) by type of rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why one VM moves.
-
-    code : vSphere's word for it, such as `hostMaint`, `antiAffin`, `fairnessCpuAvg`.
-    text : the same in a sentence.
-    priority : as DRS counts, 1 for what must be done to 5 for what is merely nice.
-    gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would
-        be worse if the VM stayed and all others moved. Negative: what the move costs.
-    without : what happens if the VM stays.
-    """
-
-    vm: str
-    code: str
-    text: str
-    priority: int = MANDATORY
-    gains: Mapping[str, float] = field(default_factory=dict)
-    without: str = ""
 
 
 def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:

@@ -16,7 +16,6 @@ has the last word.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +27,7 @@ from drs import solvers
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.problem import Problem
 from drs.rules.local_devices import irreplaceable
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Allowed, AtMost, Capacity, Level, Lowered, Unplaced, Wall, Weighted
 from drs.terms.base import Bools, Floats, Ints
 from drs.words import some
@@ -127,6 +126,7 @@ def admission(
     time_s: float = 30.0,
     host_idx: Ints | None = None,
     usable: Bools | None = None,
+    stop: Stop | None = None,
 ) -> AdmissionReport:
     """How many failures each cluster survives, looking at up to `failures` of them.
 
@@ -138,6 +138,7 @@ def admission(
     scope : what fails at once: a host, all hosts of a rack, all of a site.
     host_idx : another placement than today's, i4[n_vms].
     usable : the hosts that are on, bool[n_hosts]; the connected ones where not given.
+    stop : a budget of the caller's in place of `time_s`.
 
     Raises
     ------
@@ -151,11 +152,12 @@ def admission(
     if scope not in ("host", "rack", "site"):
         raise UnknownNameError.of("scope", scope, ("host", "rack", "site"), "scope")
     found = []
-    began = time.monotonic()
+    whole = Run.begin(time_s, None, 0, stop).stop
     wanted = [c for c in range(len(snapshot.clusters)) if cluster in ("", str(snapshot.clusters.name[c]))]
     for number, which in enumerate(wanted):
-        left = time_s - (time.monotonic() - began)
-        case = _Case(problem, which, scope, host_idx, usable, max(0.5, left / (len(wanted) - number)))
+        case = _Case(problem, which, scope, host_idx, usable)
+        # From here on: what was made ready counts for all that follows.
+        case.stop = whole.followed_by(max(0.5, whole.remaining_s / (len(wanted) - number)))
         if case.units:
             k = int(snapshot.clusters.ha_failover_hosts[which])
             asked = min(3, k + 1) if failures is None else failures
@@ -167,8 +169,7 @@ class _Case:
     """One cluster, ready to be asked about failures."""
 
     def __init__(
-        self, problem: Problem, cluster: int, scope: FailureScope, host_idx: Ints | None, usable: Bools | None,
-        time_s: float,
+        self, problem: Problem, cluster: int, scope: FailureScope, host_idx: Ints | None, usable: Bools | None
     ) -> None:  # fmt: skip
         self.problem, self.scope = problem, scope
         snapshot = self.snapshot = problem.snapshot
@@ -224,7 +225,7 @@ class _Case:
         self.unprotected = tuple(str(name) for name in snapshot.vms.name[mine])
         self.n_tests = 0
         self.timed_out = False
-        self.end = time.monotonic() + time_s  # from here on: what was made ready counts for all that follows
+        self.stop = Run().stop
         self._rows: dict[int, Bools] = {}
 
     def row(self, vm: int) -> Bools:
@@ -307,8 +308,8 @@ class _Case:
         start = np.full(len(vms), -1, dtype=np.int32)
         placed = Level("placed", (Weighted(Unplaced(np.ones(len(vms)))),), unit="VMs", role="placed")
         lowered = Lowered(len(vms), len(bins), start, tuple(walls), (placed,))
-        left_s = max(0.2, min(EXACT_S, self.end - time.monotonic()))
-        answer = solvers.find("cpsat")(lowered, start, Stop(left_s).begin(), 0)
+        part = self.stop.followed_by(max(0.2, min(EXACT_S, self.stop.remaining_s)))
+        answer = solvers.find("cpsat")(lowered, start, Run(part))
         left = [int(vms[i]) for i in np.flatnonzero(answer.assign < 0)]
         if not left:
             return True, []
@@ -351,7 +352,7 @@ class _Case:
         doubtful: Stranding | None = None
         stack: list[tuple[tuple[tuple[int, ...], int], ...]] = [((tuple(order), k),)]
         while stack:
-            if time.monotonic() > self.end:
+            if self.stop.remaining_s <= 0:
                 self.timed_out = True
                 return doubtful
             node = stack.pop()

@@ -18,7 +18,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
-from drs.stop import OnProgress, Stop
+from drs.stop import OnProgress, Run, Stop
 
 Bools = NDArray[np.bool_]
 
@@ -44,16 +44,14 @@ class Advise(Protocol):
 
 
 class Solve(Protocol):
-    """`drs.solve`, handed to the modes that solve in their own way."""
+    """`drs.solving.solve`, handed to the modes that solve in their own way."""
 
     def __call__(
         self,
         problem: Problem,
         *,
-        solver: str = ...,
-        seed: int = ...,
-        stop: Stop | None = ...,
-        on_progress: OnProgress | None = ...,
+        solver: str,
+        run: Run,
     ) -> Result: ...
 
 

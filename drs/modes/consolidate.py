@@ -31,7 +31,7 @@ from drs.result import Result
 from drs.rules import Failover, HostCapacity, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.terms import Allowed, Level
 from drs.terms.base import Bools, Floats, Ints
 from drs.terms.limits import usage
@@ -146,9 +146,7 @@ def answer(
     solve: Solve,
     options: Options,
     solver: str,
-    seed: int,
-    stop: Stop,
-    on_progress: OnProgress | None,
+    run: Run,
 ) -> Result:
     """The fewest watts from which the failures to be tolerated are survived.
 
@@ -156,6 +154,7 @@ def answer(
     wanted), room for the VMs that could not restart is kept free on a host in the next one. Then a long search
     uses what they found out. A cluster whose reserve none of them kept stays as it is.
     """
+    stop = run.stop
     with stop.paused():  # no search pays for loading the cost model
         _ = problem.lowered
     wanted = {c: k for c, k in enumerate(reserve_of(problem)) if k}
@@ -168,8 +167,7 @@ def answer(
 
     def attempt(posed: Problem, share: float) -> bool:
         """Whether the reserve is kept by the answer to one problem."""
-        part = stop.part(min(1.0, share))
-        return search.add(solve(posed, solver=solver, seed=seed, stop=part, on_progress=on_progress))
+        return search.add(solve(posed, solver=solver, run=run.part(min(1.0, share))))
 
     for number in range(TRIES if any(search.tolerated.values()) else 0):
         if number == TRIES - 1:

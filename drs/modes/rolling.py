@@ -34,10 +34,12 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import OnProgress, Progress, Run, Stop
 from drs.terms import Allowed
 from drs.words import seconds
 
+DEFAULT_TIME_S = 60.0
+"""For all searches of a campaign together, where no limit is given."""
 WISH = "rolling: not on a host whose turn is still to come"
 
 
@@ -135,7 +137,7 @@ def rolling(
     service_s: float = 0.0,
     baseline: str = "",
     solver: str = "auto",
-    time_s: float | None = 60.0,
+    time_s: float | None = None,
     iterations: int | None = None,
     seed: int = 0,
     stop: Stop | None = None,
@@ -152,13 +154,17 @@ def rolling(
         (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
     service_s : how long the hosts of one step are away once they are empty.
     baseline : hosts come back with this as their highest EVC baseline (a hardware refresh).
-    time_s : for all searches together.
-    stop : its interrupt ends the campaign with the steps that are planned; its budget is not read.
+    time_s : for all searches together. iterations : for the search of each step. With both, whichever comes
+        first; 60 s where neither is given.
+    stop : a budget in place of both; its interrupt ends the campaign with the steps that are planned.
 
     Raises
     ------
     InputError : for a cluster, host or baseline that is not there.
     """
+    run = Run.begin(time_s, iterations, seed, stop, on_progress, default_s=DEFAULT_TIME_S)
+    whole = run.stop
+    time_s, iterations = whole.time_s, whole.iterations
     policy = policy or Policy()
     asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, baseline)
     faults = list(check(snapshot, asked))
@@ -173,8 +179,6 @@ def rolling(
     problem = Problem(state, rules, policy)
     order = best_order(problem, inside, queue, most, baseline)
     per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
-    began = time.monotonic()
-    whole = stop or Stop()
     away = dataclasses.replace(policy, goals=(Moves(), Balance(target=0.0)))
     steps: list[RollingStep] = []
     blocked: list[Blocked] = []
@@ -220,12 +224,9 @@ def rolling(
             for host in batch:
                 postponed.pop(host, None)
         size = most
-        if on_progress:
-            done = len(order) - len(pending)
-            note = f"{done} of {len(order)} hosts"
-            on_progress(
-                Progress("rolling", time.monotonic() - began, done / len(order), float(done), note=note)
-            )
+        done = len(order) - len(pending)
+        note = f"{done} of {len(order)} hosts"
+        run.tell(Progress("rolling", whole.elapsed_s, done / len(order), float(done), note=note))
     final = None
     if not whole.interrupted:
         part = whole.followed_by(per_step, iterations)

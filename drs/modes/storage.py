@@ -31,7 +31,7 @@ from drs.problem import Problem, levels
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
 from drs.rules import DatastoreCapacity, DatastoreState, Rule
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, OverTarget, Penalty, Wall, Weighted
 from drs.terms.base import Floats, Ints
 from drs.words import percent
@@ -291,14 +291,12 @@ def answer(
     solve: Solve,
     options: Options,
     solver: str,
-    seed: int,
-    stop: Stop,
-    on_progress: OnProgress | None,
+    run: Run,
 ) -> Result:
     """The best placement of the disks, re-checked by the rules themselves."""
     disks = _Disks(problem)
     lowered = disks.lowered()
-    found = solvers.find(solver)(lowered, np.array(lowered.start), stop, seed, on_progress)
+    found = solvers.find(solver)(lowered, np.array(lowered.start), run)
     placement = disks.placement(found.assign)
     before = lowered.scores(lowered.start)
     goals = tuple(
@@ -319,7 +317,7 @@ def answer(
     if status == "no_solution" and _stuck(disks):
         status = "infeasible"
     return Result(
-        problem, status, placement, goals, broken, left, found.solver, seed, found.elapsed_s, found.iterations,
+        problem, status, placement, goals, broken, left, found.solver, run.seed, found.elapsed_s, found.iterations,
         found.interrupted, immovable=tuple(Immovable(vm, why) for vm, why in _stuck(disks)), stats=dict(found.stats),
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
 from drs.rules import Rule
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.words import some
 
 
@@ -110,9 +110,7 @@ def answer(
     solve: Solve,
     options: Options,
     solver: str,
-    seed: int,
-    stop: Stop,
-    on_progress: OnProgress | None,
+    run: Run,
 ) -> Result:
     """Today's placement: an EVC mode moves nobody. `infeasible` when a baseline asked for is out of reach."""
     lowered = problem.lowered
@@ -125,8 +123,8 @@ def answer(
     told = _report(problem.snapshot, options)
     reachable = all(each.possible for each in told.clusters) or not options.baseline
     return Result(
-        problem, "optimal" if reachable else "infeasible", problem.today, goals, broken, broken, "none", seed,
-        stop.elapsed_s,
+        problem, "optimal" if reachable else "infeasible", problem.today, goals, broken, broken, "none", run.seed,
+        run.stop.wall_s,
     )  # fmt: skip
 
 

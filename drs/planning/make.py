@@ -29,7 +29,7 @@ from drs.planning.schedule.shares import with_links
 from drs.planning.schedule.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
 from drs.planning.waves import by_start, edges_of, waves_of
 from drs.planning.windows import what_fits
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.terms import During
 from drs.words import seconds
 
@@ -58,16 +58,14 @@ def make_plan(
     window: float | None = None,
     deadline_s: float | Mapping[int, float] | None = None,
     forbidden: Mapping[int, Hours] | None = None,
-    stop: Stop | None = None,
-    seed: int = 0,
+    run: Run | None = None,
     method: Method = "auto",
     strict: bool = False,
-    on_progress: OnProgress | None = None,
 ) -> Plan:
     """The moves from today's placement to `target` in a safe order, priced, timed and checked.
 
     Every `during` limit holds at every instant, a VM in flight counting on both hosts; one that is broken
-    today becomes no worse. The same arguments and seed give the same plan, unless `stop` limits the time.
+    today becomes no worse. The same arguments and seed give the same plan, unless `run` limits the time.
 
     Parameters
     ----------
@@ -81,7 +79,7 @@ def make_plan(
     window : seconds; what does not fit is stranded, best first.
     deadline_s : by host, when all that leaves it must have left (or one figure for all); a warning if late.
     forbidden : by VM, spans in seconds from the start in which it may not migrate (`windows.daily`).
-    stop : budget and interrupt; without, a fixed amount of work.
+    run : budget, interrupt, seed and progress; without, a fixed amount of work under seed 0.
     method : `list` only the list schedule, `cpsat` always CP-SAT, `auto` where it helps.
     strict : raise instead of stranding.
 
@@ -91,20 +89,25 @@ def make_plan(
     InternalError : when the independent replay finds a limit broken.
     """
     concurrency = concurrency or Concurrency()
-    stop = stop or Stop()
+    run = run or Run()
     network = Network.of(snapshot)
     pricer = Pricer(snapshot, profile, network)
     asked = legs_between(snapshot, target)
     rooms = Rooms.of(snapshot, during, [leg.vm for leg in asked])
     job = _Job(
         snapshot, network, pricer, rooms, concurrency, forbidden or {}, priorities or {}, deadline_s, method,
-        seed, stop, on_progress,
+        run,
     )  # fmt: skip
-    with stop.paused():  # no plan pays for compilation
+    with run.stop.paused():  # no plan pays for compilation
         job.load_kernels(asked)
     lost, possible = _possible(snapshot, network, pricer, rooms, asked, concurrency)
     found = ordering.find_order(
-        possible, rooms, pricer, allowed or ordering.default_hosts(snapshot), priorities=priorities, seed=seed
+        possible,
+        rooms,
+        pricer,
+        allowed or ordering.default_hosts(snapshot),
+        priorities=priorities,
+        seed=run.seed,
     )
     lost.extend(found.lost)
     if strict and lost:
@@ -180,9 +183,7 @@ class _Job:
     priorities: Mapping[int, float]
     deadline_s: float | Mapping[int, float] | None
     method: Method
-    seed: int
-    stop: Stop
-    on_progress: OnProgress | None
+    run: Run
 
     def tasks(self, order: ordering.Order, chosen: Sequence[int]) -> Tasks:
         """The chosen legs of a safe order as tasks."""
@@ -220,8 +221,7 @@ class _Job:
         """A short schedule."""
         return search(
             tasks, self.pricer, self.pricer.price(tasks.legs), flows_of(self.pricer, tasks.legs),
-            method=self.method, seed=self.seed, stop=self.stop, due_s=self.due_s(tasks),
-            on_progress=self.on_progress,
+            method=self.method, run=self.run, due_s=self.due_s(tasks),
         )  # fmt: skip
 
     def fitting(self, order: ordering.Order, window_s: float) -> list[int]:

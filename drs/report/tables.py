@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from drs.explain import Reason
+    from drs.result import Reason
 
 Row = TypeVar("Row")
 

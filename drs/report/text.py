@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from drs import words
-from drs.explain import Conflict, HostAnswer, Reason
+from drs.explain import HostAnswer
 from drs.model import Snapshot
 from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
 from drs.planning import Move
 from drs.report.tables import GOALS, MOVES, rich_table, told
-from drs.result import Result
+from drs.result import Conflict, Reason, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:

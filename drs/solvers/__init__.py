@@ -1,6 +1,6 @@
 """Solvers, found by name: the built-in ones and those of the entry point group `drs.solvers`.
 
-A solver is a function `(lowered, start, stop, seed, on_progress) -> Answer`. It may declare the terms that
+A solver is a function `(lowered, start, run) -> Answer`. It may declare the terms that
 it reads as an attribute `reads` (a tuple of term classes; absent: every term). Looking one up loads it, so
 that `import drs.solvers` costs neither ortools nor numba.
 """
@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 
 from drs.errors import SolverError, SolverUnavailableError, UnknownNameError
 from drs.solvers.base import Answer, Solver, Status
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.terms import COSTS, LIMITS
 from drs.terms.base import Ints, Lowered
 
@@ -76,12 +76,10 @@ class Asked:
         """The classes of terms that the solver can read."""
         return tuple(getattr(self.solver, "reads", LIMITS + COSTS))
 
-    def __call__(
-        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-    ) -> Answer:
+    def __call__(self, lowered: Lowered, start: Ints, run: Run) -> Answer:
         """Solve. Raises SolverError when the problem holds a term that the solver cannot read."""
         check_reads(lowered, self)
-        return self.solver(lowered, start, stop, seed, on_progress)
+        return self.solver(lowered, start, run)
 
 
 def check_reads(lowered: Lowered, solver: Asked) -> None:

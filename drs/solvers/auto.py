@@ -17,7 +17,7 @@ import numpy as np
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run, Stop
 from drs.terms import Allowed, BinsUsed
 from drs.terms.base import Floats, Ints, Lowered
 
@@ -38,13 +38,11 @@ BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
 
 
-class _Run:
+class _Call:
     """The best plan so far, its bounds, and what was used."""
 
-    def __init__(
-        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None
-    ) -> None:
-        self.lowered, self.stop, self.seed, self.on_progress = lowered, stop, seed, on_progress
+    def __init__(self, lowered: Lowered, start: Ints, run: Run) -> None:
+        self.lowered, self.run, self.stop = lowered, run, run.stop
         self.best = np.asarray(start, dtype=np.int32)
         self.scores = lowered.scores(self.best)
         self.bounds = np.zeros(len(lowered.levels))
@@ -61,11 +59,9 @@ class _Run:
 
     def child(self, time_s: float | None, share: float = 1.0) -> Stop:
         """A budget that ends with the same interrupt: `time_s` at most, and a share of the iterations left."""
-        part = self.stop.part(1.0)
-        part.time_s = time_s
-        if self.stop.iterations is not None:
-            part.iterations = int(share * max(0, self.stop.iterations - self.iterations))
-        return part.begin()
+        whole = self.stop.iterations
+        left = None if whole is None else int(share * max(0, whole - self.iterations))
+        return self.stop.followed_by(time_s, left)
 
     def share(self, share: float, most_s: float = np.inf) -> Stop:
         """A share of what is left, and `most_s` at most; a budget of iterations alone never meets the clock."""
@@ -88,7 +84,7 @@ class _Run:
         try:
             with part.paused():  # no search pays for loading an engine
                 solver = load()
-            found = solver(self.lowered, self.best, part, self.seed, self.on_progress)
+            found = solver(self.lowered, self.best, self.run.within(part))
         except Exception:
             log.exception("%s failed; the other engines go on", name)
             return
@@ -112,55 +108,51 @@ class _Run:
         """Raise the bounds under the ceilings of the best plan."""
         if self.proven or self.stop.interrupted:
             return
-        if self.on_progress:
+        if self.run.on_progress is not None:  # else the clock is not read
             score = float(next((score for score in self.scores if score > 0), 0.0))
             fraction = self.stop.fraction(self.iterations)
-            self.on_progress(Progress("bounds", self.stop.elapsed_s, fraction, score))
+            self.run.tell(Progress("bounds", self.stop.elapsed_s, fraction, score))
         self.bounds = lower_bounds(
             self.lowered, self.scores, part, max_steps=steps, known=self.bounds, assign=self.best
         )
 
 
-def solve(
-    lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     """Greedy, local search, exact proof or polish, bounds; see `drs.solvers.base.Solver`."""
-    run = _Run(lowered, start, stop, seed, on_progress)
+    call = _Call(lowered, start, run)
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
     if columns <= GREEDY_COLUMNS:
-        run.engine("greedy", _greedy, run.share(0.15))
+        call.engine("greedy", _greedy, call.share(0.15))
     packing = any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms)
     if packing:
-        run.engine("emptying", _emptying, run.share(0.3))
-    run.bound(run.share(0.05, BOUND_S), 60)
+        call.engine("emptying", _emptying, call.share(0.3))
+    call.bound(call.share(0.05, BOUND_S), 60)
     if small:
-        run.engine("localsearch", _localsearch, run.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
-        run.bound(run.share(0.05, BOUND_S), 150)
-        if not run.over:
-            known = run.bounds
+        call.engine("localsearch", _localsearch, call.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
+        call.bound(call.share(0.05, BOUND_S), 150)
+        if not call.over:
+            known = call.bounds
 
-            def prove(
-                lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-            ) -> Answer:
+            def prove(lowered: Lowered, start: Ints, run: Run) -> Answer:
                 from drs.solvers.exact import cpsat
 
-                return cpsat.solve(lowered, start, stop, seed, on_progress, first_bounds=known)
+                return cpsat.solve(lowered, start, run, first_bounds=known)
 
-            run.engine("cpsat", lambda: prove, run.share(1.0))
+            call.engine("cpsat", lambda: prove, call.share(1.0))
     else:
         polish = columns <= POLISH_COLUMNS
         last = not (polish or packing)
-        run.engine("localsearch", _localsearch, run.all_but_bounds() if last else run.share(SEARCH_SHARE))
+        call.engine("localsearch", _localsearch, call.all_but_bounds() if last else call.share(SEARCH_SHARE))
         if packing:  # a search that repaired more than the first packing did may have let it go
-            run.engine("emptying", _emptying, run.share(0.5))
+            call.engine("emptying", _emptying, call.share(0.5))
         if polish:
-            run.engine("lns", _lns, run.share(0.6))
-        run.bound(run.share(0.9, BOUND_S), 400)
-    bounds = np.minimum(run.bounds, run.scores)
+            call.engine("lns", _lns, call.share(0.6))
+        call.bound(call.share(0.9, BOUND_S), 400)
+    bounds = np.minimum(call.bounds, call.scores)
     return Answer(
-        order.status(lowered, run.scores, bounds), run.best, run.scores, bounds, "auto", stop.elapsed_s,
-        run.iterations, stop.interrupted, {"engines": "+".join(run.used) or "start", "columns": columns},
+        order.status(lowered, call.scores, bounds), call.best, call.scores, bounds, "auto", run.stop.elapsed_s,
+        call.iterations, run.stop.interrupted, {"engines": "+".join(call.used) or "start", "columns": columns},
     )  # fmt: skip
 
 

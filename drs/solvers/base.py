@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from drs.stop import OnProgress, Stop
+from drs.stop import Run
 from drs.terms.base import Floats, Ints, Lowered
 
 Status = Literal["optimal", "feasible", "infeasible", "no_solution"]
@@ -35,8 +35,9 @@ class Answer:
 
 
 class Solver(Protocol):
-    """`start` is a complete assignment that crosses no wall; the answer is never worse than it."""
+    """`start` is a complete assignment that crosses no wall; the answer is never worse than it.
 
-    def __call__(
-        self, lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-    ) -> Answer: ...
+    `run` holds the budget, the seed and who is told of progress.
+    """
+
+    def __call__(self, lowered: Lowered, start: Ints, run: Run) -> Answer: ...

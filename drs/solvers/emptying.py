@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.kernel.search import Search
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run
 from drs.terms import BinsUsed, MoveCost
 from drs.terms.base import Bools, Floats, Ints, Level, Lowered, Weighted
 from drs.terms.fused import fuse
@@ -30,18 +30,16 @@ MOST_TRIED = 12
 Longs = NDArray[np.int64]
 
 
-def solve(
-    lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     """Empty bins for every level that counts them, the first one first; see `drs.solvers.base.Solver`."""
     began = time.monotonic()
-    with stop.paused():  # no search pays for compilation
+    with run.stop.paused():  # no search pays for compilation
         _compile()
-    search = Search(fuse(lowered), np.array(start, dtype=np.int32), seed)
+    search = Search(fuse(lowered), np.array(start, dtype=np.int32), run.seed)
     for number, level in enumerate(lowered.levels):
         for entry in level.terms:
             if isinstance(entry.term, BinsUsed):
-                _Emptying(lowered, search, number, entry.term).run(stop, on_progress)
+                _Emptying(lowered, search, number, entry.term).empty(run)
     assign = search.assign.copy()
     scores = lowered.scores(assign)
     if lowered.broken_walls(assign) or order.better(lowered, lowered.scores(start), scores):
@@ -69,9 +67,9 @@ class _Emptying:
         self.counted[term.items] = True
         self.size = search.state.size
 
-    def run(self, stop: Stop, on_progress: OnProgress | None) -> None:
+    def empty(self, run: Run) -> None:
         """Empty bins until none can be emptied, or the time is over."""
-        emptied = True
+        emptied, stop = True, run.stop
         while emptied and not stop.reached(0):
             emptied = False
             for bin_ in self._candidates().tolist():
@@ -79,9 +77,8 @@ class _Emptying:
                     return
                 if self._empty(bin_):
                     emptied = True
-                    if on_progress is not None:
-                        score = float(self.search.cost[self.level])
-                        on_progress(Progress("emptying", stop.elapsed_s, stop.fraction(0), score))
+                    score = float(self.search.cost[self.level])
+                    run.tell(Progress("emptying", stop.elapsed_s, stop.fraction(0), score))
 
     def _candidates(self) -> Longs:
         """Bins in use at a price, those with the least to move for it first."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.bounds import lower_bounds
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run
 from drs.terms import (
     Allowed,
     AtMost,
@@ -379,10 +379,9 @@ def candidates(lowered: Lowered, k: int, state: _State) -> Index:
     return np.sort(np.argsort(rank, kind="stable")[:most]).astype(np.intp)
 
 
-def solve(
-    lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     """Climb level after level; see `drs.solvers.base.Solver`. One iteration is one move."""
+    stop = run.stop
     state = _State(lowered, np.asarray(start, dtype=np.int32))
     today = lowered.scores(lowered.start)
     scores = lowered.scores(state.assign)
@@ -399,8 +398,8 @@ def solve(
             item, bin_, scores = step
             state.move(item, bin_)
             n_moves += 1
-            if on_progress is not None:
-                on_progress(
+            if run.on_progress is not None:
+                run.on_progress(
                     Progress(level.name, stop.elapsed_s, stop.fraction(n_moves), float(scores[k]), 0.0)
                 )
         gained = before_scores[k] - scores[k]

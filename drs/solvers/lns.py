@@ -19,7 +19,7 @@ from drs.solvers.base import Answer
 from drs.solvers.bounds import lower_bounds
 from drs.solvers.exact import cpsat
 from drs.solvers.exact.model import level_has
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run
 from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
 from drs.terms.base import Floats, Ints, Lowered
 from drs.terms.limits import usage
@@ -77,16 +77,15 @@ def neighbourhood(
     return items.astype(np.int64), bins.astype(np.int64)
 
 
-def solve(
-    lowered: Lowered, start: Ints, stop: Stop, seed: int, on_progress: OnProgress | None = None
-) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     """Improve level after level by exact neighbourhoods; see `drs.solvers.base.Solver`.
 
     One iteration is one of the exact solver's.
     """
     from drs.solvers.exact.highs import Worker
 
-    rng = np.random.default_rng(seed)
+    stop = run.stop
+    rng = np.random.default_rng(run.seed)
     best = np.asarray(start, dtype=np.int32).copy()
     scores = lowered.scores(best)
     today = lowered.scores(lowered.start)
@@ -107,7 +106,7 @@ def solve(
                 items, bins = neighbourhood(lowered, k, best, rng, int(n_bins), int(12 * n_bins))
                 rounds += 1
                 found, work, proven = _improve(
-                    lowered, k, best, limits, items, bins, stop, seed + rounds, iterations, worker
+                    lowered, k, best, limits, items, bins, run, run.seed + rounds, iterations, worker
                 )
                 iterations += max(1, work)
                 new = scores if found is None else lowered.scores(found)
@@ -117,8 +116,8 @@ def solve(
                 else:
                     idle += 1
                     n_bins = min(12.0, n_bins * 1.1) if proven else max(3.0, n_bins * 0.9)
-                if on_progress is not None:
-                    on_progress(
+                if run.on_progress is not None:
+                    run.on_progress(
                         Progress(level.name, stop.elapsed_s, stop.fraction(iterations), float(scores[k]))
                     )
                 if scores[k] <= order.close(0.0):
@@ -149,7 +148,7 @@ def _improve(
     limits: Floats,
     items: Longs,
     bins: Longs,
-    stop: Stop,
+    run: Run,
     seed: int,
     iterations: int,
     worker: object,
@@ -164,14 +163,14 @@ def _improve(
     ]
     problem = replace(small.lowered, levels=tuple(plain))
     ceilings = np.array([math.inf if j >= k else limits[j] for j in turn])
-    part = stop.part(1.0)
-    if part.time_s is not None:
-        part.time_s = min(part.time_s, STEP_S)
-    if part.iterations is not None:
-        part.iterations = min(max(1, part.iterations - iterations), STEP_ITERATIONS)
+    stop = run.stop
+    part = stop.followed_by(
+        None if stop.time_s is None else min(stop.remaining_s, STEP_S),
+        None if stop.iterations is None else min(max(1, stop.iterations - iterations), STEP_ITERATIONS),
+    )
     spread = any(level_has(level, Deviation) for level in lowered.levels)
     answer = cpsat.solve(
-        problem, small.assign, part, seed, engine="highs" if spread else "", limits=ceilings,
+        problem, small.assign, Run(part, seed), engine="highs" if spread else "", limits=ceilings,
         n_levels=min(2, len(turn) - k), worker=worker,
     )  # fmt: skip
     proven = bool(answer.scores[0] <= answer.bounds[0] + order.close(float(answer.scores[0])))

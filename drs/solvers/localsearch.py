@@ -38,7 +38,7 @@ import numpy as np
 
 from drs.solvers.base import Answer
 from drs.solvers.levels import better, ceiling, close, status
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run
 from drs.terms.base import Floats, Ints, Level, Lowered, Weighted
 from drs.terms.costs import Deviation, GroupMoves, MoveCost
 from drs.terms.fused import fuse
@@ -141,19 +141,12 @@ class _Worker:
         self.steps_per_s = 0.5 * self.steps_per_s + 0.5 * rate
 
 
-class _Run:
+class _Call:
     """One call of the solver."""
 
-    def __init__(
-        self,
-        lowered: Lowered,
-        start: Ints,
-        stop: Stop,
-        seed: int,
-        on_progress: OnProgress | None,
-        workers: int,
-    ) -> None:
-        self.lowered, self.stop, self.on_progress = lowered, stop, on_progress
+    def __init__(self, lowered: Lowered, start: Ints, run: Run, workers: int) -> None:
+        stop, seed = run.stop, run.seed
+        self.lowered, self.stop, self.on_progress = lowered, stop, run.on_progress
         self.timed = stop.time_s is not None or stop.iterations is None
         self.fused = fuse(lowered)
         self.start = start
@@ -458,21 +451,13 @@ def lex_within(a: Floats, b: Floats, ceilings: Floats, k: int) -> bool:
     return False
 
 
-def solve(
-    lowered: Lowered,
-    start: Ints,
-    stop: Stop,
-    seed: int,
-    on_progress: OnProgress | None = None,
-    *,
-    workers: int = 2,
-) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run, *, workers: int = 2) -> Answer:
     """Minimise the levels in order by local search.
 
     Parameters
     ----------
     start : complete assignment that crosses no wall; the answer is never worse
-    stop : time, or steps: one proposed move is a step, one rearranged neighbourhood `ROUND` steps
+    run : its budget is time, or steps: one proposed move is a step, one rearranged neighbourhood `ROUND` steps
     workers : threads
 
     Notes
@@ -484,11 +469,11 @@ def solve(
     if lowered.n_items == 0 or lowered.n_bins == 0 or not lowered.levels:
         scores = lowered.scores(start)
         return Answer("optimal", start, scores, scores, "localsearch", 0.0)
-    with stop.paused():  # no search pays for compilation
-        _compile(stop, on_progress)
-    run = _Run(lowered, start, stop, seed, on_progress, workers)
-    run.run()
-    assign = run.best
+    with run.stop.paused():  # no search pays for compilation
+        _compile(run)
+    call = _Call(lowered, start, run, workers)
+    call.run()
+    assign = call.best
     scores = lowered.scores(assign)
     if lowered.broken_walls(assign) or better(lowered, lowered.scores(start), scores):
         log.warning("local search returned a plan that its own check refuses; the start is returned")
@@ -501,8 +486,8 @@ def solve(
         bounds,
         "localsearch",
         time.monotonic() - began,
-        run.iterations,
-        stop.interrupted,
+        call.iterations,
+        run.stop.interrupted,
         {"workers": workers},
     )
 
@@ -510,7 +495,7 @@ def solve(
 _compiled = threading.Event()
 
 
-def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
+def _compile(run: Run) -> None:
     """Load the kernel; where it must be compiled first, say so."""
     if _compiled.is_set():
         return
@@ -522,8 +507,7 @@ def _compile(stop: Stop, on_progress: OnProgress | None) -> None:
     if not any(file.stat().st_mtime >= newest for file in index):
         note = "compiling the search kernel, once after installation; this takes a minute or so"
         log.info(note)
-        if on_progress is not None:
-            on_progress(Progress("compile", stop.elapsed_s, 0.0, math.nan, note=note))
+        run.tell(Progress("compile", run.stop.elapsed_s, 0.0, math.nan, note=note))
     start = np.zeros(2, dtype=np.int32)
     tiny = Lowered(2, 2, start, (), (Level("", (Weighted(MoveCost(np.ones(2))),)),))
     worker = _Worker(fuse(tiny), start, 0)

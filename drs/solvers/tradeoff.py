@@ -33,7 +33,7 @@ import numpy as np
 from drs.solvers import auto, localsearch
 from drs.solvers.bounds import lower_bounds
 from drs.solvers.levels import ceilings, close, lex_less, misplaced
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run, Stop
 from drs.terms.base import Floats, Ints, Lowered, Wall
 from drs.terms.fused import fuse
 from drs.terms.limits import MoveLimit
@@ -166,9 +166,7 @@ class _Walker:
 
 def walk(
     lowered: Lowered,
-    stop: Stop,
-    seed: int,
-    on_progress: OnProgress | None = None,
+    run: Run,
     *,
     n_limits: int = 30,
     workers: int = 2,
@@ -178,14 +176,14 @@ def walk(
     Parameters
     ----------
     lowered : at least two levels, the last one a price of moves.
-    stop : time or steps over all stages; an interrupt leaves what was found.
+    run : time or steps over all stages; an interrupt leaves what was found.
     n_limits : limits of the price that are searched between the ends.
 
     Notes
     -----
     Under an iteration budget alone the clock is never read: the same seed gives the same solutions.
     """
-    said = _said(stop, on_progress)
+    stop, said = run.stop, _said(run)
     start = np.array(lowered.start, dtype=np.int32)
     head, price = lowered.levels[:-2], lowered.levels[-1]
     iterations, spent = 0, 0.0
@@ -194,9 +192,7 @@ def walk(
     if (today[:-2] > 0).any() and not stop.interrupted:
         spent = REPAIR_SHARE
         repair = replace(lowered, levels=(*head, price))
-        answer = localsearch.solve(
-            repair, start, _share(stop, spent, 0.0), seed, on_progress, workers=workers
-        )
+        answer = localsearch.solve(repair, start, run.within(_share(stop, spent, 0.0)), workers=workers)
         first, iterations = answer.assign, answer.iterations
     scores, floor = lowered.scores(first), 0.0
     limits = ceilings(lowered, scores)[:-2]
@@ -204,28 +200,29 @@ def walk(
     archive.add(first)
     if len(archive.points) and not stop.interrupted and lowered.n_items and lowered.n_bins:
         best = replace(lowered, levels=lowered.levels[:-1])
-        answer = auto.solve(best, first, _share(stop, BEST_SHARE, spent), seed, on_progress)
+        answer = auto.solve(best, first, run.within(_share(stop, BEST_SHARE, spent)))
         iterations += answer.iterations
         archive.add(answer.assign)
         if not lex_less(answer.scores[:-1], scores[:-2]):  # else it holds under lower ceilings than ours
             floor = float(answer.bounds[-1])
         spent += BEST_SHARE
-        iterations += _between(lowered, archive, answer.assign, _share(stop, WALK_SHARE, spent), seed, said,
+        iterations += _between(lowered, archive, answer.assign, _share(stop, WALK_SHARE, spent), run.seed, said,
                                n_limits, workers)  # fmt: skip
     return Walk(tuple(archive.points), scores, floor, iterations)
 
 
 def _share(stop: Stop, share: float, spent: float) -> Stop:
     """A stage's part of the whole budget, when `spent` of it was meant for the stages before."""
-    part = stop.part(min(1.0, share / max(1e-9, 1.0 - spent)))
-    part.iterations = None if stop.iterations is None else int(stop.iterations * share)
-    return part.begin()
+    return stop.followed_by(
+        None if stop.time_s is None else stop.remaining_s * min(1.0, share / max(1e-9, 1.0 - spent)),
+        None if stop.iterations is None else int(stop.iterations * share),
+    )
 
 
-def _said(stop: Stop, on_progress: OnProgress | None) -> Callable[[str, float, float], None]:
+def _said(run: Run) -> Callable[[str, float, float], None]:
     def say(stage: str, fraction: float, score: float) -> None:
-        if on_progress is not None:
-            on_progress(Progress(stage, stop.elapsed_s, fraction, score))
+        if run.on_progress is not None:  # else the clock is not read
+            run.on_progress(Progress(stage, run.stop.elapsed_s, fraction, score))
 
     return say
 
@@ -391,7 +388,7 @@ def bounded(
         limit = MoveLimit(weight, point.price * (1 + SAME))
         scores = np.append(found.scores[:k], point.value)
         known = np.append(found.scores[:k], found.floor)  # the bounds of what is settled are not asked for
-        part = stop.part(1.0 / (len(points) - count)).begin()
+        part = stop.part(1.0 / (len(points) - count))
         within = replace(problem, walls=(*lowered.walls, Wall(limit, "limit of the price")))
         found_bounds = lower_bounds(
             within, scores, part, max_steps=BOUND_STEPS, known=known, assign=point.assign

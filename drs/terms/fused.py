@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -297,6 +298,10 @@ class _Builder:
         )  # fmt: skip
 
     def build(self) -> Fused:
+        return Fused(**self._columns(), **self._costs(), **self._counters(), **self._moves())
+
+    def _columns(self) -> dict[str, Any]:
+        """Allowed bins, walls on columns, and the columns that costs are computed from."""
         n, m = self.n, self.m
         # A bin that is allowed to one item only (today's, where its class forbids it) is handled by the
         # kernel: an item may always go home.
@@ -306,7 +311,70 @@ class _Builder:
         reach_ptr, reach = self._reach(cls, allow, need, limit, wall_at_once)
         demand = _stack([self.columns[c][0] for c in cost_columns], n)
         at_once = np.array([self.columns[c][1] for c in cost_columns], dtype=np.uint8)
+        return {
+            "start": self.start,
+            "n_levels": self.n_levels,
+            "cls": cls,
+            "allow": allow.astype(np.uint8),
+            "reach_ptr": reach_ptr,
+            "reach": reach,
+            "need": need,
+            "limit": limit,
+            "wall_at_once": wall_at_once,
+            "demand": demand,
+            "at_once": at_once,
+            "n_bins": m,
+        }
 
+    def _costs(self) -> dict[str, Any]:
+        """Costs of loads and of an item in a bin."""
+        n, m = self.n, self.m
+        dev_inverse = np.array([d[6] for d in self.dev], dtype=np.float64).reshape(len(self.dev), m)
+        compared, dev_of = np.nonzero(dev_inverse.T)
+        pair_sizes = [p[2].size for p in self.pair]
+        pen_sizes = [p[3].size for p in self.pen]
+        return {
+            "over_col": _i4([o[0] for o in self.over]),
+            "over_level": _i4([o[1] for o in self.over]),
+            "over_weight": _stack([o[2] for o in self.over], m),
+            "over_target": _stack([o[3] for o in self.over], m),
+            "free_a": _i4([f[0] for f in self.free]),
+            "free_b": _i4([f[1] for f in self.free]),
+            "free_level": _i4([f[2] for f in self.free]),
+            "free_ratio": np.array([f[3] for f in self.free], dtype=np.float64),
+            "free_weight": _stack([f[4] for f in self.free], m),
+            "free_offset": _stack([f[5] for f in self.free], m),
+            "used_col": _i4([u[0] for u in self.used]),
+            "used_level": _i4([u[1] for u in self.used]),
+            "used_price": _stack([u[2] for u in self.used], m),
+            "dev_col": _i4([d[0] for d in self.dev]),
+            "dev_level": _i4([d[1] for d in self.dev]),
+            "dev_measure": _i4([d[2] for d in self.dev]),
+            "dev_weight": np.array([d[3] for d in self.dev], dtype=np.float64),
+            "dev_target": np.array([d[4] for d in self.dev], dtype=np.float64),
+            "dev_n": np.array([d[5] for d in self.dev], dtype=np.float64),
+            "dev_inverse": dev_inverse,
+            "dev_ptr": _i4([0, *np.cumsum(np.bincount(compared, minlength=m)).tolist()]),
+            "dev_of": dev_of.astype(np.int32),
+            "fix_level": _i4(list(self.fix)),
+            "fix": np.array(list(self.fix.values()), dtype=np.float64).reshape(len(self.fix), n),
+            "pair_level": _i4([p[0] for p in self.pair]),
+            "pair_class": np.array([p[1] for p in self.pair], dtype=np.int32).reshape(len(self.pair), m),
+            "pair_offset": _i8([0, *np.cumsum(pair_sizes).tolist()]),
+            "pair_width": _i8([p[2].shape[1] for p in self.pair]),
+            "pair_flat": _flat([p[2] for p in self.pair], np.float64),
+            "pair_scale": np.array([p[3] for p in self.pair], dtype=np.float64).reshape(len(self.pair), n),
+            "pen_level": _i4([p[0] for p in self.pen]),
+            "pen_weight": np.array([p[1] for p in self.pen], dtype=np.float64),
+            "pen_class": np.array([p[2] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
+            "pen_offset": _i8([0, *np.cumsum(pen_sizes).tolist()]),
+            "pen_flat": _flat([p[3] for p in self.pen], np.float64),
+            "pen_stay": np.array([p[4] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
+            "nowhere": self.nowhere,
+        }
+
+    def _counters(self) -> dict[str, Any]:
+        """Counters with their walls, their features, and the Near terms between them."""
         n_counters = len(self.counter_items)
         widths = [self.map_width[on] for on in self.counter_map]
         offsets = np.zeros(n_counters + 1, dtype=np.int64)
@@ -345,109 +413,63 @@ class _Builder:
         sig, sig_ptr, sig_counter, near_ptr, near, part, member_ptr, member = self._signatures(
             n_counters, self.nears
         )
+        return {
+            "domains": np.array(self.maps, dtype=np.int32).reshape(len(self.maps), self.m),
+            "sig": sig,
+            "sig_ptr": sig_ptr,
+            "sig_counter": sig_counter,
+            "counter_map": _i4(self.counter_map),
+            "counter_offset": offsets,
+            "counter_top": top,
+            "counter_limit": limit_at,
+            "counter_hist": hist,
+            "counter_size": sizes,
+            "limits": _flat(tables, np.int32),
+            "feature_ptr": feature_ptr,
+            "feature_kind": _i4([f[1] for f in features]),
+            "feature_level": _i4([f[2] for f in features]),
+            "feature_weight": np.array([f[3] for f in features], dtype=np.float64),
+            "feature_value": np.array([f[4] for f in features], dtype=np.float64),
+            "feature_offset": _i8(feature_offset),
+            "feature_limits": _flat(feature_limits, np.float64),
+            "near_have": _i4([f[0] for f in self.nears]),
+            "near_need": _i4([f[1] for f in self.nears]),
+            "near_level": _i4([f[2] for f in self.nears]),
+            "near_weight": np.array([f[3] for f in self.nears], dtype=np.float64),
+            "near_allowance": np.array([f[4] for f in self.nears], dtype=np.float64),
+            "sig_near_ptr": near_ptr,
+            "sig_near": near,
+            "sig_near_part": part,
+            "member_ptr": member_ptr,
+            "member": member,
+            "n_domain_counts": int(offsets[-1]),
+            "n_hist": n_hist,
+        }
+
+    def _moves(self) -> dict[str, Any]:
+        """Sums over moved items, and groups whose members should move as one."""
         group_size = [int(np.bincount(g[g >= 0], minlength=1).max(initial=0)) for _, _, g, _ in self.groups]
         group_offset, n_moved = [], 0
         for (_, _, _, n_groups), size in zip(self.groups, group_size, strict=True):
             group_offset.append(n_moved)
             n_moved += n_groups + size + 2
-        dev_inverse = np.array([d[6] for d in self.dev], dtype=np.float64).reshape(len(self.dev), m)
-        compared, dev_of = np.nonzero(dev_inverse.T)
-        pair_sizes = [p[2].size for p in self.pair]
-        pen_sizes = [p[3].size for p in self.pen]
         blocs = {b.tobytes(): b for b in self.blocs if len(b) > 1}
-        return Fused(
-            start=self.start,
-            n_levels=self.n_levels,
-            cls=cls,
-            allow=allow.astype(np.uint8),
-            reach_ptr=reach_ptr,
-            reach=reach,
-            need=need,
-            limit=limit,
-            wall_at_once=wall_at_once,
-            demand=demand,
-            at_once=at_once,
-            over_col=_i4([o[0] for o in self.over]),
-            over_level=_i4([o[1] for o in self.over]),
-            over_weight=_stack([o[2] for o in self.over], m),
-            over_target=_stack([o[3] for o in self.over], m),
-            free_a=_i4([f[0] for f in self.free]),
-            free_b=_i4([f[1] for f in self.free]),
-            free_level=_i4([f[2] for f in self.free]),
-            free_ratio=np.array([f[3] for f in self.free], dtype=np.float64),
-            free_weight=_stack([f[4] for f in self.free], m),
-            free_offset=_stack([f[5] for f in self.free], m),
-            used_col=_i4([u[0] for u in self.used]),
-            used_level=_i4([u[1] for u in self.used]),
-            used_price=_stack([u[2] for u in self.used], m),
-            dev_col=_i4([d[0] for d in self.dev]),
-            dev_level=_i4([d[1] for d in self.dev]),
-            dev_measure=_i4([d[2] for d in self.dev]),
-            dev_weight=np.array([d[3] for d in self.dev], dtype=np.float64),
-            dev_target=np.array([d[4] for d in self.dev], dtype=np.float64),
-            dev_n=np.array([d[5] for d in self.dev], dtype=np.float64),
-            dev_inverse=dev_inverse,
-            dev_ptr=_i4([0, *np.cumsum(np.bincount(compared, minlength=m)).tolist()]),
-            dev_of=dev_of.astype(np.int32),
-            fix_level=_i4(list(self.fix)),
-            fix=np.array(list(self.fix.values()), dtype=np.float64).reshape(len(self.fix), n),
-            pair_level=_i4([p[0] for p in self.pair]),
-            pair_class=np.array([p[1] for p in self.pair], dtype=np.int32).reshape(len(self.pair), m),
-            pair_offset=_i8([0, *np.cumsum(pair_sizes).tolist()]),
-            pair_width=_i8([p[2].shape[1] for p in self.pair]),
-            pair_flat=_flat([p[2] for p in self.pair], np.float64),  # type: ignore[arg-type]
-            pair_scale=np.array([p[3] for p in self.pair], dtype=np.float64).reshape(len(self.pair), n),
-            pen_level=_i4([p[0] for p in self.pen]),
-            pen_weight=np.array([p[1] for p in self.pen], dtype=np.float64),
-            pen_class=np.array([p[2] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
-            pen_offset=_i8([0, *np.cumsum(pen_sizes).tolist()]),
-            pen_flat=_flat([p[3] for p in self.pen], np.float64),  # type: ignore[arg-type]
-            pen_stay=np.array([p[4] for p in self.pen], dtype=np.int32).reshape(len(self.pen), n),
-            nowhere=self.nowhere,
-            domains=np.array(self.maps, dtype=np.int32).reshape(len(self.maps), m),
-            sig=sig,
-            sig_ptr=sig_ptr,
-            sig_counter=sig_counter,
-            counter_map=_i4(self.counter_map),
-            counter_offset=offsets,
-            counter_top=top,
-            counter_limit=limit_at,
-            counter_hist=hist,
-            counter_size=sizes,
-            limits=_flat(tables, np.int32),  # type: ignore[arg-type]
-            feature_ptr=feature_ptr,
-            feature_kind=_i4([f[1] for f in features]),
-            feature_level=_i4([f[2] for f in features]),
-            feature_weight=np.array([f[3] for f in features], dtype=np.float64),
-            feature_value=np.array([f[4] for f in features], dtype=np.float64),
-            feature_offset=_i8(feature_offset),
-            feature_limits=_flat(feature_limits, np.float64),  # type: ignore[arg-type]
-            near_have=_i4([f[0] for f in self.nears]),
-            near_need=_i4([f[1] for f in self.nears]),
-            near_level=_i4([f[2] for f in self.nears]),
-            near_weight=np.array([f[3] for f in self.nears], dtype=np.float64),
-            near_allowance=np.array([f[4] for f in self.nears], dtype=np.float64),
-            sig_near_ptr=near_ptr,
-            sig_near=near,
-            sig_near_part=part,
-            member_ptr=member_ptr,
-            member=member,
-            move_level=_i4([f[0] for f in self.moves]),
-            move_weight=np.array([f[1] for f in self.moves], dtype=np.float64),
-            move_limit=np.array([f[2] for f in self.moves], dtype=np.float64),
-            move_item=_stack([f[3] for f in self.moves], n),
-            group_level=_i4([g[0] for g in self.groups]),
-            group_weight=np.array([g[1] for g in self.groups], dtype=np.float64),
-            group_of=np.array([g[2] for g in self.groups], dtype=np.int32).reshape(len(self.groups), n),
-            group_offset=_i8(group_offset),
-            group_size=_i4([g[3] for g in self.groups]),
-            bloc_ptr=_i4([0, *np.cumsum([len(b) for b in blocs.values()]).tolist()]),
-            bloc=_flat(list(blocs.values()), np.int32),  # type: ignore[arg-type]
-            n_bins=m,
-            n_domain_counts=int(offsets[-1]),
-            n_hist=n_hist,
-            n_moved_counts=n_moved,
-        )
+        return {
+            "move_level": _i4([f[0] for f in self.moves]),
+            "move_weight": np.array([f[1] for f in self.moves], dtype=np.float64),
+            "move_limit": np.array([f[2] for f in self.moves], dtype=np.float64),
+            "move_item": _stack([f[3] for f in self.moves], self.n),
+            "group_level": _i4([g[0] for g in self.groups]),
+            "group_weight": np.array([g[1] for g in self.groups], dtype=np.float64),
+            "group_of": np.array([g[2] for g in self.groups], dtype=np.int32).reshape(
+                len(self.groups), self.n
+            ),
+            "group_offset": _i8(group_offset),
+            "group_size": _i4([g[3] for g in self.groups]),
+            "bloc_ptr": _i4([0, *np.cumsum([len(b) for b in blocs.values()]).tolist()]),
+            "bloc": _flat(list(blocs.values()), np.int32),
+            "n_moved_counts": n_moved,
+        }
 
 
 @singledispatch

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from drs import words
 from drs.planning.replay import watch
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Solver
 from drs.solvers.exact.model import ExactModel
 from drs.solvers.kernel.search import Search
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Level, Limit, Lowered, Term, Wall, Weighted
 from drs.terms.base import Ints
 from drs.terms.fused import fuse
@@ -35,7 +36,7 @@ CLOSE = 1e-6
 class Case:
     """One term with a start and random assignments around it."""
 
-    def __init__(self, make: Factory, seed: int, limit: bool | None = None) -> None:
+    def __init__(self, make: Factory, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.n, self.m = int(self.rng.integers(2, 9)), int(self.rng.integers(2, 6))
         self.term = make(self.rng, self.n, self.m)
@@ -210,10 +211,8 @@ def _holds(model: ExactModel, values: np.ndarray) -> bool:
 def reads_grouped(case: Case) -> None:
     """Items that move as one cost what they cost one by one."""
     about = case.term.about()
-    alone = (
-        set(range(case.n)) if about is None and not case.n else set([] if about is None else about.tolist())
-    )
-    keys = [(-1, i) if i in alone else (int(case.start[i]), int(case.rng.integers(2))) for i in range(case.n)]
+    alone = frozenset(() if about is None else about.tolist())
+    keys = [(-2, i) if i in alone else (int(case.start[i]), int(case.rng.integers(2))) for i in range(case.n)]
     names = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     group = np.array([names[key] for key in keys], dtype=np.int32)
     term = case.term.grouped(group, len(names))
@@ -310,7 +309,7 @@ def check_solver(solver: Solver, *, seed: int = 0, rounds: int = 12, time_s: flo
 
     Parameters
     ----------
-    solver : the function itself, `(lowered, start, stop, seed, on_progress) -> Answer`; it gets no problem
+    solver : the function itself, `(lowered, start, run) -> Answer`; it gets no problem
         with terms outside of its `reads`
     seed : of the first problem
     rounds : how many problems
@@ -344,7 +343,7 @@ def _readable(lowered: Lowered, known: tuple[type, ...] | None) -> Lowered:
 
 
 def _check_tiny(solver: Solver, lowered: Lowered, seed: int, time_s: float) -> None:
-    answer = solver(lowered, lowered.start.copy(), Stop(time_s, 20_000).begin(), seed)
+    answer = solver(lowered, lowered.start.copy(), Run(Stop(time_s, 20_000).begin(), seed))
     is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     if not len(best):
@@ -361,7 +360,7 @@ def _check_tiny(solver: Solver, lowered: Lowered, seed: int, time_s: float) -> N
 
 def _check_repeats(solver: Solver, lowered: Lowered, seed: int) -> None:
     def run() -> Answer:
-        return solver(lowered, lowered.start.copy(), Stop(None, 2_000).begin(), seed)
+        return solver(lowered, lowered.start.copy(), Run(Stop(None, 2_000).begin(), seed))
 
     one, two = run(), run()
     assert (one.assign == two.assign).all(), "the same seed and iterations gave two answers"
@@ -374,10 +373,10 @@ def _check_interrupt(solver: Solver, lowered: Lowered) -> None:
     timer.start()
     began = time.monotonic()
     try:
-        answer = solver(lowered, lowered.start.copy(), stop, 0)
+        answer = solver(lowered, lowered.start.copy(), Run(stop))
     finally:
         timer.cancel()
     took_s = time.monotonic() - began
-    assert took_s < 2.5, f"an interrupt after 0.5 s ended the run after {took_s:.1f} s"
+    assert took_s < 2.5, f"an interrupt after 0.5 s ended the run after {words.seconds(took_s)}"
     assert answer.interrupted or took_s < 0.6, "the answer does not say that it was interrupted"
     is_sound(lowered, answer, lowered.start)

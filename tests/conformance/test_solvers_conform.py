@@ -20,7 +20,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import RULES
 from drs.solvers import Answer
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Lowered
 
 KINDS = sorted(
@@ -86,7 +86,7 @@ def bounds_are_true(answer: Answer, best: Optimum) -> None:
 def test_every_solver_is_sound(name: str, data: st.DataObject) -> None:
     solve = solver(name)
     lowered = data.draw(problems()).lowered
-    answer = solve(lowered, np.array(lowered.start), Stop(time_s=1.0, iterations=2000).begin(), 1)
+    answer = solve(lowered, np.array(lowered.start), Run(Stop(time_s=1.0, iterations=2000), 1))
     is_sound(lowered, answer)
     is_no_worse(lowered, answer)
     best = optimum(lowered)
@@ -109,7 +109,7 @@ def equals(lowered: Lowered, answer: Answer, best: Optimum) -> None:
 def test_cpsat_finds_what_brute_force_finds(data: st.DataObject) -> None:
     solve = solver("cpsat")
     lowered = data.draw(problems()).lowered
-    answer = solve(lowered, np.array(lowered.start), Stop(time_s=20.0).begin(), 1)
+    answer = solve(lowered, np.array(lowered.start), Run(Stop(time_s=20.0), 1))
     best = optimum(lowered)
     if not best.feasible:
         assert answer.status == "infeasible"

@@ -15,7 +15,7 @@ from drs.errors import InputError
 from drs.io import roadef
 from drs.model import Placement
 from drs.solvers import localsearch
-from drs.stop import Stop
+from drs.stop import Run, Stop
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -165,7 +165,7 @@ def test_the_evaluator_and_drs_agree_on_random_assignments(
 def test_a_solved_instance_holds_and_round_trips(tmp_path: Path, bench: ModuleType, seed: int) -> None:
     paths = save(tmp_path, *generated(seed))
     lowered = roadef.read(*paths).lowered
-    answer = localsearch.solve(lowered, lowered.start, Stop(iterations=20_000), seed)
+    answer = localsearch.solve(lowered, lowered.start, Run(Stop(iterations=20_000), seed))
     out = tmp_path / "new.txt"
     roadef.write_assignment(out, answer.assign)
     model, before = bench.read_model(paths[0]), bench.read_assignment(paths[1])

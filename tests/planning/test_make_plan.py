@@ -13,7 +13,7 @@ from drs.errors import NoSafeOrderError
 from drs.model import Placement
 from drs.planning import Concurrency, make_plan, prefix_states, price_moves, replay
 from drs.problem.prices import disks_follow
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import AtLeast, AtMost, During, Near, Together
 
 GIB8 = 8192.0
@@ -328,11 +328,11 @@ def test_determinism_and_interrupt():
     vm_host = rng.integers(0, 6, 40)
     snapshot = cluster([40_000] * 6, vm_host, rng.choice([1024, 2048, 4096], 40))
     to = rng.integers(0, 6, 40)
-    one, two = (make_plan(snapshot, hosts(snapshot, to), memory(snapshot), seed=5) for _ in range(2))
+    one, two = (make_plan(snapshot, hosts(snapshot, to), memory(snapshot), run=Run(seed=5)) for _ in range(2))
     assert one.moves == two.moves
     stop = Stop()
     stop.interrupt()
-    cut = make_plan(snapshot, hosts(snapshot, to), memory(snapshot), stop=stop)
+    cut = make_plan(snapshot, hosts(snapshot, to), memory(snapshot), run=Run(stop))
     assert len(cut.moves) == len(one.moves) and replay(cut, memory(snapshot)).safe
 
 

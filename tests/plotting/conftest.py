@@ -116,7 +116,7 @@ def hand_made(snapshot: Snapshot, n_moves: int = 12, seed: int = 1, with_plan: b
         "feasible",
         placement,
         (
-            GoalScore("repair", "broken", 2.0, 0.0, 0.0),
+            GoalScore("not_worse", "broken", 2.0, 0.0, 0.0),
             GoalScore("balance", "load spread above target", 0.31, 0.021, 0.018),
             GoalScore("moves", "GiB", 0.0, 96.0, float("-inf")),
         ),

@@ -13,11 +13,10 @@ from html.parser import HTMLParser
 import pytest
 
 from drs import datasets
-from drs.explain import Conflict, Reason, Relaxation
 from drs.model import Placement, Snapshot
 from drs.plotting.data import busiest_moment
 from drs.report.html import fate_of_violations, headline, render_report
-from drs.result import GoalScore, Result
+from drs.result import Conflict, GoalScore, Reason, Relaxation, Result
 from drs.rules import Violation
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}

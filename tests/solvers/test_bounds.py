@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drs.solvers.bounds import lower_bounds
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, MoveLimit, OverTarget, Wall, Weighted
 from drs.testing.problems import optimum, tiny, with_slack
 
@@ -51,7 +51,7 @@ def test_a_limit_on_moves_is_felt(max_moves):
     from drs.solvers.exact.cpsat import solve
 
     lowered = cluster(max_moves=max_moves)
-    answer = solve(lowered, lowered.start, Stop(20), 0)
+    answer = solve(lowered, lowered.start, Run(Stop(20), 0))
     bounds = lower_bounds(lowered, answer.scores, Stop())
     assert 0.9 * answer.scores[0] <= bounds[0] <= answer.scores[0] * (1 + 1e-9)
 
@@ -74,7 +74,7 @@ def test_who_must_leave_pays_for_it():
     limit = Allowed(np.zeros(n, dtype=np.int32), mask)
     start = np.array([0, 0, 0, 1, 1, 2], dtype=np.int32)
     levels = (
-        Level("repair", (Weighted(limit),)),
+        Level("not_worse", (Weighted(limit),), role="not_worse"),
         Level("moves", (Weighted(MoveCost(np.array([3.0, 4, 5, 1, 1, 1]))),)),
     )
     lowered = Lowered(n, m, start, (Wall(limit.relaxed(start), "r"),), levels)

@@ -8,7 +8,7 @@ import pytest
 from drs.solvers import levels as order
 from drs.solvers.exact import cpsat
 from drs.solvers.exact.model import ExactModel
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.testing.problems import is_sound, optimum, random_lowered, tiny, with_slack
 
 
@@ -19,7 +19,7 @@ def test_optimum_is_that_of_brute_force(seed, engine):
     slow = engine == "cpsat" and any(
         getattr(entry.term, "measure", "") == "std" for level in lowered.levels for entry in level.terms
     )
-    answer = cpsat.solve(lowered, lowered.start, Stop(1 if slow else 30), seed, engine=engine)
+    answer = cpsat.solve(lowered, lowered.start, Run(Stop(1 if slow else 30), seed), engine=engine)
     is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-9
@@ -33,7 +33,7 @@ def test_optimum_is_that_of_brute_force(seed, engine):
 @pytest.mark.parametrize("seed", range(100, 140))
 def test_slack_worth_and_must(seed):
     lowered = with_slack(tiny(seed), seed)
-    answer = cpsat.solve(lowered, lowered.start, Stop(30), seed)
+    answer = cpsat.solve(lowered, lowered.start, Run(Stop(30), seed))
     is_sound(lowered, answer, lowered.start)
     best, today = optimum(lowered), lowered.scores(lowered.start)
     first = lowered.levels[0]
@@ -90,7 +90,7 @@ def test_interchangeable_items_share_columns(seed):
 
 def test_same_seed_and_budget_give_the_same_answer():
     lowered = random_lowered(3, n=14, m=5, levels=3)
-    a, b = (cpsat.solve(lowered, lowered.start, Stop(iterations=3000), 5) for _ in range(2))
+    a, b = (cpsat.solve(lowered, lowered.start, Run(Stop(iterations=3000), 5)) for _ in range(2))
     np.testing.assert_array_equal(a.assign, b.assign)
     np.testing.assert_array_equal(a.bounds, b.bounds)
 
@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_the_start():
     lowered = random_lowered(8, n=14, m=5, levels=3)
     stop = Stop()
     stop.interrupt()
-    answer = cpsat.solve(lowered, lowered.start, stop, 0)
+    answer = cpsat.solve(lowered, lowered.start, Run(stop, 0))
     np.testing.assert_array_equal(answer.assign, lowered.start)
     assert answer.interrupted
     assert (answer.bounds >= 0).all()

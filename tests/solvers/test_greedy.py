@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drs.solvers import greedy
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Deviation, Level, Lowered, MoveLimit, Wall, Weighted
 from drs.testing.problems import is_sound, random_lowered
 
@@ -31,7 +31,7 @@ def test_deltas_are_those_of_the_law(seed):
 @pytest.mark.parametrize("seed", range(60))
 def test_plans_are_sound(seed):
     lowered = random_lowered(seed, n=14, m=5, levels=3)
-    is_sound(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
+    is_sound(lowered, greedy.solve(lowered, lowered.start, Run(Stop(5), seed)), lowered.start)
 
 
 def test_the_best_single_move_is_taken_first():
@@ -40,12 +40,12 @@ def test_the_best_single_move_is_taken_first():
     start = np.zeros(3, dtype=np.int32)
     wall = Wall(MoveLimit(np.ones(3), 1.0), "max_moves")
     lowered = Lowered(3, 2, start, (wall,), (Level("balance", (Weighted(term),)),))
-    answer = greedy.solve(lowered, start, Stop(5), 0)
+    answer = greedy.solve(lowered, start, Run(Stop(5), 0))
     assert answer.assign.tolist() == [1, 0, 0]
     assert answer.scores[0] == pytest.approx(0.0)
 
 
 def test_an_iteration_is_a_move():
     lowered = random_lowered(4, n=14, m=5, levels=3)
-    answer = greedy.solve(lowered, lowered.start, Stop(iterations=1), 0)
+    answer = greedy.solve(lowered, lowered.start, Run(Stop(iterations=1), 0))
     assert (answer.assign != lowered.start).sum() <= 1

@@ -7,14 +7,14 @@ import pytest
 
 from drs.solvers import levels as order
 from drs.solvers import lns
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.testing.problems import is_sound, random_lowered
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_never_worse_than_what_it_polishes(seed):
     lowered = random_lowered(seed, n=14, m=6, levels=2)
-    answer = lns.solve(lowered, lowered.start, Stop(1.0).begin(), seed)
+    answer = lns.solve(lowered, lowered.start, Run(Stop(1.0), seed))
     is_sound(lowered, answer, lowered.start)
     assert not order.lex_less(lowered.scores(lowered.start), answer.scores)
 
@@ -29,6 +29,6 @@ def test_it_finds_the_swap_that_single_moves_miss():
     wall = Wall(Capacity("memory", memory, np.full(2, 8.0)), "memory")
     over = OverTarget("cpu", cpu, np.full(2, 10.0), np.ones(2))
     lowered = Lowered(4, 2, start, (wall,), (Level("load", (Weighted(over),)),))
-    answer = lns.solve(lowered, start, Stop(5).begin(), 0)
+    answer = lns.solve(lowered, start, Run(Stop(5), 0))
     assert answer.scores[0] == pytest.approx(0.0)
     assert answer.status == "optimal"

@@ -14,28 +14,28 @@ import pytest
 from drs import solvers
 from drs.solvers import auto, greedy, localsearch
 from drs.solvers import levels as order
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.testing.problems import is_sound, optimum, random_lowered, tiny
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_sound_on_random_problems(seed):
     lowered = random_lowered(seed, levels=3)
-    answer = localsearch.solve(lowered, lowered.start, Stop(iterations=6000), seed)
+    answer = localsearch.solve(lowered, lowered.start, Run(Stop(iterations=6000), seed))
     is_sound(lowered, answer, lowered.start)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_greedy_is_sound_on_random_problems(seed):
     lowered = random_lowered(seed, levels=3)
-    is_sound(lowered, greedy.solve(lowered, lowered.start, Stop(5), seed), lowered.start)
+    is_sound(lowered, greedy.solve(lowered, lowered.start, Run(Stop(5), seed)), lowered.start)
 
 
 def test_near_the_optimum_of_tiny_problems():
     hits = 0
     for seed in range(400, 430):
         lowered = tiny(seed)
-        answer = localsearch.solve(lowered, lowered.start, Stop(iterations=20_000), seed)
+        answer = localsearch.solve(lowered, lowered.start, Run(Stop(iterations=20_000), seed))
         best = optimum(lowered)
         hits += not order.better(lowered, best, answer.scores)
     assert hits >= 27
@@ -44,7 +44,7 @@ def test_near_the_optimum_of_tiny_problems():
 @pytest.mark.parametrize("engine", [localsearch.solve, auto.solve])
 def test_the_same_seed_and_iterations_give_the_same_answer(engine):
     lowered = random_lowered(7, n=40, m=6, levels=3)
-    answers = [engine(lowered, lowered.start, Stop(iterations=8000), 3) for _ in range(2)]
+    answers = [engine(lowered, lowered.start, Run(Stop(iterations=8000), 3)) for _ in range(2)]
     assert np.array_equal(answers[0].assign, answers[1].assign)
     assert np.array_equal(answers[0].bounds, answers[1].bounds)
 
@@ -53,7 +53,7 @@ def test_an_interrupt_returns_the_best_so_far():
     lowered = random_lowered(8, n=200, m=20, levels=3)
     stop = Stop(60).begin()
     threading.Timer(0.5, stop.interrupt).start()
-    answer = localsearch.solve(lowered, lowered.start, stop, 0)
+    answer = localsearch.solve(lowered, lowered.start, Run(stop, 0))
     is_sound(lowered, answer, lowered.start)
     assert answer.interrupted and stop.elapsed_s < 30
 
@@ -61,7 +61,7 @@ def test_an_interrupt_returns_the_best_so_far():
 @pytest.mark.parametrize("seed", range(500, 530))
 def test_auto_is_sound_and_proves_what_it_says(seed):
     lowered = tiny(seed)
-    answer = auto.solve(lowered, lowered.start, Stop(5).begin(), seed)
+    answer = auto.solve(lowered, lowered.start, Run(Stop(5), seed))
     is_sound(lowered, answer, lowered.start)
     best = optimum(lowered)
     assert answer.bounds[0] <= best[0] + 1e-7
@@ -78,7 +78,7 @@ def test_an_engine_that_crashes_loses_only_its_part(monkeypatch, broken):
 
     monkeypatch.setattr(importlib.import_module(solvers.BUILT_IN[broken].partition(":")[0]), "solve", crash)
     lowered = random_lowered(9, n=10, m=4, levels=2, place_all=True)
-    is_sound(lowered, auto.solve(lowered, lowered.start, Stop(2).begin(), 0), lowered.start)
+    is_sound(lowered, auto.solve(lowered, lowered.start, Run(Stop(2), 0)), lowered.start)
 
 
 def test_it_compiles_where_nothing_can_be_cached(tmp_path: Path):

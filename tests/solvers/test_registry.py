@@ -17,7 +17,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import KeepApart
 from drs.solvers import Answer
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms import Allowed, Capacity, Deviation, Level, Lowered, MoveCost, Weighted
 from drs.testing import frames_of
 
@@ -58,10 +58,10 @@ def test_a_term_that_is_not_read_is_refused():
     with pytest.raises(SolverError, match="Odd"):
         solvers.check_reads(lowered, greedy)
     with pytest.raises(SolverError, match="Odd"):
-        greedy(lowered, lowered.start, Stop(1.0).begin(), 0)
+        greedy(lowered, lowered.start, Run(Stop(1.0)))
 
 
-def few(lowered, start, stop, seed, on_progress=None):
+def few(lowered, start, run):
     """An engine that reads sums only; it gives back the start."""
     scores = lowered.scores(start)
     return Answer("feasible", np.array(start), scores, np.zeros_like(scores), "few", 0.0)

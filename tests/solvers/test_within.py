@@ -8,7 +8,7 @@ import pytest
 from drs.solvers import greedy, localsearch
 from drs.solvers.exact import cpsat
 from drs.solvers.kernel.search import Search
-from drs.stop import Stop
+from drs.stop import Run, Stop
 from drs.terms.fused import fuse
 from drs.terms.restrict import restrict
 from drs.testing.problems import is_sound, optimum, random_lowered, tiny
@@ -52,7 +52,7 @@ def test_the_restricted_term_costs_what_the_whole_does(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_optimum_is_that_of_brute_force(seed: int) -> None:
     lowered = tiny(seed, **KINDS)
-    answer = cpsat.solve(lowered, lowered.start, Stop(60), seed)
+    answer = cpsat.solve(lowered, lowered.start, Run(Stop(60), seed))
     is_sound(lowered, answer, lowered.start)
     assert answer.status == "optimal"
     np.testing.assert_allclose(answer.scores, optimum(lowered), rtol=2e-6, atol=2e-6)
@@ -62,5 +62,5 @@ def test_the_optimum_is_that_of_brute_force(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_searches_cross_no_wall(seed: int, engine) -> None:  # type: ignore[no-untyped-def]
     lowered = random_lowered(seed, n=14, m=6, **KINDS)
-    answer = engine.solve(lowered, lowered.start, Stop(None, 20_000).begin(), seed)
+    answer = engine.solve(lowered, lowered.start, Run(Stop(None, 20_000), seed))
     is_sound(lowered, answer, lowered.start)

@@ -16,7 +16,7 @@ from drs.planning.schedule.local_search import LocalSearch
 from drs.planning.schedule.serial import by_time
 from drs.planning.schedule.shares import Shares, with_links
 from drs.planning.schedule.tasks import Rows, Tasks, owners, rows_of
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run
 
 Floats = NDArray[np.float64]
 
@@ -62,10 +62,8 @@ def search(
     flows: Flows,
     *,
     method: str,
-    seed: int,
-    stop: Stop,
+    run: Run,
     due_s: Floats | None = None,
-    on_progress: OnProgress | None = None,
 ) -> Found:
     """A short schedule of the tasks, whose own order must be safe one at a time.
 
@@ -73,7 +71,7 @@ def search(
     slow pre-copy sends more (Kherbache, Madelaine, Hermenier, UCC 2015). Half the path, and no limit on
     links, are tried as well; the fluid simulation says which is shortest.
     """
-    n = len(tasks)
+    n, stop, seed = len(tasks), run.stop, run.seed
     bound = makespan_bound(tasks, priced.total_s, priced.transferred_mib)
     if not n:
         return Found(
@@ -90,23 +88,23 @@ def search(
         served = first_come(tasks, priced, flows)
         if served.makespan_s < found.timed.makespan_s:
             found = Found(served, bound, FIRST_COME)
-    _tell(on_progress, stop, "list", found)
+    _tell(run, "list", found)
     if method == "list" or tasks.pause_s > 0 or stop.remaining_s <= 0:
         return found
     least_s = bound.makespan_s * GOOD_ENOUGH
     shorter = local.shorten(start, least_s, _rounds(n), stop.part(SEARCH_SHARE), seed)
     _keep(tasks, whole, flows, shorter, found, "local search")
-    _tell(on_progress, stop, "local search", found)
+    _tell(run, "local search", found)
     exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0)
     if exact and local.makespan(shorter) > least_s and stop.remaining_s > 0:
-        _exact(tasks, whole, flows, shorter, found, seed, stop)
-        _tell(on_progress, stop, "cpsat", found)
+        _exact(tasks, whole, flows, shorter, found, run)
+        _tell(run, "cpsat", found)
     if n <= 1000 and found.timed.makespan_s > bound.makespan_s * 1.02:
         for share, name in ((0.5, "half paths"), (0.0, "no limit on links")):
             if stop.remaining_s <= 0:
                 break
-            _other_share(tasks, pricer, flows, found, urgent, share, name, seed, stop)
-    _tell(on_progress, stop, "done", found)
+            _other_share(tasks, pricer, flows, found, urgent, share, name, run)
+    _tell(run, "done", found)
     return found
 
 
@@ -125,11 +123,11 @@ def schedule_all(tasks: Tasks, priced: Priced, flows: Flows) -> Timed:
     return run_fluid(tasks, shares, flows, by_time(start))
 
 
-def _tell(on_progress: OnProgress | None, stop: Stop, stage: str, found: Found) -> None:
-    if on_progress is not None:
-        makespan = found.timed.makespan_s
-        on_progress(Progress(f"schedule: {stage}", stop.elapsed_s, stop.fraction(0), makespan,
-                             found.bound.makespan_s))  # fmt: skip
+def _tell(run: Run, stage: str, found: Found) -> None:
+    if run.on_progress is not None:  # else the clock is not read
+        stop, makespan = run.stop, found.timed.makespan_s
+        run.tell(Progress(f"schedule: {stage}", stop.elapsed_s, stop.fraction(0), makespan,
+                          found.bound.makespan_s))  # fmt: skip
 
 
 def _begin(tasks: Tasks, local: LocalSearch, shares: Shares) -> Floats:
@@ -233,9 +231,7 @@ def _keep(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Foun
         found.timed, found.method = timed, method
 
 
-def _exact(
-    tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, seed: int, stop: Stop
-) -> None:
+def _exact(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, run: Run) -> None:
     """CP-SAT with the best schedule as its hint; keeps what is shorter."""
     from drs.planning.schedule.exact import solve_exact
 
@@ -245,9 +241,9 @@ def _exact(
         start,
         least_s=found.bound.makespan_s,
         work=EXACT_WORK,
-        time_s=None if stop.time_s is None else 0.8 * stop.remaining_s,
-        seed=seed,
-        interrupted=lambda: stop.interrupted,
+        time_s=None if run.stop.time_s is None else 0.8 * run.stop.remaining_s,
+        seed=run.seed,
+        interrupted=lambda: run.stop.interrupted,
     )
     found.planned_bound_s = solved.bound_s
     if solved.start_s is not None:
@@ -257,7 +253,7 @@ def _exact(
 
 def _other_share(
     tasks: Tasks, pricer: Pricer, flows: Flows, found: Found, urgent: Floats, share: float, name: str,
-    seed: int, stop: Stop,
+    run: Run,
 ) -> None:  # fmt: skip
     n = len(tasks)
     price = pricer.price(tasks.legs, share or 1.0)
@@ -267,7 +263,7 @@ def _other_share(
     local = LocalSearch(tasks, shares, urgent)
     start = _begin(tasks, local, shares)
     rounds = _rounds(n) // 10
-    start = local.shorten(start, found.bound.makespan_s, rounds, stop.part(0.3), seed)
+    start = local.shorten(start, found.bound.makespan_s, rounds, run.stop.part(0.3), run.seed)
     timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
     if timed.makespan_s < found.timed.makespan_s * 0.99:
         found.timed, found.method = timed, name

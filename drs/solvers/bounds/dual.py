@@ -829,9 +829,7 @@ def lower_bounds(
     for count, k in enumerate(still):
         if stop.remaining_s <= 0:
             break
-        part = stop.part(1.0)
-        part.time_s = None if stop.time_s is None else stop.remaining_s / (len(still) - count)
-        part.iterations = None
-        value = level_bound(lowered, k, limits, float(scores[k]), hint, part.begin(), max_steps)
+        part = stop.followed_by(None if stop.time_s is None else stop.remaining_s / (len(still) - count))
+        value = level_bound(lowered, k, limits, float(scores[k]), hint, part, max_steps)
         best[k] = max(best[k], value)
     return np.minimum(best, scores)

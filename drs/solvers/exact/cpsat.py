@@ -24,7 +24,7 @@ from drs.solvers import levels as order
 from drs.solvers.base import Answer
 from drs.solvers.exact.model import ExactModel, Linear, LinearModel, TooLargeError, common_unit
 from drs.solvers.exact.proof import Engine, Proof
-from drs.stop import OnProgress, Progress, Stop
+from drs.stop import Progress, Run, Stop
 from drs.terms import Deviation
 from drs.terms.base import Floats, Ints, Lowered
 
@@ -226,9 +226,7 @@ def choose_engine(model: ExactModel, k: int, stop: Stop) -> str:
 def solve(
     lowered: Lowered,
     start: Ints,
-    stop: Stop,
-    seed: int,
-    on_progress: OnProgress | None = None,
+    run: Run,
     *,
     engine: str = "",
     limits: Floats | None = None,
@@ -250,7 +248,7 @@ def solve(
     n_levels : minimise only so many levels (0: all); the others are kept under `limits`.
     worker : a `drs.solvers.exact.highs.Worker` to share between calls.
     """
-    search = _Search(lowered, start, stop, seed, on_progress, limits, first_bounds)
+    search = _Search(lowered, start, run, limits, first_bounds)
     try:
         model = ExactModel(lowered, max_columns)
     except TooLargeError:
@@ -266,13 +264,11 @@ class _Search:
         self,
         lowered: Lowered,
         start: Ints,
-        stop: Stop,
-        seed: int,
-        on_progress: OnProgress | None,
+        run: Run,
         limits: Floats | None,
         first_bounds: Floats | None,
     ) -> None:
-        self.lowered, self.stop, self.seed, self.on_progress = lowered, stop, seed, on_progress
+        self.lowered, self.stop, self.seed, self.on_progress = lowered, run.stop, run.seed, run.on_progress
         n = len(lowered.levels)
         self.best = np.asarray(start, dtype=np.int32).copy()
         self.scores = lowered.scores(self.best)
@@ -356,12 +352,11 @@ class _Search:
 
     def budget(self, k: int) -> Stop:
         later = sum(not self.done(j) for j in range(k + 1, self.n_levels))
-        stop = Stop(
+        left = self.stop.followed_by(
             None if self.stop.time_s is None else self.stop.remaining_s,
             None if self.stop.iterations is None else max(0, self.stop.iterations - self.work),
         )
-        stop._event = self.stop._event
-        return stop.part(0.6) if later else stop
+        return left.part(0.6) if later else left
 
     def step(self, k: int, model: ExactModel, engine: Engine, budget: Stop) -> bool:
         """One exact solve of level k; whether another one could help."""

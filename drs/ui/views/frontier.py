@@ -193,7 +193,7 @@ def _moves(found: Frontier, index: int) -> None:
     if st.button("Order and time these moves", key="frontier.plan", icon=":material/schedule:"):
         with st.spinner("Ordering the moves …"):
             result = found.result(index)
-            plan = api.plan(result, stop=Stop(PLAN_S).begin())
+            plan = api.plan(result, time_s=PLAN_S)
             uses = replayed_link_use(plan, found.problem.policy.profile)
         update(result=replace(result, plan=plan), uses=uses, trouble=())
     shown = state().result

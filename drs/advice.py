@@ -1,0 +1,138 @@
+"""From a posed problem to a verified, priced plan: solve, order the moves, say what is impossible and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+
+from drs import explain, modes, planning
+from drs.explain.contradictions import conflicts
+from drs.model import Snapshot
+from drs.planning import Plan
+from drs.problem import Problem
+from drs.problem.policy import Policy
+from drs.result import Reason, Result
+from drs.rules import Rule
+from drs.solving import AGAIN_S, solve
+from drs.stop import Run
+
+CONFLICTS_S = 10.0
+"""Time to find out what is impossible, at most."""
+
+
+def advise(
+    snapshot: Snapshot,
+    rules: Sequence[Rule],
+    policy: Policy,
+    *,
+    mode: str,
+    options: modes.Options,
+    solver: str,
+    run: Run,
+) -> Result:
+    """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget."""
+    with run.stop.paused():  # the time limit is the search's
+        problem = modes.pose(mode, snapshot, rules, policy, options)
+        mode = modes.name(mode, options)
+        _warn_of_contradictions(problem)
+    answer = modes.MODES[mode].answer
+    if answer is None:
+        result = solve(problem, solver=solver, run=run)
+    else:
+        result = answer(problem, solve=solve, options=options, solver=solver, run=run)
+    result = _with_plan(result, mode, options, solver, run)
+    result = _with_conflicts(result, run)
+    result = dataclasses.replace(result, report=modes.report(mode, result, options))
+    return dataclasses.replace(result, elapsed_s=run.stop.wall_s, interrupted=run.stop.interrupted)
+
+
+def _warn_of_contradictions(problem: Problem) -> None:
+    """Tell at once, before any search, which rules cannot all be kept.
+
+    It is no error: what can be done without them is planned, and the result names them and what would help.
+    """
+    from drs.io import InputWarning
+
+    for each in conflicts(problem.rules_in_force, problem.snapshot):
+        warnings.warn(f"{each}; no plan can keep them all", InputWarning, stacklevel=4)
+
+
+def _with_conflicts(result: Result, run: Run) -> Result:
+    """Where nothing satisfies the hard rules: which of them cannot hold together."""
+    if result.status not in ("infeasible", "no_solution"):
+        return result
+    # What is left of the budget, or else a tenth of it on top.
+    stop, time_s = run.stop, CONFLICTS_S
+    if stop.time_s is not None:
+        time_s = min(CONFLICTS_S, max(1.0, 0.1 * stop.time_s, stop.remaining_s))
+    found = explain.conflicts(result.problem, seed=run.seed, stop=stop.followed_by(time_s))
+    status = "infeasible" if found else result.status
+    return dataclasses.replace(result, conflicts=found, status=status)
+
+
+def plan(
+    result: Result, run: Run, priorities: Mapping[int, float] | None = None
+) -> tuple[Plan, tuple[Reason, ...]]:
+    """The plan, and why each VM in it moves."""
+    problem = result.problem
+    reasons = explain.reasons(problem, result.placement)
+    made = planning.make_plan(
+        problem.snapshot,
+        result.placement,
+        problem.lowered.during,
+        concurrency=problem.policy.concurrency,
+        profile=problem.policy.profile,
+        reasons={vm: reason.text for vm, reason in reasons.items()},
+        allowed=problem.parking_hosts,
+        priorities=priorities,
+        run=run,
+    )
+    return explain.annotate(problem, made, reasons)
+
+
+def _with_plan(
+    result: Result,
+    mode: str,
+    options: modes.Options,
+    solver: str,
+    run: Run,
+) -> Result:
+    """Adds the plan; moves that no safe order reaches are given up and the rest is solved again."""
+    problem, stop = result.problem, run.stop
+    priorities = modes.priorities(mode, problem, options)
+    # Scheduling comes after the search and gets a share of its own; under an iteration budget a fixed amount
+    # of work, so that the clock is never read.
+    budget_s = None if stop.time_s is None else min(5.0, max(1.0, 0.1 * stop.time_s))
+    made, reasons = plan(result, run.followed_by(budget_s), priorities)
+    told = list(result.warnings)
+    stranded: list[planning.Stranded] = []
+    # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
+    spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
+    for _ in range(3):
+        if not made.stranded or not modes.MODES[mode].replans or spare.reached(0):
+            break
+        # A placement that is reached only in part may break a rule that the whole one kept, so the
+        # stranded VMs are held where they are and the others are placed anew around them.
+        stranded += made.stranded
+        problem = problem.holding([move.vm for move in stranded], "no safe order")
+        again_s = None if spare.time_s is None else min(AGAIN_S, spare.remaining_s / 2)
+        result = solve(problem, solver=solver, run=run.followed_by(again_s, stop.iterations))
+        made, reasons = plan(result, run.within(spare.part(0.5)))
+    made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
+    for move in made.stranded:
+        told.append(f"{move.vm} stays on {move.from_host}: {move.reason}")
+    status = result.status
+    if made.stranded and status == "optimal":
+        status = "feasible"
+    if any(not move.converged for move in made.moves):
+        names = ", ".join(move.vm for move in made.moves if not move.converged)
+        told.append(f"live migration may not converge: {names}")
+    return dataclasses.replace(
+        result,
+        status=status,
+        plan=made,
+        reasons=reasons,
+        warnings=(*told, *made.warnings),
+        mode=mode,
+    )

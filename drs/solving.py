@@ -1,0 +1,95 @@
+"""One problem to its best placement: the solver is asked, and its answer checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from drs import explain, solvers
+from drs.problem import Problem
+from drs.result import GoalScore, Result
+from drs.solvers import levels as order
+from drs.solvers.base import Answer
+from drs.stop import Run
+from drs.terms import Lowered
+from drs.verify import ROUNDING, verify
+
+AGAIN_S = 5.0
+"""Time for a round that goes on from a search, at most."""
+
+
+def solve(problem: Problem, *, solver: str, run: Run) -> Result:
+    """The best placement within a budget, with a bound, re-checked by the rules themselves."""
+    engine = solvers.find(solver)
+    lowered = problem.lowered
+    answer = _worthwhile(lowered, engine(lowered, np.array(lowered.start), run))
+    for _ in range(3):
+        # Each VM alone was promised room for its disks; those that found none together stay where they are.
+        lost = problem.left_behind(problem.placement(answer.assign)) if problem.policy.storage_moves else []
+        if not lost:
+            break
+        problem = problem.holding(lost, "no room for its disks")
+        if run.stop.interrupted:
+            answer = _without(problem, answer, lost)
+            continue
+        again = run.within(run.stop.again(AGAIN_S))
+        answer = _worthwhile(problem.lowered, engine(problem.lowered, np.array(problem.lowered.start), again))
+    return _result(problem, dataclasses.replace(answer, interrupted=run.stop.interrupted), run)
+
+
+def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
+    """The answer with these VMs where they are today; today's placement where that is no better."""
+    lowered = problem.lowered
+    assign = np.array(answer.assign)
+    held = [problem.snapshot.vms.position[vm] for vm in lost]
+    assign[held] = lowered.start[held]
+    scores = lowered.scores(assign)
+    today = lowered.scores(lowered.start)
+    if lowered.broken_walls(assign) or order.better(lowered, today, scores):
+        assign, scores = np.array(lowered.start), today
+    bounds = np.zeros(len(scores))
+    return dataclasses.replace(
+        answer, status=order.status(lowered, scores, bounds), assign=assign, scores=scores, bounds=bounds
+    )
+
+
+def _worthwhile(lowered: Lowered, answer: Answer) -> Answer:
+    """Today's placement instead, when nothing is repaired and no goal gains what makes moving worth it."""
+    before = lowered.scores(lowered.start)
+    for level, old, new in zip(lowered.levels, before, answer.scores, strict=True):
+        gain = old - new
+        if gain <= ROUNDING * max(1.0, abs(old)):
+            continue
+        if level.worth_ratio == 0.0 or gain >= level.worth_ratio * old:
+            return answer
+        break
+    return dataclasses.replace(answer, assign=np.array(lowered.start), scores=before)
+
+
+def _result(problem: Problem, answer: Answer, run: Run) -> Result:
+    lowered = problem.lowered
+    placement = problem.placement(answer.assign)
+    before = lowered.scores(lowered.start)
+    goals = tuple(
+        GoalScore(level.name, level.unit, float(old), float(new), float(min(bound, new)))
+        for level, old, new, bound in zip(lowered.levels, before, answer.scores, answer.bounds, strict=True)
+    )
+    result = Result(
+        problem,
+        answer.status,
+        placement,
+        goals,
+        tuple(problem.check(problem.today)),
+        tuple(problem.check(placement)),
+        answer.solver,
+        run.seed,
+        run.stop.wall_s,
+        answer.iterations,
+        answer.interrupted,
+        immovable=explain.immovable(problem),
+        stats=dict(answer.stats),
+    )
+    verify(result)
+    return result

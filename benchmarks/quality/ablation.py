@@ -6,9 +6,10 @@
     python benchmarks/quality/ablation.py 64x640 66x1320 --set SAVING=0 --seeds 2
 
 A problem is a bundled dataset with its rules, HOSTSxVMS for a generated cluster (seed 1, fill 0.6), or a model of
-the ROADEF/EURO challenge 2012 whose `assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it
-changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed
-are the means over seeds of every level's score. A budget of iterations gives the same figures on every machine.
+the ROADEF/EURO challenge 2012 whose `assignment_*.txt` lies beside it. Every `--set` is one variant, with commas
+between the constants that it changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it
+is comes first. Printed are the means over seeds of every level's score. A budget of iterations gives the same
+figures on every machine.
 """
 
 from __future__ import annotations

@@ -20,11 +20,10 @@ from streamlit.testing.v1 import AppTest
 from drs import api, datasets
 from drs import io as drs_io
 from drs.errors import Fault, InputError
-from drs.explain import Conflict, Relaxation
 from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
-from drs.result import GoalScore, Result
+from drs.result import Conflict, GoalScore, Relaxation, Result
 from drs.stop import Progress
 from drs.ui.state import UPLOADED
 from drs.ui.views import advise as advise_page

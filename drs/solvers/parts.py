@@ -425,6 +425,8 @@ def worthwhile(lowered: Lowered, answer: Answer) -> Answer:
 
     See `Level.worth_ratio`; each independent part is judged by itself.
     """
+    if order.misplaced(lowered, answer.assign) or lowered.broken_walls(answer.assign):
+        return answer  # no answer at all: whoever checks it has to see it as it is
     assign = np.array(answer.assign, dtype=np.int32)
     for part in split(lowered):
         if not (part.free.any() and _gains(part.lowered, part.of(assign))):

@@ -81,7 +81,7 @@ def _rows(tasks: Sequence[tuple[Any, ...]], jobs: int, dask: str | None) -> Any:
             from drs.errors import SolverUnavailableError
 
             raise SolverUnavailableError(
-                "--dask needs Dask's distributed: pip install 'drs-optimizer[dask]'",
+                "a Dask scheduler needs the library distributed: pip install 'drs-optimizer[dask]'",
                 "pip install 'drs-optimizer[dask]'",
             ) from None
         with Client(dask) as client:

@@ -113,7 +113,7 @@ def test_a_site_is_left_across_clusters() -> None:
         ({"mode": "consolidate", "evacuate": ["host"]}, "only with evacuate or recover"),
         ({"options": modes.Options(site="nort")}, "unknown site 'nort'"),
         ({"options": modes.Options(evacuate=("host",), deadline_s=-1)}, "deadline_s"),
-        ({"mode": "balance", "options": modes.Options(cluster=("x",))}, "^cluster: an option that mode balance"),
+        ({"mode": "balance", "options": modes.Options(cluster=("x",))}, "unknown cluster .x."),
     ],
 )
 def test_bad_requests_are_refused_before_solving(ask, said) -> None:

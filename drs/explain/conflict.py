@@ -28,6 +28,8 @@ from drs.words import some
 
 EVACUATION = "evacuation"
 """The rule by which mode `evacuate` empties hosts."""
+NO_SAFE_ORDER = "no safe order"
+"""The rule by which a plan that no order can carry out is asked for anew."""
 CURES_SHARE = 0.3
 """Of the time, for what would help; the rest finds the set."""
 SHOWN = 8
@@ -134,40 +136,17 @@ def _alone(problem: Problem, must: Level) -> Iterator[Conflict]:
         )  # fmt: skip
 
 
-CURES = {
-    "local-devices": "power {vms} off and let it stay, or take its local devices away",
-    "evc": "power {vms} off: it takes the features of the next host when it is started again",
-    "datastore-visibility": "move the disks of {vms} to where other hosts see them (or storage_moves = true)",
-    "network-visibility": "offer the networks of {vms} on another host",
-    "migration-scope": "let {vms} leave its cluster (migration_scope)",
-    "host-state": "bring a host back that is not connected",
-    "pinned": "lift {rule} for {vms}",
-    "no safe order": "make a way for {vms}: see the moves that no safe order reaches",
-}
-
-
 def _cure(rule: Rule | None, label: str, vms: Sequence[str]) -> str:
-    kind = rule.type if rule is not None else ""
     if label == EVACUATION:
         return f"leave {some(vms, SHOWN)} where it is, to be shut down with its host"
-    return CURES.get(label, CURES.get(kind, "lift {rule} for {vms}")).format(rule=label, vms=some(vms, SHOWN))
-
-
-_EFFORT = (
-    "pinned",
-    "run-on",
-    "not-run-on",
-    "migration-scope",
-    "datastore-visibility",
-    "network-visibility",
-    "evc",
-)
+    if label == NO_SAFE_ORDER:
+        return f"make a way for {some(vms, SHOWN)}: see the moves that no safe order reaches"
+    return (Rule.cure if rule is None else rule.cure).format(rule=label, vms=some(vms, SHOWN))
 
 
 def _weight(rule: Rule | None) -> int:
     """Rules that are only somebody's wish give way more easily than facts."""
-    kind = rule.type if rule is not None else ""
-    return _EFFORT.index(kind) if kind in _EFFORT else len(_EFFORT)
+    return (Rule if rule is None else rule).effort
 
 
 # -- several VMs together ---------------------------------------------------------------------------------
@@ -304,7 +283,7 @@ def _members(problem: Problem, term: Term) -> list[str]:
 
 def _give_way(problem: Problem, rule: str, amount: float) -> tuple[str, str]:
     found = next((each for each in problem.rules_in_force if each.label == rule), None)
-    unit = str(getattr(found, "unit", "VMs"))
+    unit = "VMs" if found is None else found.unit
     if rule == "max_moves":
         return "moves", f"allow {amount:,.0f} more moves"
     if unit != "VMs":

@@ -1,28 +1,23 @@
 """Hard rules that cannot hold together, found before anything is solved, each with a minimal core.
 
-What is looked for: VMs that no host suits; a group to keep apart that is too large for the places its VMs
-may go to; a group to keep together that no place suits, or that is larger than any host; keep-together
-against keep-apart and never-with; a spread over more places than can be reached; a group to confine that
-has no such places in common, is larger than they are, or has to be kept apart. Not every contradiction is of
-these kinds: the others are the solver's to prove.
+Rules are read by the terms that they lower to, so that a new rule takes part without a word here. What is
+looked for: VMs that no host suits (`Allowed`); more VMs than the places they may go to take (`AtMost`); a
+group with no place in common, or larger than any (`Together`, `Within`, against `Capacity`); a group that may
+not be spread so far (`AtLeast`); VMs whose needs are out of reach (`Near`); `Together` and `Within` against
+`AtMost`. Not every contradiction is of these kinds: the others are the solver's to prove.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from drs.errors import RuleConflictError
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Rule, domains, names_of, select_vms
-from drs.rules.capacity import HostLimit
-from drs.rules.confine import Confine
-from drs.rules.keep_apart import KeepApart
-from drs.rules.keep_together import KeepTogether
-from drs.rules.never_with import NeverWith
-from drs.rules.spread import Spread
-from drs.terms import Allowed
+from drs.rules.base import HostFilter, Rule, names_of
+from drs.terms import Allowed, AtLeast, AtMost, Capacity, Near, Term, Together, Within
 from drs.terms.base import Bools, Ints
 from drs.words import some
 
@@ -30,6 +25,9 @@ MAX_MATCHED = 300
 """Of larger groups the places are only counted."""
 
 Holds = Callable[[Sequence[Rule]], bool]
+Kind = TypeVar("Kind", bound=Term)
+Part = tuple[Rule, Kind]
+"""A term and the rule that it comes from."""
 
 
 def conflicts(rules: Sequence[Rule], snapshot: Snapshot) -> list[RuleConflictError]:
@@ -55,19 +53,14 @@ def raise_conflicts(rules: Sequence[Rule], snapshot: Snapshot) -> None:
 
 
 class _Case:
-    """The rules by kind, and where each VM may be under some of them."""
+    """The terms of the rules by kind, and where each VM may be under some of them."""
 
     def __init__(self, rules: Sequence[Rule], snapshot: Snapshot) -> None:
         counted = [rule for rule in rules if rule.policy != "soft" and rule.items == "vms"]
         self.snapshot = snapshot
         self.start: Ints = np.asarray(snapshot.vms.host_idx)
-        self.hard = [rule for rule in counted if rule.policy == "hard"]
-        self.filters: list[tuple[HostFilter, Allowed]] = []
-        for rule in counted:
-            if isinstance(rule, HostFilter):
-                term = rule.allowed(snapshot)
-                if term is not None:
-                    self.filters.append((rule, term))
+        self.parts: list[Part[Term]] = [(rule, term) for rule in counted for term in rule.lower(snapshot)]
+        self.filters = self.of(Allowed, every=True)
         columns = [term.class_idx for _, term in self.filters]
         stays = [term.stay for _, term in self.filters if term.stay is not None]
         _, first, kind = np.unique(
@@ -77,12 +70,21 @@ class _Case:
         """VMs of one kind are alike to every filter."""
         self.one_of_kind = np.sort(first).tolist()
         self._allowed: dict[tuple[int, frozenset[int]], Bools] = {}
-        self.limits = [rule for rule in counted if isinstance(rule, HostLimit)]
+
+    def of(self, kind: type[Kind], *, every: bool = False) -> list[Part[Kind]]:
+        """The terms of a kind, of the hard rules or of `every` rule."""
+        return [
+            (rule, term)
+            for rule, term in self.parts
+            if isinstance(term, kind) and (every or rule.policy == "hard")
+        ]
 
     def stuck(self, vms: Iterable[int]) -> bool:
         """Whether one of these VMs has no host at all, which is a contradiction of its own."""
-        every = [rule for rule, _ in self.filters]
-        return not all(self.allowed(vm, every).any() for vm in vms)
+        every = self._filtering()
+        return not all(
+            self.allowed(vm, every).any() for vm in {int(self.kind[vm]): vm for vm in vms}.values()
+        )
 
     def placed(self, vms: Ints) -> Ints:
         """VMs that are nowhere yet may stay there: they contradict nothing."""
@@ -90,7 +92,7 @@ class _Case:
 
     def allowed(self, vm: int, rules: Iterable[Rule]) -> Bools:
         """Hosts where a VM may be under these of the filters, bool[n_hosts]."""
-        chosen = frozenset(id(rule) for rule in rules if isinstance(rule, HostFilter))
+        chosen = frozenset(id(rule) for rule in rules)
         key = (int(self.kind[vm]), chosen)
         if key not in self._allowed:
             hosts = np.ones(self.snapshot.n_hosts, dtype=bool)
@@ -115,11 +117,20 @@ class _Case:
         def harmless(rule: Rule) -> bool:
             return all(self.allowed(vm, [rule]).all() for vm in kinds)
 
-        return [rule for rule, _ in self.filters if not harmless(rule)]
+        return [rule for rule in self._filtering() if not harmless(rule)]
+
+    def _filtering(self) -> list[Rule]:
+        """Each rule with a filter once."""
+        return list({id(rule): rule for rule, _ in self.filters}.values())
 
     def places(self, vm: int, domain: Ints, rules: Iterable[Rule]) -> set[int]:
-        """Domains where a VM may be."""
-        return set(domain[self.allowed(vm, rules)].tolist()) - {-1}
+        """Domains where a VM may be; -1 where it may be on a host of no domain."""
+        return set(domain[self.allowed(vm, rules)].tolist())
+
+    def only_inside(self, items: Ints, domain: Ints) -> list[int]:
+        """The placed ones of these VMs, if they have a host at all and every host is in a domain; else none."""
+        vms = self.placed(items).tolist()
+        return [] if (domain < 0).any() or self.stuck(vms) else vms
 
 
 def _core(candidates: Sequence[Rule], contradictory: Holds) -> list[Rule]:
@@ -140,17 +151,14 @@ def _error(core: Sequence[Rule], why: str) -> RuleConflictError:
 
 
 def _found(case: _Case) -> Iterator[RuleConflictError]:
-    yield from _nowhere_to_go(case)
-    for rule in case.hard:
-        if isinstance(rule, KeepApart) and rule.scope != "datastore":
-            yield from _too_many_apart(case, rule)
-        elif isinstance(rule, KeepTogether):
-            yield from _no_common_place(case, rule)
-        elif isinstance(rule, Spread):
-            yield from _cannot_spread(case, rule)
-        elif isinstance(rule, Confine):
-            yield from _cannot_confine(case, rule)
-    yield from _together_and_apart(case)
+    told: set[tuple[str, ...]] = set()
+    for look in (_nowhere_to_go, _too_many, _no_common_place, _cannot_spread, _cannot_confine,
+                 _needs_out_of_reach, _together_and_apart):  # fmt: skip
+        for found in look(case):
+            core = tuple(sorted(found.rules))
+            if core not in told:
+                told.add(core)
+                yield found
 
 
 def _nowhere_to_go(case: _Case) -> Iterator[RuleConflictError]:
@@ -185,15 +193,15 @@ def _reasons(case: _Case, core: Sequence[Rule], vm: int, at_most: int = 3) -> st
     return f" ({'; '.join(told[:at_most] + more)})" if told else ""
 
 
-def _matched(choices: Sequence[set[int]], at_most: int) -> int:
-    """How many members find a place when each place takes `at_most` (augmenting paths)."""
+def _matched(choices: Sequence[set[int]], room: Callable[[int], int]) -> int:
+    """How many members find a place when place `p` takes `room(p)` (augmenting paths)."""
     taken: dict[int, list[int]] = {}
 
     def place(member: int, tried: set[int]) -> bool:
         for where in sorted(choices[member] - tried):
             tried.add(where)
             there = taken.setdefault(where, [])
-            if len(there) < at_most:
+            if len(there) < room(where):
                 there.append(member)
                 return True
             for i, other in enumerate(there):
@@ -203,121 +211,187 @@ def _matched(choices: Sequence[set[int]], at_most: int) -> int:
         return False
 
     if len(choices) > MAX_MATCHED:
-        return min(len(choices), at_most * len(set().union(*choices)))
+        return min(len(choices), sum(room(where) for where in set().union(*choices)))
     return sum(place(member, set()) for member in range(len(choices)))
 
 
-def _too_many_apart(case: _Case, rule: KeepApart) -> Iterator[RuleConflictError]:
-    domain, names = domains(case.snapshot, rule.scope)
-    vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-    # VMs on hosts of no domain count nowhere, so a host without one is a way out.
-    if len(vms) <= rule.at_most or (domain < 0).any() or case.stuck(vms):
-        return
+def _too_many(case: _Case) -> Iterator[RuleConflictError]:
+    """More VMs than the places that they can reach take. VMs with a way to a host of no domain are no trouble."""
+    alike: set[tuple[int, int, tuple[int, ...]]] = set()
+    for rule, term in case.of(AtMost):
+        items = case.placed(term.items)
+        # Many small terms of one rule (pairs) ask the same of VMs of the same kinds.
+        key = (id(rule), id(term.domain), tuple(np.sort(case.kind[items]).tolist()))
+        if len(items) <= term.limit.min(initial=np.inf) or key in alike or case.stuck(items.tolist()):
+            continue
+        alike.add(key)
+        yield from _too_many_of(case, rule, term, items.tolist())
+
+
+def _too_many_of(case: _Case, rule: Rule, term: AtMost, vms: list[int]) -> Iterator[RuleConflictError]:
+    room = [int(limit) for limit in np.floor(term.limit)]
+
+    def bound(rules: Sequence[Rule]) -> dict[int, set[int]]:
+        """The VMs that are in a domain wherever they go, and in which."""
+        reach = {vm: case.places(vm, term.domain, rules) for vm in vms}
+        return {vm: places for vm, places in reach.items() if -1 not in places}
 
     def contradictory(rules: Sequence[Rule]) -> bool:
-        if rule not in rules:
-            return False
-        return _matched([case.places(vm, domain, rules) for vm in vms], rule.at_most) < len(vms)
+        reach = bound(rules) if rule in rules else {}
+        return _matched(list(reach.values()), room.__getitem__) < len(reach)
 
     filters = case.restricting(vms)
-    if contradictory([rule, *filters]):
-        core = _core([rule, *filters], contradictory)
-        places = set().union(*(case.places(vm, domain, core) for vm in vms))
-        reachable = f"{len(places)} of {len(names)}" if len(places) < len(names) else str(len(names))
+    if not contradictory([rule, *filters]):
+        return
+    core = _core([rule, *filters], contradictory)
+    reach = bound(core)
+    places: set[int] = set().union(*reach.values())
+    most = max(room[where] for where in places)
+    if len(room) == 1:
+        where = some(case.snapshot.hosts.name[term.domain == 0].tolist())
+        who = names_of(list(reach), case.snapshot)
+        verb = "is" if len(reach) == 1 else "are"
         yield _error(
-            core,
-            f"{len(vms)} VMs are to be kept apart, at most {rule.at_most} in a {rule.scope}, "
-            f"and they can reach {reachable} {rule.scope}s",
+            core, f"{some(who)} {verb} bound to {where}, where at most {most} of {len(vms)} VMs may be"
         )
-
-
-def _no_common_place(case: _Case, rule: KeepTogether) -> Iterator[RuleConflictError]:
-    domain, _ = domains(case.snapshot, rule.scope)
-    vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-    if len(vms) < 2 or (domain < 0).any() or case.stuck(vms):
         return
+    reachable = f"{len(places)} of {len(room)}" if len(places) < len(room) else str(len(room))
+    yield _error(
+        core,
+        f"{len(reach)} VMs are to be kept apart, at most {most} in a {rule.place}, "
+        f"and they can reach {reachable} {rule.place}s",
+    )
 
-    def contradictory(rules: Sequence[Rule]) -> bool:
-        return rule in rules and not set.intersection(*(case.places(vm, domain, rules) for vm in vms))
 
-    filters = case.restricting(vms)
-    if contradictory([rule, *filters]):
-        core = _core([rule, *filters], contradictory)
-        yield _error(core, f"no {rule.scope} suits all of {some(names_of(vms, case.snapshot))}")
-        return
-    for limit in case.limits:
-        demand, room = float(limit.demand(case.snapshot)[vms].sum()), limit.limit(case.snapshot)
-        in_domain = np.bincount(domain, weights=room)
-        if demand > float(in_domain.max(initial=0.0)) * (1 + 1e-9):
+def _no_common_place(case: _Case) -> Iterator[RuleConflictError]:
+    for rule, term in case.of(Together):
+        vms = case.only_inside(term.items, term.domain)
+        if len(vms) < 2:
+            continue
+
+        def contradictory(
+            rules: Sequence[Rule], rule: Rule = rule, term: Together = term, vms: Sequence[int] = vms
+        ) -> bool:
+            return rule in rules and not set.intersection(
+                *(case.places(vm, term.domain, rules) for vm in vms)
+            )
+
+        filters = case.restricting(vms)
+        if contradictory([rule, *filters]):
+            core = _core([rule, *filters], contradictory)
+            yield _error(core, f"no {rule.place} suits all of {some(names_of(vms, case.snapshot))}")
+        else:
+            yield from _too_large(case, rule, term.domain, 1, vms)
+
+
+def _too_large(
+    case: _Case, rule: Rule, domain: Ints, n_places: int, vms: Sequence[int]
+) -> Iterator[RuleConflictError]:
+    """VMs that have to be in so few places that their demand exceeds the largest of them."""
+    what = f"one {rule.place}" if n_places == 1 else f"{n_places} {rule.place}s"
+    for owner, term in case.of(Capacity, every=True):
+        # A limit that is exceeded today and only may not become worse is as wide as today's use.
+        wide = term if owner.policy == "hard" else term.relaxed(case.start)
+        demand = float(term.demand[vms].sum())
+
+        def largest(limit: Capacity) -> float:
+            return float(np.sort(np.bincount(domain, weights=limit.limit))[-n_places:].sum())
+
+        if demand > largest(wide) * (1 + 1e-9):
             yield _error(
-                [rule, limit],
-                f"{len(vms)} VMs need {demand:,.0f} {limit.unit} of {limit.resource} in one {rule.scope} "
-                f"and the largest may use {in_domain.max():,.0f}",
+                [rule, owner],
+                f"{len(vms)} VMs need {demand:,.0f} {owner.unit} of {term.resource} in {what} "
+                f"and the largest may use {largest(term):,.0f}",
             )
 
 
-def _cannot_spread(case: _Case, rule: Spread) -> Iterator[RuleConflictError]:
-    domain, _ = domains(case.snapshot, rule.scope)
-    all_vms = select_vms(rule.vms, case.snapshot)
-    vms = case.placed(all_vms).tolist()
-    if len(vms) < len(all_vms) or not vms or case.stuck(vms):
-        return
+def _cannot_spread(case: _Case) -> Iterator[RuleConflictError]:
+    for rule, term in case.of(AtLeast):
+        vms = case.placed(term.items).tolist()
+        if len(vms) < len(term.items) or not vms or case.stuck(vms):
+            continue
 
-    def contradictory(rules: Sequence[Rule]) -> bool:
-        if rule not in rules:
-            return False
-        return _matched([case.places(vm, domain, rules) for vm in vms], 1) < rule.at_least
+        def contradictory(
+            rules: Sequence[Rule], rule: Rule = rule, term: AtLeast = term, vms: Sequence[int] = vms
+        ) -> bool:
+            if rule not in rules:
+                return False
+            choices = [case.places(vm, term.domain, rules) - {-1} for vm in vms]
+            return _matched(choices, lambda _: 1) < term.at_least
 
-    filters = case.restricting(vms)
-    if contradictory([rule, *filters]):
-        core = _core([rule, *filters], contradictory)
-        yield _error(
-            core, f"{some(names_of(vms, case.snapshot))} cannot reach {rule.at_least} different {rule.scope}s"
-        )
+        filters = case.restricting(vms)
+        if contradictory([rule, *filters]):
+            core = _core([rule, *filters], contradictory)
+            who = some(names_of(vms, case.snapshot))
+            yield _error(core, f"{who} cannot reach {term.at_least} different {rule.place}s")
 
 
-def _cannot_confine(case: _Case, rule: Confine) -> Iterator[RuleConflictError]:
-    domain, _ = domains(case.snapshot, rule.scope)
-    vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-    if len(vms) <= rule.at_most or (domain < 0).any() or case.stuck(vms):
-        return
+def _cannot_confine(case: _Case) -> Iterator[RuleConflictError]:
+    for rule, term in case.of(Within):
+        vms = case.only_inside(term.items, term.domain)
+        if len(vms) > term.at_most:
+            yield from _cannot_confine_to(case, rule, term, vms)
 
+
+def _cannot_confine_to(
+    case: _Case, rule: Rule, term: Within, vms: Sequence[int]
+) -> Iterator[RuleConflictError]:
     def contradictory(rules: Sequence[Rule]) -> bool:
         """Whether more VMs than places may go to places of which no two of them share one."""
         if rule not in rules:
             return False
         taken: set[int] = set()
         n_apart = 0
-        for places in sorted((case.places(vm, domain, rules) for vm in vms), key=len):
+        for places in sorted((case.places(vm, term.domain, rules) for vm in vms), key=len):
             if not places & taken:
                 taken |= places
                 n_apart += 1
-        return n_apart > rule.at_most
+        return n_apart > term.at_most
 
     some_vms = some(names_of(vms, case.snapshot))
-    what = f"{rule.at_most} {rule.scope}{'s' if rule.at_most > 1 else ''}"
+    what = f"{term.at_most} {rule.place}{'s' if term.at_most > 1 else ''}"
     filters = case.restricting(vms)
     if contradictory([rule, *filters]):
         yield _error(_core([rule, *filters], contradictory), f"no {what} suit all of {some_vms}")
         return
-    for apart in case.hard:
-        if isinstance(apart, KeepApart) and apart.scope == rule.scope:
-            both = set(vms) & set(case.placed(select_vms(apart.vms, case.snapshot)).tolist())
-            least = -(-len(both) // apart.at_most)
-            if least > rule.at_most:
-                yield _error(
-                    [rule, apart],
-                    f"{some_vms} are to be in {what} at most, and {len(both)} of them need {least} to be apart",
-                )
-    for limit in case.limits:
-        demand, room = float(limit.demand(case.snapshot)[vms].sum()), limit.limit(case.snapshot)
-        largest = float(np.sort(np.bincount(domain, weights=room))[-rule.at_most :].sum())
-        if demand > largest * (1 + 1e-9):
+    for apart, limit in case.of(AtMost):
+        if not np.array_equal(limit.domain, term.domain):
+            continue
+        n_both = len(np.intersect1d(vms, limit.items))
+        room = np.cumsum(np.sort(np.floor(limit.limit))[::-1])
+        least = int(np.searchsorted(room, n_both)) + 1
+        if n_both and term.at_most < least <= len(room):
             yield _error(
-                [rule, limit],
-                f"{len(vms)} VMs need {demand:,.0f} {limit.unit} of {limit.resource} in {what} "
-                f"and the largest may use {largest:,.0f}",
+                [rule, apart],
+                f"{some_vms} are to be in {what} at most, and {n_both} of them need {least} to be apart",
             )
+    yield from _too_large(case, rule, term.domain, term.at_most, vms)
+
+
+def _needs_out_of_reach(case: _Case) -> Iterator[RuleConflictError]:
+    for rule, term in case.of(Near):
+        if case.stuck(case.placed(term.items).tolist()) or case.stuck(term.needs.tolist()):
+            continue
+        kinds = {int(case.kind[vm]): vm for vm in case.placed(term.items).tolist()}
+        needs = {int(case.kind[vm]): vm for vm in term.needs.tolist()}.values()
+        for vm in kinds.values():
+
+            def contradictory(
+                rules: Sequence[Rule], rule: Rule = rule, term: Near = term, vm: int = vm,
+                needs: Iterable[int] = needs,
+            ) -> bool:  # fmt: skip
+                if rule not in rules:
+                    return False
+                mine = case.places(vm, term.domain, rules)
+                there: set[int] = set().union(*(case.places(need, term.domain, rules) for need in needs))
+                return -1 not in mine and not mine & there
+
+            filters = case.restricting([vm, *needs])
+            if contradictory([rule, *filters]):
+                needed = some(names_of(term.needs.tolist(), case.snapshot))
+                why = f"no {rule.place} that {case.snapshot.vms.name[vm]} can reach suits any of {needed}"
+                yield _error(_core([rule, *filters], contradictory), why)
+                break
 
 
 def _nested(inner: Ints, outer: Ints) -> bool:
@@ -328,74 +402,56 @@ def _nested(inner: Ints, outer: Ints) -> bool:
 
 
 def _together_and_apart(case: _Case) -> Iterator[RuleConflictError]:
-    together = [rule for rule in case.hard if isinstance(rule, KeepTogether)]
-    group_of: dict[int, list[KeepTogether]] = {}
-    for tie in together:
-        if (domains(case.snapshot, tie.scope)[0] < 0).any():
-            continue
-        for vm in case.placed(select_vms(tie.vms, case.snapshot)).tolist():
-            group_of.setdefault(vm, []).append(tie)
-    if not group_of:
+    ties = [(rule, term) for rule, term in case.of(Together) if not (term.domain < 0).any()]
+    if not ties:
         return
-    for rule in case.hard:
-        if isinstance(rule, KeepApart) and rule.scope != "datastore":
-            vms = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-            pairs = None
-        elif isinstance(rule, NeverWith):
-            mine = case.placed(select_vms(rule.vms, case.snapshot)).tolist()
-            theirs = case.placed(select_vms(rule.others, case.snapshot)).tolist()
-            vms, pairs = [*mine, *theirs], (set(mine), set(theirs))
-        else:
+    limits: dict[tuple[int, int], tuple[Rule, list[AtMost]]] = {}
+    for rule, limit in case.of(AtMost):
+        limits.setdefault((id(rule), id(limit.domain)), (rule, []))[1].append(limit)
+    for apart, terms in limits.values():
+        inner = [(rule, tie) for rule, tie in ties if _nested(tie.domain, terms[0].domain)]
+        tying = list({id(rule): rule for rule, _ in inner}.values())
+        groups = _groups(case, inner)
+        suspects = [term for term in terms if _shared(term, groups).size]
+        if not suspects:
             continue
-        involved = _reach(vms, group_of, case)
-        outer = domains(case.snapshot, rule.scope)[0]
-        inner = [one for one in involved if _nested(domains(case.snapshot, one.scope)[0], outer)]
 
-        def broken(
+        def shared(
             rules: Sequence[Rule],
-            apart: Rule = rule,
-            vms: Sequence[int] = vms,
-            pairs: tuple[set[int], set[int]] | None = pairs,
-        ) -> str:
-            if apart not in rules:
-                return ""
-            for group in _components([r for r in rules if isinstance(r, KeepTogether)], case):
-                shared = [vm for vm in vms if vm in group]
-                if isinstance(apart, KeepApart) and len(shared) > apart.at_most:
-                    return some(names_of(shared, case.snapshot))
-                if pairs is not None and group & pairs[0] and group & pairs[1]:
-                    return some(names_of(shared, case.snapshot))
-            return ""
+            apart: Rule = apart,
+            inner: Sequence[Part[Together]] = inner,
+            suspects: Sequence[AtMost] = suspects,
+        ) -> Ints:
+            """VMs that these rules tie together and keep apart, of one group."""
+            if apart in rules:
+                groups = _groups(case, [(rule, tie) for rule, tie in inner if rule in rules])
+                for term in suspects:
+                    found = _shared(term, groups)
+                    if found.size:
+                        return found
+            return np.empty(0, dtype=np.int32)
 
-        if broken([rule, *inner]):
-            core = _core([rule, *inner], lambda rules, broken=broken: bool(broken(rules)))  # type: ignore[misc]
-            yield _error(core, f"{broken(core)} are to be together and apart")
-
-
-def _reach(vms: Iterable[int], group_of: dict[int, list[KeepTogether]], case: _Case) -> list[KeepTogether]:
-    """The keep-together rules that tie any of these VMs, directly or through others."""
-    found: dict[int, KeepTogether] = {}
-    queue, seen = list(vms), set(vms)
-    while queue:
-        for rule in group_of.get(queue.pop(), ()):
-            if id(rule) not in found:
-                found[id(rule)] = rule
-                more = set(case.placed(select_vms(rule.vms, case.snapshot)).tolist()) - seen
-                seen |= more
-                queue.extend(more)
-    return list(found.values())
+        core = _core([apart, *tying], lambda rules, shared=shared: bool(shared(rules).size))  # type: ignore[misc]
+        yield _error(
+            core, f"{some(names_of(shared(core).tolist(), case.snapshot))} are to be together and apart"
+        )
 
 
-def _components(rules: Sequence[KeepTogether], case: _Case) -> list[set[int]]:
-    """VMs that these rules tie together."""
-    groups: list[set[int]] = []
-    for rule in rules:
-        merged = set(case.placed(select_vms(rule.vms, case.snapshot)).tolist())
-        rest = []
-        for group in groups:
-            if group & merged:
-                merged |= group
-            else:
-                rest.append(group)
-        groups = [*rest, merged]
-    return groups
+def _groups(case: _Case, ties: Sequence[Part[Together]]) -> Ints:
+    """The group of each VM that these terms tie to others, directly or through others, -1 for none."""
+    group = np.full(len(case.start), -1, dtype=np.int32)
+    for number, (_, tie) in enumerate(ties):
+        vms = case.placed(tie.items)
+        merged = np.unique(group[vms])
+        group[np.isin(group, merged[merged >= 0])] = number
+        group[vms] = number
+    return group
+
+
+def _shared(term: AtMost, groups: Ints) -> Ints:
+    """More of the term's items than any domain takes that are in one group; empty where there are none."""
+    of = groups[term.items]
+    counts = np.bincount(of[of >= 0], minlength=1)
+    largest = int(counts.argmax())
+    crowded = counts[largest] > term.limit.max(initial=0.0)
+    return term.items[of == largest] if crowded else term.items[:0]

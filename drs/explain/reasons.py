@@ -13,32 +13,11 @@ from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.result import MANDATORY, Reason
+from drs.rules import Rule
 from drs.terms import Allowed, BinsUsed, Capacity, Deviation, OverTarget, Role
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
 from drs.words import percent
-
-CODES: Mapping[str, str] = {
-    "keep-apart": "antiAffin",
-    "never-with": "antiAffin",
-    "spread": "antiAffin",
-    "keep-together": "jointAffin",
-    "dependency": "jointAffin",
-    "latency": "jointAffin",
-    "max-vms": "maxVmsConstraint",
-    "failover": "unreservedCapacity",
-    "vcpu-ratio": "unreservedCapacity",
-    "capacity": "unreservedCapacity",
-    "migration-scope": "checkResource",
-    "local-devices": "checkResource",
-    "network-visibility": "checkResource",
-    "datastore-visibility": "checkResource",
-    "evc": "checkResource",
-    "disks-together": "virtualDiskJointAffin",
-    "datastore-state": "datastoreMaint",
-    "datastore-capacity": "datastoreSpaceOutage",
-}
-"""vSphere's reason codes (`RecommendationReasonCode` of its API) by type of rule."""
 
 
 def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
@@ -142,7 +121,7 @@ class _Book:
         lowered = problem.lowered
         self.start: Ints = lowered.start
         self.names = self.snapshot.hosts.name
-        self.type_of = {rule.label: rule.type for rule in problem.rules_in_force}
+        self.rule_of = {rule.label: rule for rule in problem.rules_in_force}
         self.unit = {level.name: level.unit for level in lowered.levels if level.role == "goal"}
         self.repairs: list[tuple[Role, str, Marginal]] = []
         self.goal_terms: list[tuple[str, float, str, Marginal]] = []
@@ -205,25 +184,19 @@ class _Book:
         self, role: Role, origin: str, found: Marginal, vm: int, host: int, to: int
     ) -> tuple[str, str, str] | None:
         """Code, sentence and what happens without, where this move helps to repair the rule."""
-        kind = self.type_of.get(origin, "")
-        code = CODES.get(kind, "checkResource")
-        if kind in ("run-on", "not-run-on"):
-            code = "vmHostSoftAffinity" if role == "soft" else "vmHostHardAffinity"
+        rule = self.rule_of.get(origin)
+        code = Rule.reason_code if rule is None else rule.code()
         match found.term:
             case Allowed() as term:
                 row = term.mask[term.class_idx[vm]]
                 if row[host] or not row[to]:
                     return None
-                here = self.names[host]
-                verb = "should" if role == "soft" else "may"
-                return code, f"{origin}: it {verb} not run on {here}", f"without it {origin} stays broken"
+                return code, self._said(rule, origin, host), f"without it {origin} stays broken"
             case Capacity() as term:
                 before, after = self._use(term)
                 use = float(before[host])
                 if term.demand[vm] <= 0 or use <= term.limit[host] * (1 + 1e-9):
                     return None
-                if kind == "capacity" and term.resource in ("cpu", "memory"):
-                    code = "reservationCpu" if term.resource == "cpu" else "reservationMem"
                 limit = max(float(term.limit[host]), 1e-9)
                 left = float(after[host])
                 back = left + float(term.demand[vm])
@@ -244,12 +217,12 @@ class _Book:
                 if domain is not None and domain[host] == domain[to]:
                     return None
                 worse = found.without(vm)
-                text = {
-                    "jointAffin": f"{origin}: what belongs together runs apart",
-                    "antiAffin": f"{origin}: {self.names[host]} holds too many of the group",
-                }.get(code, f"{origin}: the group is not placed as the rule asks")
                 without = f"without it {origin} stays broken" if worse > 0 else f"part of repairing {origin}"
-                return code, text, without
+                return code, self._said(rule, origin, host), without
+
+    def _said(self, rule: Rule | None, origin: str, host: int) -> str:
+        here = str(self.names[host])
+        return f"{origin}: {Rule.asks.format(host=here)}" if rule is None else rule.why_move(here)
 
     def _improvement(self, name: str, vm: int, host: int, to: int, gains: dict[str, float]) -> Reason:
         """The first goal in order that the move serves; where none is served it makes room for others."""

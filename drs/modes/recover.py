@@ -24,8 +24,8 @@ from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
-from drs.rules.base import selector_faults
 from drs.rules.local_devices import irreplaceable
+from drs.rules.selecting import selector_faults
 from drs.words import some
 
 

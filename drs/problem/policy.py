@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from drs.goals import Balance, Goal, Moves
 from drs.model import Snapshot
+from drs.model.selector import Selector
 from drs.planning.limits import Concurrency
-from drs.rules.base import Selector, select_vms
+from drs.rules.selecting import select_vms
 
 MigrationScope = Literal["cluster", "vcenter", "any"]
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
 from drs.model.snapshot import AUTOMATION
-from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults, stay
+from drs.rules.base import HostFilter, Judge, When, rule, stay
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Allowed
 
 
@@ -27,7 +26,7 @@ class Automation(HostFilter):
 
     _: KW_ONLY
     at_least: Literal["manual", "partial", "full"] = "full"
-    vms: Selector = "*"
+    vms: Vms = "*"
 
     def _level(self, snapshot: Snapshot, vm: int) -> str:
         own, host = str(snapshot.vms.automation[vm]), int(snapshot.vms.host_idx[vm])
@@ -59,10 +58,3 @@ class Automation(HostFilter):
         fixed = np.zeros(snapshot.n_vms, dtype=bool)
         fixed[select_vms(self.vms, snapshot)] = True
         return stay(fixed & (level < rank[self.at_least]), snapshot)
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        if self.at_least not in AUTOMATION:
-            near = did_you_mean(self.at_least, AUTOMATION)
-            yield Fault(self.field("at_least"), repr(self.at_least), f"one of {', '.join(AUTOMATION)}", near)

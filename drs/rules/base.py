@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from drs.errors import Fault, InputError, did_you_mean
+from drs.errors import Fault, InputError
 from drs.model import Placement, Snapshot
-from drs.model.selector import Named, cached, entries, is_pattern, resolve, select
-from drs.model.selector import Selector as Selector  # what a rule is written with
+from drs.rules.fields import Number, field_faults
 from drs.terms import Allowed, Term
 from drs.terms.base import Bools, Ints
 
 Policy = Literal["hard", "not_worse", "soft"]
 When = Literal["after", "during", "at_once"]
-Scope = Literal["host", "rack", "cluster", "site", "vcenter"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
+Weight = Annotated[float, Number("a number, 0 or more")]
 Items = Literal["vms", "disks"]
 Judge = Callable[[int, int], str]
 """Why a VM may not run on a host, by their positions; "" where it may."""
@@ -53,7 +51,16 @@ class Rule:
     name: str = ""
     policy: Policy = "not_worse"
     when: When | None = None
-    weight: float = 1.0
+    weight: Weight = 1.0
+
+    reason_code: ClassVar[str] = "checkResource"
+    """vSphere's word (`RecommendationReasonCode` of its API) for a move that repairs this rule."""
+    asks: ClassVar[str] = "the group is not placed as the rule asks"
+    """Why a VM leaves a host because of this rule; `{host}` is the host."""
+    cure: ClassVar[str] = "lift {rule} for {vms}"
+    """What an administrator can do so that the rule gives way to some VMs."""
+    effort: ClassVar[int] = 9
+    """How hard the cure is: 0 for somebody's wish, more for a fact."""
 
     @property
     def label(self) -> str:
@@ -84,21 +91,40 @@ class Rule:
         raise NotImplementedError
 
     def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        """What is wrong with the rule's own fields against this snapshot; found before solving."""
-        for column, known in (("policy", get_args(Policy)), ("when", (None, *get_args(When)))):
-            value = getattr(self, column)
-            if value not in known:
-                choices = [str(choice) for choice in known if choice]
-                near = did_you_mean(str(value), choices)
-                yield Fault(self.field(column), repr(value), f"one of {', '.join(choices)}", near)
-        if not 0 <= self.weight < float("inf"):
-            yield Fault(self.field("weight"), str(self.weight), "a number, 0 or more")
+        """What is wrong with the rule's own fields against this snapshot; found before solving.
+
+        First each field by its type (`drs.rules.fields`), then, where those are right, what fits no other.
+        """
+        found = list(field_faults(self, snapshot))
+        yield from found or self.misfits(snapshot)
         if self.when == "at_once" and not self.can_hold_at_once:
             yield Fault(self.field("when"), "'at_once'", "after or during; only capacity can hold at once")
+
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
+        """What is wrong with fields together, or with one beside the snapshot; each is right by itself."""
+        yield from ()
 
     def field(self, column: str) -> str:
         """Where a fault is: the rule and its field."""
         return f"rule {self.label!r}, field {column}"
+
+    def code(self) -> str:
+        """vSphere's reason code of a move that repairs this rule."""
+        return self.reason_code
+
+    def why_move(self, host: str) -> str:
+        """The sentence why a VM leaves this host because of the rule."""
+        return f"{self.label}: {self.asks.format(host=host)}"
+
+    @property
+    def unit(self) -> str:
+        """What the rule is broken by, and its `Capacity` is counted in."""
+        return "VMs"
+
+    @property
+    def place(self) -> str:
+        """The word for one of the places that its terms count by, such as host or site."""
+        return str(getattr(self, "scope", "host"))
 
     def scale(self, snapshot: Snapshot) -> float:
         """What counts as one unit of breaking it, in the unit of its terms (1 VM, one mean host)."""
@@ -134,6 +160,10 @@ class HostFilter(Rule):
         """The rule as a mask by class of VM; None where it forbids nothing."""
         raise NotImplementedError
 
+    def why_move(self, host: str) -> str:
+        verb = "should" if self.policy == "soft" else "may"
+        return f"{self.label}: it {verb} not run on {host}"
+
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
         judge = self.judge(snapshot)
         for vm, host in enumerate(placement.host_idx.tolist()):
@@ -165,66 +195,6 @@ def stay(fixed: Bools, snapshot: Snapshot) -> Allowed | None:
     mask = np.ones((2, snapshot.n_hosts), dtype=bool)
     mask[1] = False
     return Allowed(held.astype(np.int32), mask, np.where(held, snapshot.vms.host_idx, -1).astype(np.int32))
-
-
-def select_vms(selector: Selector, snapshot: Snapshot) -> Ints:
-    """Positions of the VMs that a selector means."""
-    return select(selector, snapshot.vms)
-
-
-def select_hosts(selector: Selector, snapshot: Snapshot) -> Ints:
-    """Positions of the hosts that a selector means."""
-    return select(selector, snapshot.hosts)
-
-
-def selector_faults(where: str, selector: Selector, table: Named, what: str) -> Iterator[Fault]:
-    """A fault for every name that is not there, and for every pattern that means nothing."""
-    if not entries(selector):
-        yield Fault(where, "an empty list", f"at least one {what}")
-    for pattern in resolve(selector, table)[1]:
-        if is_pattern(pattern):
-            yield Fault(where, f"the pattern {pattern!r} names no {what}", f"at least one {what}")
-        else:
-            near = did_you_mean(pattern, table.position)
-            yield Fault(where, f"unknown {what} {pattern!r}", f"the name of a {what}", near)
-
-
-def domains(snapshot: Snapshot, scope: str) -> tuple[Ints, tuple[str, ...]]:
-    """The domain of every host, and the domains' names: (i4[n_hosts], names). "" is no domain (-1)."""
-    hosts = snapshot.hosts
-
-    def make() -> tuple[Ints, tuple[str, ...]]:
-        if scope == "host":
-            return np.arange(len(hosts), dtype=np.int32), tuple(hosts.name.tolist())
-        if scope == "cluster":
-            return hosts.cluster_idx, tuple(snapshot.clusters.name.tolist())
-        names, idx = np.unique(getattr(hosts, scope), return_inverse=True)
-        none = int(len(names) > 0 and names[0] == "")
-        return np.asarray(idx.reshape(-1) - none, dtype=np.int32), tuple(names[none:].tolist())
-
-    found: tuple[Ints, tuple[str, ...]] = cached(hosts, ("domains", scope), make)
-    return found
-
-
-def scope_faults(where: str, scope: str, snapshot: Snapshot) -> Iterator[Fault]:
-    """A fault for a scope that does not exist, or of which the snapshot knows no member."""
-    if scope not in SCOPES:
-        yield Fault(
-            where, f"unknown scope {scope!r}", f"one of {', '.join(SCOPES)}", did_you_mean(scope, SCOPES)
-        )
-    elif snapshot.n_hosts and not domains(snapshot, scope)[1]:
-        yield Fault(where, f"scope {scope!r}, and no host has a {scope}", f"the column {scope} in hosts")
-
-
-def by_domain(vms: Ints, snapshot: Snapshot, placement: Placement, scope: str) -> dict[int, list[int]]:
-    """The naive reading of a scope: which of these VMs run in each domain, in order of the domains."""
-    domain, _ = domains(snapshot, scope)
-    host = placement.host_idx[vms]
-    found: dict[int, list[int]] = {}
-    for vm, where in zip(vms.tolist(), np.where(host >= 0, domain[host], -1).tolist(), strict=True):
-        if where >= 0:
-            found.setdefault(where, []).append(vm)
-    return dict(sorted(found.items()))
 
 
 def names_of(vms: Sequence[int], snapshot: Snapshot) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from drs.errors import Fault, did_you_mean
+from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Selector, Violation, When, rule, select_hosts, selector_faults
+from drs.rules.base import Rule, Violation, When, rule
+from drs.rules.fields import Amount, Factor, ResourceName, Share
+from drs.rules.selecting import Hosts, select_hosts
 from drs.terms import Capacity, Term
 from drs.terms.base import Floats
 
@@ -24,7 +26,8 @@ class HostLimit(Rule):
 
     default_when: ClassVar[When] = "during"
     can_hold_at_once: ClassVar[bool] = True
-    resource: str
+    resource: ResourceName
+    reason_code: ClassVar[str] = "unreservedCapacity"
 
     def demand(self, snapshot: Snapshot) -> Floats:
         """What each VM takes, f8[n_vms]."""
@@ -72,13 +75,6 @@ class HostLimit(Rule):
         capacity = snapshot.capacity(self.resource)
         return float(capacity.mean()) if capacity.any() else 1.0
 
-    def resource_faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        """A fault where no host has such a resource."""
-        known = snapshot.resources
-        if self.resource not in known:
-            given, near = f"unknown resource {self.resource!r}", did_you_mean(self.resource, known)
-            yield Fault(self.field("resource"), given, f"one of {', '.join(known)}", near)
-
 
 @rule("capacity")
 @dataclass(frozen=True)
@@ -93,15 +89,18 @@ class HostCapacity(HostLimit):
     """
 
     _: KW_ONLY
-    overcommit_ratio: float | None = None
-    reserve: float = 0.0
-    reserve_ratio: float = 0.0
-    hosts: Selector = "*"
+    overcommit_ratio: Factor | None = None
+    reserve: Amount = 0.0
+    reserve_ratio: Share = 0.0
+    hosts: Hosts = "*"
     counts: Counts = "configured"
 
     @property
     def label(self) -> str:
         return self.name or f"{self.resource} capacity"
+
+    def code(self) -> str:
+        return {"cpu": "reservationCpu", "memory": "reservationMem"}.get(self.resource, self.reason_code)
 
     @property
     def replaces(self) -> str:
@@ -134,19 +133,7 @@ class HostCapacity(HostLimit):
         limit[chosen] -= self.reserve + self.reserve_ratio * capacity[chosen]
         return np.maximum(0.0, limit)
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")
-        unknown = list(self.resource_faults(snapshot))
-        yield from unknown
-        if unknown:
-            return
-        if self.overcommit_ratio is not None and not self.overcommit_ratio > 0:
-            yield Fault(self.field("overcommit_ratio"), str(self.overcommit_ratio), "a number above 0")
-        if not self.reserve >= 0:
-            yield Fault(self.field("reserve"), str(self.reserve), "0 or more")
-        if not 0 <= self.reserve_ratio <= 1:
-            yield Fault(self.field("reserve_ratio"), str(self.reserve_ratio), "a share from 0 to 1")
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         if self.counts == "reserved" and self.resource not in UNITS:
             yield Fault(self.field("counts"), "reserved", "cpu or memory, which have reservations")
             return

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.fields import Count
+from drs.rules.scopes import Scope, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Within
 from drs.words import some
 
@@ -30,10 +19,10 @@ from drs.words import some
 class Confine(Rule):
     """These VMs in at most `at_most` different domains of the `scope`, whichever they are (licences by host)."""
 
-    vms: Selector
+    vms: Vms
     _: KW_ONLY
     scope: Scope = "host"
-    at_most: int = 1
+    at_most: Count = 1
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
         vms = select_vms(self.vms, snapshot)
@@ -54,10 +43,3 @@ class Confine(Rule):
     def lower(self, snapshot: Snapshot) -> list[Term]:
         domain, names = domains(snapshot, self.scope)
         return [Within(select_vms(self.vms, snapshot), domain, len(names), self.at_most)]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from scope_faults(self.field("scope"), self.scope, snapshot)
-        if self.at_most < 1:
-            yield Fault(self.field("at_most"), str(self.at_most), "1 or more")

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
 from drs.rules.base import Items, Rule, Violation, When, rule
+from drs.rules.fields import PartShare
 from drs.terms import Capacity, Term
 from drs.terms.base import Floats
 
@@ -23,9 +23,11 @@ class DatastoreCapacity(Rule):
     What is used there and is no disk of the snapshot counts too.
     """
 
+    reason_code: ClassVar[str] = "datastoreSpaceOutage"
+
     default_when: ClassVar[When] = "during"
     _: KW_ONLY
-    max_ratio: float = 1.0
+    max_ratio: PartShare = 1.0
 
     @property
     def items(self) -> Items:
@@ -69,11 +71,6 @@ class DatastoreCapacity(Rule):
 
     def lower(self, snapshot: Snapshot) -> list[Term]:
         return [Capacity("space", np.asarray(snapshot.disks.used_gib), self._limit(snapshot))]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        if not 0 < self.max_ratio <= 1:
-            yield Fault(self.field("max_ratio"), str(self.max_ratio), "a share above 0, at most 1")
 
     def scale(self, snapshot: Snapshot) -> float:
         capacity = snapshot.datastores.capacity_gib

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from drs.terms import Allowed, Term
 @dataclass(frozen=True)
 class DatastoreState(Rule):
     """No disk on a datastore in `maintenance`; from and to a `disconnected` one no disk moves."""
+
+    reason_code: ClassVar[str] = "datastoreMaint"
 
     @property
     def items(self) -> Items:

@@ -22,6 +22,9 @@ class DatastoreVisibility(HostFilter):
         datastore with room for all of the VM's disks. Each VM is looked at by itself.
     """
 
+    cure: ClassVar[str] = "move the disks of {vms} to where other hosts see them (or storage_moves = true)"
+    effort: ClassVar[int] = 4
+
     default_when: ClassVar[When] = "during"
 
     _: KW_ONLY

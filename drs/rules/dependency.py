@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.scopes import Scope, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Near, Term
 from drs.words import some
 
@@ -33,8 +22,11 @@ class Dependency(Rule):
     mutual : and the other way round: group stays with group.
     """
 
-    vms: Selector
-    needs: Selector
+    reason_code: ClassVar[str] = "jointAffin"
+    asks: ClassVar[str] = "what belongs together runs apart"
+
+    vms: Vms
+    needs: Vms
     _: KW_ONLY
     scope: Scope = "site"
     mutual: bool = False
@@ -68,9 +60,3 @@ class Dependency(Rule):
         vms, needs = select_vms(self.vms, snapshot), select_vms(self.needs, snapshot)
         there = Near(vms, needs, domain, len(names))
         return [there, Near(needs, vms, domain, len(names))] if self.mutual else [there]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from selector_faults(self.field("needs"), self.needs, snapshot.vms, "VM")
-        yield from scope_faults(self.field("scope"), self.scope, snapshot)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Items, Rule, Selector, Violation, rule, select_vms, selector_faults
+from drs.rules.base import Items, Rule, Violation, rule
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Together
 
 
@@ -18,8 +19,10 @@ from drs.terms import Term, Together
 class DisksTogether(Rule):
     """All disks of each of these VMs on one datastore (VMDK affinity)."""
 
+    reason_code: ClassVar[str] = "virtualDiskJointAffin"
+
     _: KW_ONLY
-    vms: Selector = "*"
+    vms: Vms = "*"
 
     @property
     def items(self) -> Items:
@@ -45,7 +48,3 @@ class DisksTogether(Rule):
         domain = np.arange(len(snapshot.datastores), dtype=np.int32)
         chosen = [order[first[vm] : first[vm + 1]] for vm in select_vms(self.vms, snapshot)]
         return [Together(disks, domain, len(domain)) for disks in chosen if len(disks) > 1]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")

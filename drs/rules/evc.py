@@ -15,6 +15,9 @@ from drs.terms import Allowed
 class Evc(HostFilter):
     """The host, or its cluster's EVC mode, offers every CPU feature that the VM carries (`drs.model.cpu`)."""
 
+    cure: ClassVar[str] = "power {vms} off: it takes the features of the next host when it is started again"
+    effort: ClassVar[int] = 6
+
     default_when: ClassVar[When] = "during"
 
     @property

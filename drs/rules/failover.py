@@ -11,6 +11,7 @@ from drs.errors import Fault
 from drs.model import Snapshot
 from drs.rules.base import rule
 from drs.rules.capacity import HostCapacity, HostLimit
+from drs.rules.fields import ResourceName, Whole
 from drs.terms.base import Floats
 
 
@@ -25,9 +26,9 @@ class Failover(HostLimit):
     n_hosts : failures to tolerate; that of each cluster (`ha_failover_hosts`) where not given.
     """
 
-    resource: str = "memory"
+    resource: ResourceName = "memory"
     _: KW_ONLY
-    n_hosts: int | None = None
+    n_hosts: Whole | None = None
 
     @property
     def label(self) -> str:
@@ -43,9 +44,7 @@ class Failover(HostLimit):
                 limit[members] *= max(0.0, 1.0 - fail / len(members))
         return limit
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from self.resource_faults(snapshot)
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         if self.n_hosts is None:
             return
         connected = snapshot.hosts.cluster_idx[snapshot.hosts.state == "connected"]

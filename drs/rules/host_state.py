@@ -21,6 +21,8 @@ class HostState(HostFilter):
     `disconnected`: no VM may come, and those that are there cannot be moved.
     """
 
+    cure: ClassVar[str] = "bring a host back that is not connected"
+
     default_when: ClassVar[When] = "during"
 
     @property

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Items,
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Items, Rule, Violation, hosts_of, names_of, rule
+from drs.rules.fields import Count
+from drs.rules.scopes import InScope, ScopeName, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import AtMost, Term
 from drs.words import some
 
@@ -39,10 +28,13 @@ class KeepApart(Rule):
     one (`at_most` = 1), and each pair of disks of two VMs on one datastore counts.
     """
 
-    vms: Selector
+    reason_code: ClassVar[str] = "antiAffin"
+    asks: ClassVar[str] = "{host} holds too many of the group"
+
+    vms: Vms
     _: KW_ONLY
-    scope: Scope | Literal["datastore"] = "host"
-    at_most: int = 1
+    scope: Annotated[ScopeName | Literal["datastore"], InScope(("datastore",))] = "host"
+    at_most: Count = 1
 
     @property
     def items(self) -> Items:
@@ -117,13 +109,8 @@ class KeepApart(Rule):
         disks = np.flatnonzero(np.isin(owners, select_vms(self.vms, snapshot))).astype(np.int32)
         return disks, owners[disks]
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        if self.at_most < 1:
-            yield Fault(self.field("at_most"), str(self.at_most), "1 or more")
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         if self.scope != "datastore":
-            yield from scope_faults(self.field("scope"), self.scope, snapshot)
             return
         disks, owners = self._disks(snapshot)
         if self.at_most != 1 and len(np.unique(owners)) < len(disks):

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.scopes import Scope, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Together
 from drs.words import some
 
@@ -30,7 +19,10 @@ from drs.words import some
 class KeepTogether(Rule):
     """All of these VMs in one `scope` (VM-VM affinity)."""
 
-    vms: Selector
+    reason_code: ClassVar[str] = "jointAffin"
+    asks: ClassVar[str] = "what belongs together runs apart"
+
+    vms: Vms
     _: KW_ONLY
     scope: Scope = "host"
 
@@ -55,8 +47,3 @@ class KeepTogether(Rule):
         vms = select_vms(self.vms, snapshot)
         domain, names = domains(snapshot, self.scope)
         return [Together(vms, domain, len(names))] if len(vms) > 1 else []
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from scope_faults(self.field("scope"), self.scope, snapshot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,16 +12,9 @@ from drs.errors import Fault
 from drs.model import Placement, Snapshot
 from drs.model.network import Network
 from drs.model.selector import cached
-from drs.rules.base import (
-    Rule,
-    Selector,
-    Violation,
-    hosts_of,
-    names_of,
-    rule,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.fields import Amount
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Together
 from drs.terms.base import Bools, Ints
 from drs.words import some
@@ -35,9 +29,12 @@ class Latency(Rule):
     the rule is refused and a `keep-together` with a scope says what is meant.
     """
 
-    vms: Selector
+    reason_code: ClassVar[str] = "jointAffin"
+    asks: ClassVar[str] = "what belongs together runs apart"
+
+    vms: Vms
     _: KW_ONLY
-    max_rtt_ms: float = 1.0
+    max_rtt_ms: Amount = 1.0
 
     def _near(self, snapshot: Snapshot) -> Bools:
         """Whether two hosts are near, bool[n_hosts, n_hosts]."""
@@ -80,12 +77,7 @@ class Latency(Rule):
         domain, n_groups = self._groups(snapshot)
         return [Together(vms, domain, n_groups)] if len(vms) > 1 else []
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        if not self.max_rtt_ms >= 0:
-            yield Fault(self.field("max_rtt_ms"), str(self.max_rtt_ms), "0 or more")
-            return
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         near, (group, _) = self._near(snapshot), self._groups(snapshot)
         if not np.array_equal(near, group[:, None] == group[None, :]):
             yield Fault(

@@ -26,6 +26,8 @@ class LocalDevices(HostFilter):
     A VM that is started anew takes free devices of any host, where `gpus_capacity` says how many there are.
     """
 
+    cure: ClassVar[str] = "power {vms} off and let it stay, or take its local devices away"
+
     default_when: ClassVar[When] = "during"
 
     @property

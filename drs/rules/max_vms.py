@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Selector,
-    Violation,
-    names_of,
-    rule,
-    select_hosts,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, names_of, rule
+from drs.rules.fields import Whole
+from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import AtMost, Term
 from drs.terms.base import Ints
 
@@ -28,10 +21,13 @@ from drs.terms.base import Ints
 class MaxVms(Rule):
     """At most `at_most` powered-on VMs (of those named) on each of these hosts."""
 
+    reason_code: ClassVar[str] = "maxVmsConstraint"
+    asks: ClassVar[str] = "{host} runs more VMs than it may"
+
     _: KW_ONLY
-    at_most: int
-    hosts: Selector = "*"
-    vms: Selector = "*"
+    at_most: Whole
+    hosts: Hosts = "*"
+    vms: Vms = "*"
 
     def _vms(self, snapshot: Snapshot) -> Ints:
         vms = select_vms(self.vms, snapshot)
@@ -59,10 +55,3 @@ class MaxVms(Rule):
         domain = np.full(snapshot.n_hosts, -1, dtype=np.int32)
         domain[hosts] = np.arange(len(hosts))
         return [AtMost(self._vms(snapshot), domain, np.full(len(hosts), float(self.at_most)))]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")
-        if self.at_most < 0:
-            yield Fault(self.field("at_most"), str(self.at_most), "0 or more")

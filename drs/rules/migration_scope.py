@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
 from drs.model.network import Network
 from drs.model.selector import cached
-from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults
+from drs.rules.base import HostFilter, Judge, When, rule
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Allowed
 from drs.terms.base import Ints
 
@@ -26,11 +25,14 @@ class MigrationScope(HostFilter):
     be placed anywhere.
     """
 
+    cure: ClassVar[str] = "let {vms} leave its cluster (migration_scope)"
+    effort: ClassVar[int] = 3
+
     default_when: ClassVar[When] = "during"
 
     _: KW_ONLY
     scope: Literal["cluster", "site", "vcenter", "any"] = "cluster"
-    vms: Selector = "*"
+    vms: Vms = "*"
 
     @property
     def replaces(self) -> str:
@@ -79,16 +81,6 @@ class MigrationScope(HostFilter):
         class_idx = np.full(snapshot.n_vms, len(mask), dtype=np.int32)
         class_idx[vms] = kind.reshape(-1)
         return Allowed(class_idx, np.vstack([mask, np.ones((1, snapshot.n_hosts), dtype=np.bool_)]))
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        known = ("cluster", "site", "vcenter", "any")
-        if self.scope not in known:
-            near = did_you_mean(self.scope, known)
-            yield Fault(
-                self.field("scope"), f"unknown scope {self.scope!r}", f"one of {', '.join(known)}", near
-            )
 
 
 def _islands(snapshot: Snapshot) -> Ints:

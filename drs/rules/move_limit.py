@@ -7,9 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Selector, Violation, names_of, rule, select_vms, selector_faults
+from drs.rules.base import Rule, Violation, names_of, rule
+from drs.rules.fields import Whole
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import MoveLimit as Limit
 from drs.terms import Term
 
@@ -20,8 +21,8 @@ class MoveLimit(Rule):
     """At most `at_most` of these VMs leave the host where they are today."""
 
     _: KW_ONLY
-    at_most: int
-    vms: Selector = "*"
+    at_most: Whole
+    vms: Vms = "*"
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
         today = snapshot.vms.host_idx
@@ -43,9 +44,3 @@ class MoveLimit(Rule):
         weight = np.zeros(snapshot.n_vms)
         weight[select_vms(self.vms, snapshot)] = 1.0
         return [Limit(weight, float(self.at_most))]
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        if self.at_most < 0:
-            yield Fault(self.field("at_most"), str(self.at_most), "0 or more")

@@ -17,6 +17,9 @@ from drs.terms import Allowed
 class NetworkVisibility(HostFilter):
     """The host has a port group of every network that the VM is connected to."""
 
+    cure: ClassVar[str] = "offer the networks of {vms} on another host"
+    effort: ClassVar[int] = 5
+
     default_when: ClassVar[When] = "during"
 
     @property

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.scopes import Scope, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import AtMost, Term
 from drs.words import some
 
@@ -34,8 +24,11 @@ MAX_PAIRS = 100_000
 class NeverWith(Rule):
     """No `scope` runs both one of `vms` and one of `others`; VMs of one group may share it."""
 
-    vms: Selector
-    others: Selector
+    reason_code: ClassVar[str] = "antiAffin"
+    asks: ClassVar[str] = "{host} holds VMs of both groups"
+
+    vms: Vms
+    others: Vms
     _: KW_ONLY
     scope: Scope = "host"
 
@@ -68,11 +61,7 @@ class NeverWith(Rule):
             for other in select_vms(self.others, snapshot).tolist()
         ]
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from selector_faults(self.field("others"), self.others, snapshot.vms, "VM")
-        yield from scope_faults(self.field("scope"), self.scope, snapshot)
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         vms, others = select_vms(self.vms, snapshot), select_vms(self.others, snapshot)
         both = np.intersect1d(vms, others)
         if len(both):

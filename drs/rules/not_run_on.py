@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, Selector, only, rule, select_hosts, select_vms, selector_faults
+from drs.rules.base import HostFilter, Judge, only, rule
+from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import Allowed
 
 
@@ -16,8 +18,14 @@ from drs.terms import Allowed
 class NotRunOn(HostFilter):
     """None of these VMs on any of these hosts (VM-host anti-affinity)."""
 
-    vms: Selector
-    hosts: Selector
+    effort: ClassVar[int] = 2
+    reason_code: ClassVar[str] = "vmHostHardAffinity"
+
+    vms: Vms
+    hosts: Hosts
+
+    def code(self) -> str:
+        return "vmHostSoftAffinity" if self.policy == "soft" else self.reason_code
 
     def judge(self, snapshot: Snapshot) -> Judge:
         held = set(select_vms(self.vms, snapshot).tolist())
@@ -31,9 +39,6 @@ class NotRunOn(HostFilter):
     def allowed(self, snapshot: Snapshot) -> Allowed | None:
         return only(select_vms(self.vms, snapshot), select_hosts(self.hosts, snapshot), snapshot, away=True)
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         if snapshot.n_hosts and len(select_hosts(self.hosts, snapshot)) == snapshot.n_hosts:
             yield Fault(self.field("hosts"), "every host", "at least one host left to run on")

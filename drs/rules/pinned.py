@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, Selector, When, rule, select_vms, selector_faults, stay
+from drs.rules.base import HostFilter, Judge, When, rule, stay
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import Allowed
 
 
@@ -19,9 +18,11 @@ from drs.terms import Allowed
 class Pinned(HostFilter):
     """These VMs stay on the host where they are today; those that are nowhere yet may be placed anywhere."""
 
+    effort: ClassVar[int] = 0
+
     default_when: ClassVar[When] = "during"
 
-    vms: Selector
+    vms: Vms
 
     def judge(self, snapshot: Snapshot) -> Judge:
         held, today = set(select_vms(self.vms, snapshot).tolist()), snapshot.vms.host_idx.tolist()
@@ -36,7 +37,3 @@ class Pinned(HostFilter):
         fixed = np.zeros(snapshot.n_vms, dtype=bool)
         fixed[select_vms(self.vms, snapshot)] = True
         return stay(fixed, snapshot)
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")

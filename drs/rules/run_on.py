@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import (
-    HostFilter,
-    Judge,
-    Selector,
-    only,
-    rule,
-    select_hosts,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import HostFilter, Judge, only, rule
+from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import Allowed
 from drs.words import some
 
@@ -26,8 +17,14 @@ from drs.words import some
 class RunOn(HostFilter):
     """These VMs on these hosts only (VM-host affinity)."""
 
-    vms: Selector
-    hosts: Selector
+    effort: ClassVar[int] = 1
+    reason_code: ClassVar[str] = "vmHostHardAffinity"
+
+    vms: Vms
+    hosts: Hosts
+
+    def code(self) -> str:
+        return "vmHostSoftAffinity" if self.policy == "soft" else self.reason_code
 
     def judge(self, snapshot: Snapshot) -> Judge:
         held = set(select_vms(self.vms, snapshot).tolist())
@@ -41,8 +38,3 @@ class RunOn(HostFilter):
 
     def allowed(self, snapshot: Snapshot) -> Allowed | None:
         return only(select_vms(self.vms, snapshot), select_hosts(self.hosts, snapshot), snapshot)
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import (
-    Rule,
-    Scope,
-    Selector,
-    Violation,
-    by_domain,
-    domains,
-    hosts_of,
-    names_of,
-    rule,
-    scope_faults,
-    select_vms,
-    selector_faults,
-)
+from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.fields import Count
+from drs.rules.scopes import Scope, by_domain, domains
+from drs.rules.selecting import Vms, select_vms
 from drs.terms import AtLeast, Term
 from drs.words import some
 
@@ -30,10 +21,13 @@ from drs.words import some
 class Spread(Rule):
     """These VMs in at least `at_least` different domains of the `scope`."""
 
-    vms: Selector
+    reason_code: ClassVar[str] = "antiAffin"
+    asks: ClassVar[str] = "{host} holds too many of the group"
+
+    vms: Vms
     _: KW_ONLY
     scope: Scope = "site"
-    at_least: int = 2
+    at_least: Count = 2
 
     def check(self, snapshot: Snapshot, placement: Placement) -> Iterator[Violation]:
         vms = select_vms(self.vms, snapshot)
@@ -56,16 +50,7 @@ class Spread(Rule):
         domain, names = domains(snapshot, self.scope)
         return [AtLeast(select_vms(self.vms, snapshot), domain, len(names), self.at_least)]
 
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("vms"), self.vms, snapshot.vms, "VM")
-        unknown = list(scope_faults(self.field("scope"), self.scope, snapshot))
-        yield from unknown
-        if self.at_least < 1:
-            yield Fault(self.field("at_least"), str(self.at_least), "1 or more")
-            return
-        if unknown:
-            return
+    def misfits(self, snapshot: Snapshot) -> Iterator[Fault]:
         n_vms, n_domains = len(select_vms(self.vms, snapshot)), len(domains(snapshot, self.scope)[1])
         if n_vms and self.at_least > n_vms:
             yield Fault(

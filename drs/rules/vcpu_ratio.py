@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from dataclasses import field as _field
 
 import numpy as np
 
-from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import Selector, rule, select_hosts, selector_faults
+from drs.rules.base import rule
 from drs.rules.capacity import HostLimit
+from drs.rules.fields import Factor
+from drs.rules.selecting import Hosts, select_hosts
 from drs.terms.base import Floats
 
 
@@ -25,8 +25,8 @@ class VcpuRatio(HostLimit):
 
     resource: str = _field(default="vcpus", init=False)
     _: KW_ONLY
-    at_most: float
-    hosts: Selector = "*"
+    at_most: Factor
+    hosts: Hosts = "*"
 
     def demand(self, snapshot: Snapshot) -> Floats:
         return np.where(snapshot.vms.on, np.nan_to_num(snapshot.vms.vcpus, nan=1.0), 0.0)
@@ -37,12 +37,6 @@ class VcpuRatio(HostLimit):
         hosts = hosts[~np.isnan(snapshot.hosts.cpu_cores[hosts])]
         limit[hosts] = snapshot.hosts.cpu_cores[hosts] * self.at_most
         return limit
-
-    def faults(self, snapshot: Snapshot) -> Iterator[Fault]:
-        yield from super().faults(snapshot)
-        yield from selector_faults(self.field("hosts"), self.hosts, snapshot.hosts, "host")
-        if not self.at_most > 0:
-            yield Fault(self.field("at_most"), str(self.at_most), "a number above 0")
 
     def scale(self, snapshot: Snapshot) -> float:
         cores = snapshot.hosts.cpu_cores[~np.isnan(snapshot.hosts.cpu_cores)]

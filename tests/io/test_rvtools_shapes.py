@@ -158,6 +158,20 @@ def test_a_number_that_may_be_read_in_two_ways_is_a_fault_unless_another_proves_
     assert snapshot.vms.cpu_demand_mhz.tolist() == [100, 1234, 900.5]
 
 
+def test_a_difference_between_vms_and_host_is_said(tmp_path: Path) -> None:
+    with pytest.warns(
+        InputWarning, match=r"differ by more than 10 % on 2 of 2 hosts: north-1\.lab 1,000 MHz"
+    ):
+        read_rvtools(save(two_vcenters(), tmp_path / "sums.xlsx"))
+
+
+def test_a_password_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "locked.xlsx"
+    path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512))
+    with pytest.raises(InputError, match="a workbook with a password"):
+        read_rvtools(path)
+
+
 def test_marks_and_names() -> None:
     assert decimal_mark("12.345,6") == "," and decimal_mark("12,345.6") == "."
     assert parse_number("1 234,5", None) == 1234.5

@@ -620,6 +620,8 @@ class _Converter:
         demand = of_cpu(self.numbers(cpu, "Overall"))
         if all(value is None for value in demand):
             demand = self.spread_load(columns["host"], columns["power"], columns["vcpus"])
+        else:
+            self.compare_load(columns["host"], demand)
         put("cpu_demand_mhz", cpu, "Overall", [0.0 if value is None else value for value in demand])
         put("memory_active_mib", memory, "Active", of_memory(self.numbers(memory, "Active")))
         put("memory_consumed_mib", memory, "Consumed", of_memory(self.numbers(memory, "Consumed")))
@@ -637,6 +639,22 @@ class _Converter:
             origins,
             {"sheet vCPU": of_cpu(cpu.numbers), "sheet vMemory": of_memory(memory.numbers)},
         )
+
+    def compare_load(self, hosts: list[Any], demand: list[Any]) -> None:
+        """Warn where the VMs' MHz are more than 10 % off what vHost measured."""
+        total: dict[Any, float] = {}
+        for host, mhz in zip(hosts, demand, strict=True):
+            total[host] = total.get(host, 0.0) + (mhz if isinstance(mhz, float) else 0.0)
+        off = [
+            f"{host} {total.get(host, 0.0):,.0f} MHz against {used:,.0f}"
+            for host, used in self.used_mhz.items()
+            if used > 0 and abs(total.get(host, 0.0) - used) > 0.1 * used
+        ]
+        if off:
+            _warn(
+                f"the CPU usage of the VMs (sheet vCPU) and that of their host (sheet vHost) differ by more "
+                f"than 10 % on {len(off)} of {len(self.used_mhz)} hosts: {_some(off, 3)}"
+            )
 
     def spread_load(self, hosts: list[Any], power: list[Any], vcpus: list[Any]) -> list[Any]:
         """The CPU usage of each host, shared out over its running VMs by their vCPUs, in MHz."""

@@ -148,6 +148,16 @@ def read_workbook(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
         raise InputError(
             Fault(str(path), "a folder" if path.is_dir() else "no such file", "an xlsx workbook")
         )
+    with path.open("rb") as start:
+        if start.read(8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":  # an OLE file: encrypted, or of the old kind
+            raise InputError(
+                Fault(
+                    str(path),
+                    "a workbook with a password, or of the old kind .xls",
+                    "an xlsx workbook without a password",
+                    "open it in the spreadsheet and save it as .xlsx without one",
+                )
+            )
     names = {squash(name): name for name in wanted}
     found: dict[str, Sheet] = {}
     try:

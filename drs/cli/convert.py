@@ -1,0 +1,23 @@
+"""`drs convert`: a snapshot folder of another source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drs.cli import base
+
+
+@base.app.command()
+@base.reporting
+def convert(
+    source: Annotated[str, typer.Argument(help="An RVTools workbook, or a vCenter's address.")],
+    folder: Annotated[Path, typer.Argument(help="The snapshot folder to write.")],
+) -> None:
+    """Turn an RVTools workbook or a vCenter into a snapshot folder."""
+    from drs import io
+
+    facts = io.convert(source, folder)
+    typer.echo(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}", err=True)

@@ -1,9 +1,10 @@
 """The catalogue of rules: one file per rule, each found in `RULES` by the type it has in `rules.toml`."""
 
 from drs.rules.automation import Automation
-from drs.rules.base import RULES, HostFilter, Rule, Violation
+from drs.rules.base import HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
+from drs.rules.catalogue import RULES
 from drs.rules.confine import Confine
 from drs.rules.datastore_capacity import DatastoreCapacity
 from drs.rules.datastore_state import DatastoreState

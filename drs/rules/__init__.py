@@ -25,6 +25,7 @@ from drs.rules.network_visibility import NetworkVisibility
 from drs.rules.never_with import NeverWith
 from drs.rules.not_run_on import NotRunOn
 from drs.rules.pinned import Pinned
+from drs.rules.quorum import Quorum
 from drs.rules.run_on import RunOn
 from drs.rules.spread import Spread
 from drs.rules.vcpu_ratio import VcpuRatio
@@ -54,6 +55,7 @@ __all__ = [
     "NeverWith",
     "NotRunOn",
     "Pinned",
+    "Quorum",
     "Rule",
     "RunOn",
     "Spread",

@@ -300,6 +300,11 @@ RULE_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     },
     "move-limit": lambda s: {"at_most": st.integers(0, 3), "vms": selectors(s.vms.name)},
     "latency": lambda s: {"vms": selectors(s.vms.name), "max_rtt_ms": st.sampled_from([0.0, 1.0, 5.0])},
+    "quorum": lambda s: {
+        "vms": selectors(s.vms.name),
+        "hosts": selectors(s.hosts.name),
+        "at_least": st.integers(1, 3),
+    },
     "disks-together": lambda s: {"vms": selectors(s.vms.name)},
     "datastore-capacity": lambda s: {"max_ratio": st.sampled_from([1.0, 0.8])},
     "datastore-state": lambda s: {},

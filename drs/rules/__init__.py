@@ -1,9 +1,10 @@
 """The catalogue of rules: one file per rule, each found in `RULES` by the type it has in `rules.toml`."""
 
 from drs.rules.automation import Automation
-from drs.rules.base import RULES, HostFilter, Rule, Violation
+from drs.rules.base import HostFilter, Rule, Violation
 from drs.rules.built_in import default_rules
 from drs.rules.capacity import HostCapacity
+from drs.rules.catalogue import RULES
 from drs.rules.confine import Confine
 from drs.rules.datastore_capacity import DatastoreCapacity
 from drs.rules.datastore_state import DatastoreState
@@ -24,6 +25,7 @@ from drs.rules.network_visibility import NetworkVisibility
 from drs.rules.never_with import NeverWith
 from drs.rules.not_run_on import NotRunOn
 from drs.rules.pinned import Pinned
+from drs.rules.quorum import Quorum
 from drs.rules.run_on import RunOn
 from drs.rules.spread import Spread
 from drs.rules.vcpu_ratio import VcpuRatio
@@ -53,6 +55,7 @@ __all__ = [
     "NeverWith",
     "NotRunOn",
     "Pinned",
+    "Quorum",
     "Rule",
     "RunOn",
     "Spread",

@@ -9,7 +9,8 @@ import numpy as np
 
 from drs.model import Snapshot
 from drs.model.snapshot import AUTOMATION
-from drs.rules.base import HostFilter, Judge, When, rule, stay
+from drs.rules.base import HostFilter, Judge, When, stay
+from drs.rules.catalogue import rule
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import Allowed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class Rule:
 
     reason_code: ClassVar[str] = "checkResource"
     """vSphere's word (`RecommendationReasonCode` of its API) for a move that repairs this rule."""
+    soft_reason_code: ClassVar[str] = ""
+    """The same under policy `soft`, where vSphere has another word."""
     asks: ClassVar[str] = "the group is not placed as the rule asks"
     """Why a VM leaves a host because of this rule; `{host}` is the host."""
     cure: ClassVar[str] = "lift {rule} for {vms}"
@@ -110,7 +112,7 @@ class Rule:
 
     def code(self) -> str:
         """vSphere's reason code of a move that repairs this rule."""
-        return self.reason_code
+        return (self.policy == "soft" and self.soft_reason_code) or self.reason_code
 
     def why_move(self, host: str) -> str:
         """The sentence why a VM leaves this host because of the rule."""
@@ -129,23 +131,6 @@ class Rule:
     def scale(self, snapshot: Snapshot) -> float:
         """What counts as one unit of breaking it, in the unit of its terms (1 VM, one mean host)."""
         return 1.0
-
-
-RULES: dict[str, type[Rule]] = {}
-"""Every rule by its type, as it stands in `rules.toml`."""
-
-R = TypeVar("R", bound=type[Rule])
-
-
-def rule(type_: str) -> Callable[[R], R]:
-    """Register a rule under the name that it has in `rules.toml`."""
-
-    def register(cls: R) -> R:
-        cls.type = type_
-        RULES[type_] = cls
-        return cls
-
-    return register
 
 
 @dataclass(frozen=True)

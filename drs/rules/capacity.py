@@ -10,7 +10,8 @@ import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, When, rule
+from drs.rules.base import Rule, Violation, When
+from drs.rules.catalogue import rule
 from drs.rules.fields import Amount, Factor, ResourceName, Share
 from drs.rules.selecting import Hosts, select_hosts
 from drs.terms import Capacity, Term

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Count
 from drs.rules.scopes import Scope, by_domain, domains
 from drs.rules.selecting import Vms, select_vms

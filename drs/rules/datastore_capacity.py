@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Items, Rule, Violation, When, rule
+from drs.rules.base import Items, Rule, Violation, When
+from drs.rules.catalogue import rule
 from drs.rules.fields import PartShare
 from drs.terms import Capacity, Term
 from drs.terms.base import Floats

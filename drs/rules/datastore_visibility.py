@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import HostFilter, Judge, Violation, When, rule
+from drs.rules.base import HostFilter, Judge, Violation, When
+from drs.rules.catalogue import rule
 from drs.terms import Allowed
 
 

@@ -7,7 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.scopes import Scope, by_domain, domains
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import Near, Term

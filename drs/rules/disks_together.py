@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Items, Rule, Violation, rule
+from drs.rules.base import Items, Rule, Violation
+from drs.rules.catalogue import rule
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Together
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from drs.model import Snapshot, cpu
-from drs.rules.base import HostFilter, Judge, When, rule
+from drs.rules.base import HostFilter, Judge, When
+from drs.rules.catalogue import rule
 from drs.terms import Allowed
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import rule
 from drs.rules.capacity import HostCapacity, HostLimit
+from drs.rules.catalogue import rule
 from drs.rules.fields import ResourceName, Whole
 from drs.terms.base import Floats
 

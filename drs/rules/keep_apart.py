@@ -11,7 +11,8 @@ import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Items, Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Items, Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Count
 from drs.rules.scopes import InScope, ScopeName, by_domain, domains
 from drs.rules.selecting import Vms, select_vms

@@ -12,7 +12,8 @@ from drs.errors import Fault
 from drs.model import Placement, Snapshot
 from drs.model.network import Network
 from drs.model.selector import cached
-from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Amount
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import Term, Together

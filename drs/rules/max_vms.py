@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, names_of, rule
+from drs.rules.base import Rule, Violation, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Whole
 from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import AtMost, Term

@@ -10,7 +10,8 @@ import numpy as np
 from drs.model import Snapshot
 from drs.model.network import Network
 from drs.model.selector import cached
-from drs.rules.base import HostFilter, Judge, When, rule
+from drs.rules.base import HostFilter, Judge, When
+from drs.rules.catalogue import rule
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import Allowed
 from drs.terms.base import Ints

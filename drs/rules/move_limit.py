@@ -8,7 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, names_of, rule
+from drs.rules.base import Rule, Violation, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Whole
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import MoveLimit as Limit

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, When, rule
+from drs.rules.base import HostFilter, Judge, When
+from drs.rules.catalogue import rule
 from drs.terms import Allowed
 
 

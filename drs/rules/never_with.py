@@ -10,7 +10,8 @@ import numpy as np
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.scopes import Scope, by_domain, domains
 from drs.rules.selecting import Vms, select_vms
 from drs.terms import AtMost, Term

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from drs.errors import Fault
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, only, rule
+from drs.rules.base import HostFilter, Judge, only
+from drs.rules.catalogue import rule
 from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import Allowed
 
@@ -20,12 +21,10 @@ class NotRunOn(HostFilter):
 
     effort: ClassVar[int] = 2
     reason_code: ClassVar[str] = "vmHostHardAffinity"
+    soft_reason_code: ClassVar[str] = "vmHostSoftAffinity"
 
     vms: Vms
     hosts: Hosts
-
-    def code(self) -> str:
-        return "vmHostSoftAffinity" if self.policy == "soft" else self.reason_code
 
     def judge(self, snapshot: Snapshot) -> Judge:
         held = set(select_vms(self.vms, snapshot).tolist())

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from drs.model import Snapshot
-from drs.rules.base import HostFilter, Judge, only, rule
+from drs.rules.base import HostFilter, Judge, only
+from drs.rules.catalogue import rule
 from drs.rules.selecting import Hosts, Vms, select_hosts, select_vms
 from drs.terms import Allowed
 from drs.words import some
@@ -19,12 +20,10 @@ class RunOn(HostFilter):
 
     effort: ClassVar[int] = 1
     reason_code: ClassVar[str] = "vmHostHardAffinity"
+    soft_reason_code: ClassVar[str] = "vmHostSoftAffinity"
 
     vms: Vms
     hosts: Hosts
-
-    def code(self) -> str:
-        return "vmHostSoftAffinity" if self.policy == "soft" else self.reason_code
 
     def judge(self, snapshot: Snapshot) -> Judge:
         held = set(select_vms(self.vms, snapshot).tolist())

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from drs.errors import Fault
 from drs.model import Placement, Snapshot
-from drs.rules.base import Rule, Violation, hosts_of, names_of, rule
+from drs.rules.base import Rule, Violation, hosts_of, names_of
+from drs.rules.catalogue import rule
 from drs.rules.fields import Count
 from drs.rules.scopes import Scope, by_domain, domains
 from drs.rules.selecting import Vms, select_vms

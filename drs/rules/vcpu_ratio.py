@@ -8,8 +8,8 @@ from dataclasses import field as _field
 import numpy as np
 
 from drs.model import Snapshot
-from drs.rules.base import rule
 from drs.rules.capacity import HostLimit
+from drs.rules.catalogue import rule
 from drs.rules.fields import Factor
 from drs.rules.selecting import Hosts, select_hosts
 from drs.terms.base import Floats

@@ -30,8 +30,9 @@ from drs.terms.base import Floats, Ints
 
 RANGE = 1000.0
 """Real columns are scaled to about this range."""
-SAFETY = 1e-7
-"""Share of the objective's size that HiGHS' tolerances may hide."""
+SAFETY = 3e-8
+"""Share of the objective's size that HiGHS' tolerances may hide: they are 1e-7 absolute, the objective is scaled to
+`RANGE`, and some hundred rows may each add their own."""
 NODE_ITERATIONS = 10
 """Iterations of the budget that one node of the search tree counts."""
 

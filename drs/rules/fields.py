@@ -113,12 +113,16 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 @cache
-def types_of(cls: Any, field: str) -> tuple[FieldType, ...]:
+def _all_types(cls: Any) -> dict[str, tuple[FieldType, ...]]:
+    return {name: tuple(_types(hint, name)) for name, hint in _hints(cls).items()}
+
+
+def types_of(cls: type, field: str) -> tuple[FieldType, ...]:
     """The types of a field of a rule's class; none where any value of its Python type will do."""
-    return tuple(_types(_hints(cls)[field], field))
+    return _all_types(cls)[field]
 
 
-def may_be_none(cls: Any, field: str) -> bool:
+def may_be_none(cls: type, field: str) -> bool:
     """Whether a field may be left open."""
     return type(None) in _members(_hints(cls)[field])
 

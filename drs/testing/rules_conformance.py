@@ -176,7 +176,7 @@ def _mask_is_what_judge_says(rule: HostFilter, snapshot: Snapshot) -> None:
 
 def _bad_fields_are_faults(rule: Rule, snapshot: Snapshot) -> None:
     for field in dataclasses.fields(rule):
-        types = types_of(type(rule), field.name)
+        types = types_of(rule.__class__, field.name)
         if not types or not field.init:
             continue
         bad = _bad(types[0])

@@ -1,4 +1,4 @@
-"""Writes the pages that say what the code says: the command line, `policy.toml`, the public API.
+"""Writes the pages that say what the code says: the command line, `policy.toml`, the rules' fields, the public API.
 
     python docs/make_pages.py            # write them
     python docs/make_pages.py --check    # exit code 1 and the names of those that are not current
@@ -26,6 +26,8 @@ from drs import cli
 from drs.goals import GOALS, Goal
 from drs.io.fields import expected
 from drs.problem.policy import Policy
+from drs.rules import RULES, Rule
+from drs.rules.fields import types_of
 from drs.units import SUFFIXES
 
 HERE = Path(__file__).parent
@@ -308,10 +310,59 @@ def public_api() -> str:
     return "\n".join(lines) + "\n"
 
 
+# --- the pages of the rules: one table each, and the list ---------------------------------------------------
+
+PART = re.compile(r"(<!-- Written by [^>]* -->\n).*?(<!-- End of what is written -->)", re.DOTALL)
+
+
+def _with_part(name: str, part: str) -> str:
+    """A page that people write, with the part between its two marks made anew."""
+    page = (HERE / name).read_text(encoding="utf-8")
+    if len(PART.findall(page)) != 1:
+        raise Unexplained(f"docs/{name} does not have the two marks between which a part is written")
+    return PART.sub(lambda marks: f"{marks[1]}\n{part}\n{marks[2]}", page)
+
+
+def rule_fields(cls: type[Rule]) -> str:
+    """The table of a rule's own fields: their types, and their meanings by its docstring or by the type."""
+    meaning, hints = meanings(cls), typing.get_type_hints(cls)
+    common = {field.name for field in dataclasses.fields(Rule)}
+    rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    for field in dataclasses.fields(cls):
+        if field.name in common or not field.init:
+            continue
+        types = types_of(cls, field.name)
+        told = meaning.get(field.name) or (types[0].meaning if types else "")
+        if not told:
+            raise Unexplained(f"the docstring of {cls.__name__} has no line '{field.name} : meaning'")
+        what = types[0].words if types else _words(hints[field.name])
+        rows.append(f"| `{field.name}` | {_cell(what)} | {_default(field)} | {_cell(told)} |")
+    return "\n".join(rows) + "\n" if len(rows) > 2 else "None of its own.\n"
+
+
+def list_of_rules() -> str:
+    """Every rule of `drs` under its chapter, with the first sentence of its file."""
+    chapters: dict[str, list[str]] = {}
+    for kind, cls in sorted(OWN_RULES.items()):
+        doc = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "").split("\n")[0]
+        told = doc if doc.startswith("VM") else doc[:1].lower() + doc[1:]
+        chapters.setdefault(cls.chapter, []).append(f"- [{kind}]({kind}.md): {told}")
+    order = sorted(chapters, key=lambda chapter: (not chapter.startswith("In force"), chapter))
+    return "\n".join(f"## {chapter}\n\n" + "\n".join(chapters[chapter]) + "\n" for chapter in order)
+
+
+OWN_RULES = {kind: cls for kind, cls in RULES.items() if cls.__module__.startswith("drs.rules.")}
+"""Those of `drs`, and none of another package that happens to be installed."""
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "policy-toml.md": policy_toml,
     "public-api.txt": public_api,
+    "rules/index.md": lambda: _with_part("rules/index.md", list_of_rules()),
+    **{
+        f"rules/{kind}.md": lambda kind=kind, cls=cls: _with_part(f"rules/{kind}.md", rule_fields(cls))  # type: ignore[misc]
+        for kind, cls in OWN_RULES.items()
+    },
 }
 
 

@@ -21,6 +21,8 @@ class Automation(HostFilter):
     """Of these VMs only those move whose automation level is `at_least` this; `manual` holds nobody.
 
     The level is the VM's own, else its cluster's.
+
+    at_least : the lowest level that moves; `manual` holds nobody
     """
 
     default_when: ClassVar[When] = "during"

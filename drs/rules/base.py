@@ -53,6 +53,8 @@ class Rule:
     when: When | None = None
     weight: Weight = 1.0
 
+    chapter: ClassVar[str] = "VMs and VMs"
+    """Where the rule stands in the list of all rules."""
     reason_code: ClassVar[str] = "checkResource"
     """vSphere's word (`RecommendationReasonCode` of its API) for a move that repairs this rule."""
     soft_reason_code: ClassVar[str] = ""
@@ -136,6 +138,8 @@ class Rule:
 @dataclass(frozen=True)
 class HostFilter(Rule):
     """Base of the rules that say of each VM by itself on which hosts it may run."""
+
+    chapter: ClassVar[str] = "VMs and hosts"
 
     def judge(self, snapshot: Snapshot) -> Judge:
         """The rule in its naive form: why a VM may not run on a host, "" where it may."""

@@ -25,6 +25,7 @@ UNITS = {"cpu": "MHz", "memory": "MiB", "vcpus": "vCPUs"}
 class HostLimit(Rule):
     """Base of the rules by which the demands of a host's VMs add up to no more than a limit."""
 
+    chapter: ClassVar[str] = "Limits on hosts and plans"
     default_when: ClassVar[When] = "during"
     can_hold_at_once: ClassVar[bool] = True
     resource: ResourceName
@@ -82,12 +83,16 @@ class HostLimit(Rule):
 class HostCapacity(HostLimit):
     """The VMs of a host use no more of `resource` than it offers.
 
-    overcommit_ratio : demand allowed per unit of capacity; for the CPU, where not given, its cluster's ratio.
-    reserve, reserve_ratio : what stays free on every host, in the resource's unit and as a share.
-    hosts : those that `overcommit_ratio` and the reserves apply to; others have the plain limit.
     counts : what counts of a VM: `configured` memory (CPU: its demand), `active`, `consumed`, or `reserved`
         (its reservation, which is what vSphere's admission control adds up).
+    overcommit_ratio : demand allowed per unit of capacity; for the CPU the default is its cluster's
+        `cpu_overcommit_ratio`, for all else 1
+    reserve : what stays free on every host, in the resource's unit
+    reserve_ratio : what stays free as a share of the host's capacity
+    hosts : those that the ratio and the reserves apply to; others have the plain limit
     """
+
+    chapter: ClassVar[str] = "In force without being written down"
 
     _: KW_ONLY
     overcommit_ratio: Factor | None = None

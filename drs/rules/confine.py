@@ -18,7 +18,10 @@ from drs.words import some
 @rule("confine")
 @dataclass(frozen=True)
 class Confine(Rule):
-    """These VMs in at most `at_most` different domains of the `scope`, whichever they are (licences by host)."""
+    """These VMs in at most `at_most` different domains of the `scope`, whichever they are (licences by host).
+
+    at_most : how many domains
+    """
 
     vms: Vms
     _: KW_ONLY

@@ -19,6 +19,7 @@ from drs.terms import Allowed, Term
 class DatastoreState(Rule):
     """No disk on a datastore in `maintenance`; from and to a `disconnected` one no disk moves."""
 
+    chapter: ClassVar[str] = "Disks and datastores"
     reason_code: ClassVar[str] = "datastoreMaint"
 
     @property

@@ -21,6 +21,7 @@ class Dependency(Rule):
     """In every `scope` that runs one of `vms`, at least one of `needs` runs too.
 
     mutual : and the other way round: group stays with group.
+    needs : the VMs of which one is needed
     """
 
     reason_code: ClassVar[str] = "jointAffin"

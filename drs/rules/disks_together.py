@@ -20,6 +20,7 @@ from drs.terms import Term, Together
 class DisksTogether(Rule):
     """All disks of each of these VMs on one datastore (VMDK affinity)."""
 
+    chapter: ClassVar[str] = "Disks and datastores"
     reason_code: ClassVar[str] = "virtualDiskJointAffin"
 
     _: KW_ONLY

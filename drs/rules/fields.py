@@ -108,13 +108,23 @@ ResourceName = Annotated[str, Resource()]
 
 
 @cache
-def field_types(cls: Any) -> dict[str, tuple[tuple[FieldType, ...], bool]]:
-    """The types of every field of a rule's class, and whether None is allowed too."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {
-        field.name: (tuple(_types(hints[field.name], field.name)), type(None) in _members(hints[field.name]))
-        for field in fields(cls)
-    }
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@cache
+def _all_types(cls: Any) -> dict[str, tuple[FieldType, ...]]:
+    return {name: tuple(_types(hint, name)) for name, hint in _hints(cls).items()}
+
+
+def types_of(cls: type, field: str) -> tuple[FieldType, ...]:
+    """The types of a field of a rule's class; none where any value of its Python type will do."""
+    return _all_types(cls)[field]
+
+
+def may_be_none(cls: type, field: str) -> bool:
+    """Whether a field may be left open."""
+    return type(None) in _members(_hints(cls)[field])
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
@@ -135,9 +145,10 @@ def _types(hint: Any, name: str) -> Iterator[FieldType]:
 
 def field_faults(rule: Any, snapshot: Snapshot) -> Iterator[Fault]:
     """What is wrong with each field of a rule by itself."""
-    for name, (types, may_be_none) in field_types(rule.__class__).items():
-        value = getattr(rule, name)
-        if value is None and may_be_none:
+    cls = rule.__class__
+    for field in fields(cls):
+        value = getattr(rule, field.name)
+        if value is None and may_be_none(cls, field.name):
             continue
-        for each in types:
-            yield from each.faults(rule.field(name), value, snapshot)
+        for each in types_of(cls, field.name):
+            yield from each.faults(rule.field(field.name), value, snapshot)

@@ -27,6 +27,9 @@ class KeepApart(Rule):
 
     With scope `datastore` it speaks of the VMs' disks; VMs with several disks can only be kept apart one by
     one (`at_most` = 1), and each pair of disks of two VMs on one datastore counts.
+
+    at_most : how many may share one; with scope `datastore` and VMs of several disks only 1
+    scope : what they may not share; a host without the label belongs to none and does not count
     """
 
     reason_code: ClassVar[str] = "antiAffin"

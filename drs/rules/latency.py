@@ -28,6 +28,8 @@ class Latency(Rule):
 
     "Near" must part the hosts into groups: where a host is near two others that are not near each other,
     the rule is refused and a `keep-together` with a scope says what is meant.
+
+    max_rtt_ms : the longest round trip in ms
     """
 
     reason_code: ClassVar[str] = "jointAffin"

@@ -20,8 +20,13 @@ from drs.terms.base import Ints
 @rule("max-vms")
 @dataclass(frozen=True)
 class MaxVms(Rule):
-    """At most `at_most` powered-on VMs (of those named) on each of these hosts."""
+    """At most `at_most` powered-on VMs (of those named) on each of these hosts.
 
+    at_most : VMs on a host
+    vms : the VMs that count; `*` is every VM
+    """
+
+    chapter: ClassVar[str] = "Limits on hosts and plans"
     reason_code: ClassVar[str] = "maxVmsConstraint"
     asks: ClassVar[str] = "{host} runs more VMs than it may"
 

@@ -24,8 +24,11 @@ class MigrationScope(HostFilter):
 
     Nor do running VMs go to hosts that the network has no route to from theirs. VMs that are nowhere yet may
     be placed anywhere.
+
+    scope : what they do not leave; `any` is no limit but the network's
     """
 
+    chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "let {vms} leave its cluster (migration_scope)"
     effort: ClassVar[int] = 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,12 @@ from drs.terms import Term
 @rule("move-limit")
 @dataclass(frozen=True)
 class MoveLimit(Rule):
-    """At most `at_most` of these VMs leave the host where they are today."""
+    """At most `at_most` of these VMs leave the host where they are today.
+
+    at_most : how many may move
+    """
+
+    chapter: ClassVar[str] = "Limits on hosts and plans"
 
     _: KW_ONLY
     at_most: Whole

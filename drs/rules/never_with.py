@@ -23,7 +23,11 @@ MAX_PAIRS = 100_000
 @rule("never-with")
 @dataclass(frozen=True)
 class NeverWith(Rule):
-    """No `scope` runs both one of `vms` and one of `others`; VMs of one group may share it."""
+    """No `scope` runs both one of `vms` and one of `others`; VMs of one group may share it.
+
+    vms : one group
+    others : the other group; no VM may be in both
+    """
 
     reason_code: ClassVar[str] = "antiAffin"
     asks: ClassVar[str] = "{host} holds VMs of both groups"

@@ -29,6 +29,7 @@ class Quorum(Rule):
     at_least : how many of the VMs, 1 to all of them
     """
 
+    chapter: ClassVar[str] = "VMs and hosts"
     reason_code: ClassVar[str] = "vmHostHardAffinity"
     soft_reason_code: ClassVar[str] = "vmHostSoftAffinity"
     asks: ClassVar[str] = "too many of the group run on other hosts, such as {host}"

@@ -20,7 +20,10 @@ from drs.words import some
 @rule("spread")
 @dataclass(frozen=True)
 class Spread(Rule):
-    """These VMs in at least `at_least` different domains of the `scope`."""
+    """These VMs in at least `at_least` different domains of the `scope`.
+
+    at_least : how many domains
+    """
 
     reason_code: ClassVar[str] = "antiAffin"
     asks: ClassVar[str] = "{host} holds too many of the group"

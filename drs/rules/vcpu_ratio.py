@@ -21,6 +21,8 @@ class VcpuRatio(HostLimit):
     """At most `at_most` virtual CPUs of powered-on VMs for each physical core of these hosts.
 
     Hosts whose cores are not known have no limit.
+
+    at_most : virtual CPUs for each core
     """
 
     resource: str = _field(default="vcpus", init=False)

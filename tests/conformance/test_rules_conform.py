@@ -11,6 +11,7 @@ from strategies import RULE_FIELDS, placements, rules_of, snapshots
 from drs.model import Placement
 from drs.problem.prices import disks_follow
 from drs.rules import RULES, DatastoreVisibility, default_rules
+from drs.testing import check_rule
 
 
 def test_every_rule_has_a_strategy() -> None:
@@ -25,6 +26,11 @@ def test_readings_agree(kind: str, data: st.DataObject) -> None:
     rule = data.draw(rules_of(kind, snapshot))
     assume(not list(rule.faults(snapshot)))
     rule_conforms(rule, snapshot, data.draw(placements(snapshot)))
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_rules_pass_the_check_for_rules_of_others(kind: str) -> None:
+    check_rule(RULES[kind], seed=1)
 
 
 @given(data=st.data())

@@ -12,6 +12,8 @@ from typing import Annotated
 import pytest
 import typer
 
+from drs.rules import RULES
+
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
@@ -24,7 +26,16 @@ def pages() -> Iterator[ModuleType]:
     yield module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "policy-toml.md", "public-api.txt"])
+MADE = [
+    "cli.md",
+    "policy-toml.md",
+    "public-api.txt",
+    "rules/index.md",
+    *(f"rules/{kind}.md" for kind in RULES),
+]
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_a_made_page_is_current(pages: ModuleType, name: str) -> None:
     assert name in pages.PAGES
     written = (DOCS / name).read_text(encoding="utf-8")
@@ -34,7 +45,7 @@ def test_a_made_page_is_current(pages: ModuleType, name: str) -> None:
 
 
 def test_every_made_page_is_tested(pages: ModuleType) -> None:
-    assert set(pages.PAGES) == {"cli.md", "policy-toml.md", "public-api.txt"}
+    assert set(pages.PAGES) == set(MADE)
 
 
 def test_the_command_line_page_has_every_command_and_flag(pages: ModuleType) -> None:
@@ -87,6 +98,31 @@ def test_a_field_without_a_meaning_is_refused(pages: ModuleType) -> None:
     assert pages.meanings(Half) == {"told": "what it is, on two lines."}
     with pytest.raises(pages.Unexplained, match="untold_s : meaning"):
         pages._table(Half)
+
+
+def test_a_rules_table_has_every_field_with_type_default_and_meaning(pages: ModuleType) -> None:
+    rows = [line.split(" | ") for line in pages.rule_fields(RULES["quorum"]).splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| `vms`", "| `hosts`", "| `at_least`"]
+    assert [row[1:3] for row in rows] == [
+        ["VMs", "required"],
+        ["hosts", "required"],
+        ["1 or more", "required"],
+    ]
+    page = pages.PAGES["rules/keep-apart.md"]()
+    assert '| `scope` | `host`, `rack`, `cluster`, `site`, `vcenter`, `datastore` | `"host"` |' in page
+
+
+def test_a_rules_field_without_a_meaning_is_refused(pages: ModuleType) -> None:
+    import dataclasses
+
+    from drs.rules import Pinned
+
+    @dataclasses.dataclass(frozen=True)
+    class Odd(Pinned):
+        odd: int = 1
+
+    with pytest.raises(pages.Unexplained, match="odd : meaning"):
+        pages.rule_fields(Odd)
 
 
 def test_policy_page_has_every_key_of_every_table(pages: ModuleType) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -16,15 +19,20 @@ from drs.explain.contradictions import conflicts, raise_conflicts
 from drs.model import Snapshot
 from drs.problem import Problem
 from drs.rules import (
+    Confine,
+    Dependency,
     KeepApart,
     KeepTogether,
+    MaxVms,
     NeverWith,
     NotRunOn,
     Pinned,
+    Quorum,
     Rule,
     RunOn,
     Spread,
 )
+from drs.terms import Term, Together
 
 
 def cluster(n_hosts: int = 3, n_vms: int = 6, **columns: Sequence[object]) -> Snapshot:
@@ -115,6 +123,43 @@ CASES: dict[str, tuple[list[Rule], set[str]]] = {
         ],
         {"t", "on-0", "on-1"},
     ),
+    "a quorum that is bound elsewhere": (
+        [
+            hard(Quorum, ["vm-0", "vm-1", "vm-2"], ["esx-0", "esx-1"], at_least=2, name="q"),
+            hard(RunOn, ["vm-0", "vm-1"], "esx-2", name="on"),
+        ],
+        {"q", "on"},
+    ),
+    "a quorum on one host that a VM has to leave": (
+        [
+            hard(Quorum, ["vm-0", "vm-1"], "esx-0", at_least=2, name="q0"),
+            hard(NotRunOn, "vm-1", "esx-0", name="off"),
+        ],
+        {"q0", "off"},
+    ),
+    "never with, and both on one host": (
+        [hard(NeverWith, "vm-0", "vm-1", name="n"), hard(RunOn, FOUR, "esx-1", name="on")],
+        {"n", "on"},
+    ),
+    "more than max-vms takes": (
+        [hard(MaxVms, at_most=1, vms=FOUR, name="m")],
+        {"m"},
+    ),
+    "confined and kept apart": (
+        [
+            hard(Confine, ["vm-0", "vm-1"], at_most=1, name="c"),
+            hard(KeepApart, ["vm-0", "vm-1"], name="a"),
+        ],
+        {"c", "a"},
+    ),
+    "needs in another rack": (
+        [
+            hard(Dependency, "vm-0", "vm-1", scope="rack", name="d"),
+            hard(RunOn, "vm-0", "esx-0", name="here"),
+            hard(RunOn, "vm-1", "esx-1", name="there"),
+        ],
+        {"d", "here", "there"},
+    ),
     "spread where it cannot": (
         [
             hard(Spread, ["vm-0", "vm-1"], scope="rack", name="s"),
@@ -162,6 +207,31 @@ def test_group_larger_than_any_host() -> None:
     assert "80,000 MiB" in str(found) and "32,768" in str(found)
 
 
+def test_the_sentence_of_a_quorum_names_vms_hosts_and_figures() -> None:
+    rules, _ = CASES["a quorum that is bound elsewhere"]
+    (found,) = conflicts(rules, cluster())
+    assert "vm-0, vm-1 are bound to esx-2, where at most 1 of 3 VMs may be" in str(found)
+
+
+def test_a_rule_of_somebody_else_is_contradicted_by_its_terms() -> None:
+    @dataclass(frozen=True)
+    class Buddies(Rule):
+        """vm-0 and vm-1 in one rack."""
+
+        type: ClassVar[str] = "buddies"
+
+        def lower(self, snapshot: Snapshot) -> list[Term]:
+            return [Together(np.array([0, 1], dtype=np.int32), np.array([0, 1, 0], dtype=np.int32), 2)]
+
+    rules = [Buddies(policy="hard"), hard(KeepApart, FOUR[:3], scope="rack", at_most=1, name="a")]
+    assert {"buddies", "a"} in [set(found.rules) for found in conflicts(rules, cluster())]
+
+
+def test_a_capacity_that_is_exceeded_today_is_as_wide_as_today() -> None:
+    snapshot = cluster(n_hosts=2, n_vms=2, memory_mib=[30000] * 2, host=["esx-0"] * 2)
+    assert cores([hard(KeepTogether, ["vm-0", "vm-1"], name="t")], snapshot) == []
+
+
 def test_raised_as_an_error() -> None:
     rules, core = CASES["together and apart"]
     with pytest.raises(RuleConflictError, match="cannot hold together") as caught:
@@ -175,10 +245,9 @@ def test_a_conflict_is_no_false_alarm(data: st.DataObject) -> None:
     """Where a contradiction is reported, brute force finds no placement either."""
     from itertools import product
 
-    import numpy as np
-
     snapshot = data.draw(snapshots(max_hosts=3, max_vms=4, unplaced=False, tame=True))
     kinds = ["keep-apart", "keep-together", "run-on", "not-run-on", "pinned", "spread", "never-with"]
+    kinds += ["quorum", "confine", "dependency", "max-vms", "latency"]
     drawn = data.draw(any_rules(snapshot, kinds, max_size=4))
     rules = [
         type(rule)(**{**rule.__dict__, "policy": "hard"})

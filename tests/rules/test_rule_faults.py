@@ -61,6 +61,11 @@ CASES: list[tuple[Rule, str, str]] = [
     (rules.Spread("*", scope="vcenter", name="r"), "field scope", "no host has a vcenter"),
     (rules.Dependency("web-*", "cache-*", name="r"), "field needs", "names no VM"),
     (rules.NeverWith("web-*", "*", name="r"), "field others", "in both groups"),
+    (rules.Quorum("web-*", "esx-1", at_least=3, name="r"), "field at_least", "3 of 2 VMs"),
+    (rules.Quorum("web-*", "esx-1", at_least=0, name="r"), "field at_least", "1 or more"),
+    (rules.Quorum("web-*", "esx-9", at_least=1, name="r"), "field hosts", "unknown host"),
+    (rules.Spread("web-*", at_least="two", name="r"), "field at_least", "a whole number"),  # type: ignore[arg-type]
+    (rules.Pinned(5, name="r"), "field vms", "the name of a VM"),  # type: ignore[arg-type]
     (rules.MaxVms(at_most=-1, name="r"), "field at_most", "0 or more"),
     (rules.MoveLimit(at_most=-1, name="r"), "field at_most", "0 or more"),
     (rules.VcpuRatio(at_most=0.0, name="r"), "field at_most", "a number above 0"),

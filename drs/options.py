@@ -190,7 +190,7 @@ class RollingOptions(_Given):
     cluster : which, a name or a pattern; that of `hosts`, or the only one, where not given.
     hosts : only these of its hosts, names or patterns.
     at_once : so many hosts together at most. service_s : how long a host that is empty is away.
-    baseline : hosts come back with this as their highest EVC baseline.
+    baseline : hosts come back with this as their highest EVC baseline. also : `balance` evens out the load in the end.
     """
 
     cluster: str = _option(
@@ -213,6 +213,10 @@ class RollingOptions(_Given):
     baseline: str = _option(
         "", "baseline", "Baseline to reach", "Hosts come back with this EVC baseline: a hardware refresh.",
         metavar="KEY",
+    )  # fmt: skip
+    also: tuple[str, ...] = _option(
+        (), "also", "In the end", "'balance' evens out the load once all hosts had their turn.",
+        metavar="BALANCE", unset="Nothing else",
     )  # fmt: skip
 
 

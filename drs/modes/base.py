@@ -33,6 +33,7 @@ class Advise(Protocol):
         *,
         mode: str = ...,
         evacuate: Sequence[str] = ...,
+        options: Options | None = ...,
         rules: Sequence[Rule] | None = ...,
         policy: Policy | None = ...,
         solver: str = ...,

@@ -29,7 +29,7 @@ from drs.model import Snapshot, cpu
 from drs.model.changes import in_state
 from drs.modes.base import Advise, members, named, unknown
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
-from drs.options import RollingOptions, value_faults
+from drs.options import Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -136,6 +136,7 @@ def rolling(
     at_once: int | None = None,
     service_s: float = 0.0,
     baseline: str = "",
+    also: Sequence[str] = (),
     solver: str = "auto",
     time_s: float | None = None,
     iterations: int | None = None,
@@ -154,6 +155,7 @@ def rolling(
         (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
     service_s : how long the hosts of one step are away once they are empty.
     baseline : hosts come back with this as their highest EVC baseline (a hardware refresh).
+    also : `balance` evens out the load of the cluster once all hosts had their turn.
     time_s : for all searches together. iterations : for the search of each step. With both, whichever comes
         first; 60 s where neither is given.
     stop : a budget in place of both; its interrupt ends the campaign with the steps that are planned.
@@ -166,7 +168,7 @@ def rolling(
     whole = run.stop
     time_s, iterations = whole.time_s, whole.iterations
     policy = policy or Policy()
-    asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, baseline)
+    asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, baseline, tuple(also))
     faults = list(check(snapshot, asked))
     if faults:
         raise InputError(faults)
@@ -228,9 +230,12 @@ def rolling(
         note = f"{done} of {len(order)} hosts"
         run.tell(Progress("rolling", whole.elapsed_s, done / len(order), float(done), note=note))
     final = None
-    if not whole.interrupted:
+    if "balance" in also and not whole.interrupted:
         part = whole.followed_by(per_step, iterations)
-        final = advise(state, rules=rules, policy=policy, solver=solver, seed=seed, stop=part)
+        taking_part = Options(cluster=(str(snapshot.clusters.name[which]),))
+        final = advise(
+            state, options=taking_part, rules=rules, policy=policy, solver=solver, seed=seed, stop=part
+        )
     if final is not None and final.plan is not None and final.status not in ("infeasible", "no_solution"):
         clock_s += final.plan.makespan_s
         n_moves += len(final.plan.moves)

@@ -55,6 +55,7 @@ class RollingOptions(Part):
     hosts: tuple[str, ...] = ()
     at_once: Annotated[int, Field(ge=1)] | None = None
     service_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    also: tuple[str, ...] = ()
 
 
 class Scenario(Part):

@@ -34,6 +34,7 @@ from drs.io.readers.numbers import decimal_marks, is_unclear, parse_number
 from drs.io.readers.workbook import Sheet, is_tab_export, read_tabs, read_workbook
 from drs.model.cpu import BASELINES
 from drs.model.snapshot import Snapshot
+from drs.words import some
 
 SHEETS = frozenset(
     {
@@ -482,15 +483,15 @@ class _Converter:
         if rules:
             _warn(
                 f"sheet vInfo: {len(rules)} DRS rules are not read, write them into rules.toml: "
-                f"{_some(sorted(rules))}"
+                f"{some([str(name) for name in sorted(rules)], 5)}"
             )
         for what, rows in left_out.items():
-            _warn(f"sheet vInfo: {len(rows)} {what}: {_some([names[row] for row in rows])}")
+            _warn(f"sheet vInfo: {len(rows)} {what}: {some([str(names[row]) for row in rows], 5)}")
         lost = [row for row in self.vm_rows if state[row] not in (None, "connected")]
         if lost:
             _warn(
                 f"{self.where(info, lost[0], 'Connection state')}: {len(lost)} VMs are not connected: "
-                f"{_some([names[row] for row in lost])}"
+                f"{some([str(names[row]) for row in lost], 5)}"
             )
         given = {row: str(names[row]) for row in self.vm_rows if names[row] is not None}
         self.vm_names: dict[int, str | None] = dict.fromkeys(self.vm_rows)
@@ -499,7 +500,7 @@ class _Converter:
         twice = [name for name, count in Counter(given.values()).items() if count > 1]
         if twice:
             _warn(
-                f"sheet vInfo: {len(twice)} names of VMs stand there more than once: {_some(twice)}; "
+                f"sheet vInfo: {len(twice)} names of VMs stand there more than once: {some([str(name) for name in twice], 5)}; "
                 "their vCenter or VM ID is added to the name"
             )
         every = range(len(info))
@@ -653,7 +654,7 @@ class _Converter:
         if off:
             _warn(
                 f"the CPU usage of the VMs (sheet vCPU) and that of their host (sheet vHost) differ by more "
-                f"than 10 % on {len(off)} of {len(self.used_mhz)} hosts: {_some(off, 3)}"
+                f"than 10 % on {len(off)} of {len(self.used_mhz)} hosts: {some([str(name) for name in off], 3)}"
             )
 
     def spread_load(self, hosts: list[Any], power: list[Any], vcpus: list[Any]) -> list[Any]:
@@ -730,7 +731,7 @@ class _Converter:
         if empty:
             _warn(
                 f"{self.where(stores, empty[0], 'Capacity')}: {len(empty)} inaccessible datastores without "
-                f"a capacity are left out, with the disks on them: {_some([names[row] for row in empty])}"
+                f"a capacity are left out, with the disks on them: {some([str(names[row]) for row in empty], 5)}"
             )
         there = [row for row in range(len(stores)) if row not in set(empty)]
         found = {
@@ -876,7 +877,7 @@ class _Converter:
         if guessed:
             names = list(dict.fromkeys(guessed))
             _warn(
-                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {_some(names)}; "
+                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {some([str(name) for name in names], 5)}; "
                 "each counts as offered by the hosts of its VMs alone"
             )
         found["portgroups"] = RawTable(
@@ -889,12 +890,6 @@ class _Converter:
 
 def _warn(text: str) -> None:
     warnings.warn(text, InputWarning, stacklevel=3)
-
-
-def _some(names: list[Any], n: int = 5) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - n} more" if len(names) > n else ""
-    return ", ".join(str(name) for name in names[:n]) + more
 
 
 def _true(value: object) -> bool:

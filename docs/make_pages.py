@@ -46,6 +46,10 @@ EXAMPLES = {
         "drs advise small --time-s 5",
         "drs advise small --evacuate esx-a-03 --time-s 5 --out plan-a",
     ],
+    "rolling": [
+        "drs rolling small --evacuate 'esx-a-0[12]' --time-s 5",
+        "drs rolling small --time-s 10 --out campaign",
+    ],
     "estimate": ["drs estimate small --moves moves.csv"],
     "explain": ["drs explain small --vm web-shop-01 --host esx-a-05"],
     "diff": ["drs diff plan-a plan-a"],

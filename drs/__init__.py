@@ -36,8 +36,9 @@ _HOME = {
     "advise": "drs.api",
 }
 _ROOMS = {
-    "automatic", "datasets", "errors", "explain", "goals", "io", "modes", "model", "pareto", "planning", "plotting",
-    "precopy", "problem", "report", "rules", "solvers", "stop", "terms", "testing", "units", "whatif", "words",
+    "automatic", "datasets", "errors", "explain", "goals", "io", "model", "modes", "options", "pareto",
+    "planning", "plotting", "precopy", "problem", "report", "rules", "solvers", "stop", "terms", "testing",
+    "units", "whatif", "words",
 }  # fmt: skip
 
 __all__ = [

@@ -78,7 +78,7 @@ def _folder(source: str | Path) -> Iterator[Path]:
         held = io.is_snapshot(path.parent)
         hint = f"did you mean {path.parent}?" if held else "drs convert reads an RVTools workbook"
         raise InputError(
-            Fault("SNAPSHOT", f"{path} is a file", "a snapshot folder or a saved problem (.zip)", hint)
+            Fault("source", f"{path} is a file", "a snapshot folder or a saved problem (.zip)", hint)
         )
     elif str(source) in datasets.names():
         yield datasets.path(str(source))
@@ -86,7 +86,7 @@ def _folder(source: str | Path) -> Iterator[Path]:
         near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UnknownNameError(
             Fault(
-                "SNAPSHOT",
+                "source",
                 f"no folder and no dataset {str(source)!r}",
                 f"a snapshot folder, or one of {', '.join(datasets.names())}",
                 did_you_mean(path.name, [*datasets.names(), *near]),

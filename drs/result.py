@@ -195,6 +195,16 @@ class Result:
         return self.problem.prices
 
     @property
+    def untouched(self) -> tuple[Violation, ...]:
+        """What is broken today, was not part of the request, and is as it was; none where repairing was asked for."""
+        request = self.problem.request
+        if request is None or request.also:
+            return ()
+        asked = {rule.label for rule in request.rules}
+        before = set(self.violations_before)
+        return tuple(each for each in self.violations_after if each in before and each.rule not in asked)
+
+    @property
     def metrics_before(self) -> dict[str, dict[str, float]]:
         """Load of the hosts today; see `metrics`."""
         return metrics(self.snapshot, self.problem.today)

@@ -238,7 +238,7 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(tiny: Path, monkeypatch: py
     def gone(document: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr("drs.cli._print_json", gone)
+    monkeypatch.setattr("drs.cli.base.print_json", gone)
     assert drs("check", tiny, "--json").stderr == ""
 
 
@@ -447,3 +447,132 @@ def test_check_tells_contradictory_rules_without_solving(tiny: Path) -> None:
     (found,) = json.loads(done.stdout)["contradictions"]
     assert found["rules"] == ["apart"] and "4 VMs are to be kept apart" in found["sentence"]
     assert "impossible 'apart'" in drs("check", tiny).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["advise", "--evacuate", "esx-9"], "--evacuate: unknown host 'esx-9'"),
+        (["advise", "--lost", "esx-9"], "--lost: unknown host 'esx-9'"),
+        (["advise", "--evacuate-datastore", "ds"], "--evacuate-datastore: unknown datastore"),
+        (["advise", "--mode", "recover"], "--lost: no host is lost"),
+        (["advise", "--mode", "place"], "--new: nothing to place"),
+        (["advise", "--mode", "storage", "--max-moves", "1"], "--max-moves: a limit that mode storage"),
+        (["advise", "--deadline-s", "0"], "--deadline-s: 0; expected seconds, above 0"),
+        (["advise", "--mode", "place", "--lost", "esx-1"], "--lost: an option that mode place does not know"),
+        (["advise", "--solver", "cpsta"], "--solver: unknown solver"),
+        (["rolling", "--evacuate", "esx-[89]"], "--evacuate: 'esx-[89]' is no host of"),
+        (["rolling", "--at-once", "2"], "--at-once: 2; expected 1 to 1"),
+        (["rolling", "--baseline", "x"], "--baseline: unknown EVC baseline"),
+        (["rolling", "--service-s", "-1"], "--service-s: -1; expected seconds, 0 or more"),
+        (["explain", "--vm", "vm-9"], "--vm: unknown VM"),
+        (["explain", "--vm", "vm-*"], "--vm: 'vm-*' means vm-0, vm-1, vm-2, vm-3; expected one VM"),
+        (["explain", "--vm", "vm-1", "--host", "x*"], "--host: unknown host"),
+        (["explain", "--host", "esx-1", "--why-infeasible"], "--host: esx-1; expected --vm with it"),
+    ],
+)
+def test_faults_name_the_flag_as_it_was_typed(words: list[str], said: str, tiny: Path) -> None:
+    done = drs(words[0], tiny, *words[1:])
+    assert done.exit_code == 2, done.output
+    assert f"error: {said}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["advise", "--mode", "place", "--deadline-s", "-1", "--solver", "cpsta"],
+         ["--deadline-s: an option that", "--deadline-s: -1", "--solver: "]),
+        (["advise", "--mode", "nonsense", "--out", f"{__file__}/plan"], ["--mode: unknown mode", "--out: "]),
+        (["rolling", "--at-once", "0", "--baseline", "x"], ["--at-once: 0", "--baseline: unknown"]),
+        (["check", "--scope", "rack"], ["--scope: rack without --failures"]),
+        (["explain", "--host", "esx-1", "--why-infeasible"], ["--host: esx-1"]),
+    ],
+)  # fmt: skip
+def test_faults_of_options_are_told_with_those_of_the_files(
+    words: list[str], flags: list[str], tiny: Path
+) -> None:
+    (tiny / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nweb,esx-9,4096,1\n")
+    (tiny / "rules.toml").write_text('[[rule]]\ntype = "nonsense"\n')
+    (tiny / "policy.toml").write_text("[limits]\nmax_moves = -1\n")
+    done = drs(words[0], tiny, *words[1:])
+    assert done.exit_code == 2
+    files = ["vms.csv, row 1", "rules.toml"] + ([] if words[0] in ("check",) else ["policy.toml"])
+    for said in [*flags, *files]:
+        assert said in done.stderr, done.stderr
+
+
+def test_an_option_is_checked_against_the_cluster_although_the_rules_cannot_be_read(tiny: Path) -> None:
+    (tiny / "rules.toml").write_text('[[rule]]\ntype = "nonsense"\n')
+    done = drs("advise", tiny, "--evacuate", "esx-9")
+    assert done.exit_code == 2
+    assert "--evacuate: unknown host" in done.stderr and "rules.toml" in done.stderr
+
+
+@pytest.fixture
+def two_clusters(tmp_path: Path) -> Path:
+    """Two clusters of three hosts, with room."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    hosts = [f"{c}-esx{i},30000,65536,{c}" for c in ("c01", "c02") for i in (1, 2, 3)]
+    (folder / "hosts.csv").write_text("host,cpu_mhz,memory_mib,cluster\n" + "\n".join(hosts) + "\n")
+    vms = [f"{c}-vm{i},{c}-esx{i},4096,300" for c in ("c01", "c02") for i in (1, 2, 3)]
+    (folder / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\n" + "\n".join(vms) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "cluster", "hosts"),
+    [
+        (["--evacuate", "c01-esx[12]"], "c01", {"c01-esx1", "c01-esx2"}),
+        (["--evacuate", "*-esx3", "--cluster", "c02"], "c02", {"c02-esx3"}),
+        (["--cluster", "*2", "--evacuate", "c02-esx1", "--evacuate", "c02-esx1"], "c02", {"c02-esx1"}),
+    ],
+)
+def test_rolling_takes_patterns_and_finds_the_cluster(
+    words: list[str], cluster: str, hosts: set[str], two_clusters: Path
+) -> None:
+    done = drs("rolling", two_clusters, *words, "--iterations", 200, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["cluster"] == cluster
+    assert {host for step in document["steps"] for host in step["hosts"]} == hosts
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--cluster: 2 clusters; expected one of c01, c02"),
+        (["--evacuate", "*-esx1"], "--evacuate: hosts of c01, c02; expected hosts of one cluster"),
+        (["--cluster", "c0*"], "--cluster: 'c0*' means c01, c02; expected one cluster"),
+        (["--cluster", "c01", "--evacuate", "c02-esx1"], "--evacuate: 'c02-esx1' is no host of c01"),
+    ],
+)
+def test_rolling_refuses_what_means_no_one_cluster(words: list[str], said: str, two_clusters: Path) -> None:
+    done = drs("rolling", two_clusters, *words)
+    assert done.exit_code == 2 and said in done.stderr
+
+
+def test_rolling_is_no_option_of_advise(tiny: Path) -> None:
+    assert drs("advise", tiny, "--rolling").exit_code == 2
+
+
+def test_a_pattern_names_several_hosts_to_empty_and_several_vms_to_copy(two_clusters: Path) -> None:
+    done = drs("advise", two_clusters, "--evacuate", "c01-esx[12]", "--iterations", 500, "--json")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 0 and {move["from_host"] for move in document["moves"]} >= {
+        "c01-esx1",
+        "c01-esx2",
+    }
+    done = drs("advise", two_clusters, "--new", "c0[12]-vm1=2", "--iterations", 500, "--json")
+    placed = json.loads(done.stdout)["report"]["placed"]
+    assert {each["vm"] for each in placed} == {
+        "c01-vm1-copy-1", "c01-vm1-copy-2", "c02-vm1-copy-1", "c02-vm1-copy-2",
+    }  # fmt: skip
+
+
+def test_seconds_and_iterations_together_mean_what_comes_first(tiny: Path) -> None:
+    began = time.monotonic()
+    assert (
+        drs("advise", "small", "--time-s", 1, "--iterations", 10**9, "--solver", "localsearch").exit_code == 0
+    )
+    assert time.monotonic() - began < 60

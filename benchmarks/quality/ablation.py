@@ -3,10 +3,13 @@
     python benchmarks/quality/ablation.py small medium --set STEPS_A_ROUND=1e9 --iterations 4e6 --seeds 12
     python benchmarks/quality/ablation.py FOLDER/model_a2_2.txt --set PROPOSALS=1 --set PROPOSALS=0,ANNEAL_SUM=1
 
-A problem is a bundled dataset with its rules, or a model of the ROADEF/EURO challenge 2012 whose
-`assignment_*.txt` lies beside it. Every `--set` is one variant, with commas between the constants that it
-changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it is comes first. Printed
-are the means over seeds of every level's score. A budget of iterations gives the same figures on every machine.
+    python benchmarks/quality/ablation.py 64x640 66x1320 --set SAVING=0 --seeds 2
+
+A problem is a bundled dataset with its rules, HOSTSxVMS for a generated cluster (seed 1, fill 0.6), or a model of
+the ROADEF/EURO challenge 2012 whose `assignment_*.txt` lies beside it. Every `--set` is one variant, with commas
+between the constants that it changes (those of `drs/solvers/localsearch.py`, written NAME=NUMBER); the search as it
+is comes first. Printed are the means over seeds of every level's score. A budget of iterations gives the same
+figures on every machine.
 """
 
 from __future__ import annotations
@@ -26,8 +29,12 @@ from drs.terms.base import Lowered
 
 
 def problem(name: str) -> Lowered:
-    """A bundled dataset, or an instance of the challenge."""
+    """A bundled dataset, a generated cluster, or an instance of the challenge."""
     path = Path(name)
+    n_hosts, _, n_vms = name.partition("x")
+    if n_hosts.isdigit() and n_vms.isdigit():
+        snapshot = drs.datasets.make_cluster(int(n_hosts), int(n_vms), 1, n_clusters=1, fill_ratio=0.6)
+        return drs.Problem(snapshot).lowered
     if path.name.startswith("model_"):
         return roadef.read(path, path.with_name(path.name.replace("model_", "assignment_", 1))).lowered
     return drs.Problem(drs.datasets.load(name), api.read_rules(name), api.read_policy(name)).lowered

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import UnknownNameError
+from drs.errors import Fault, InputError, UnknownNameError
+from drs.model.selector import select
 from drs.problem import Problem
 from drs.rules import HostFilter, Rule, Violation
 from drs.rules.base import Judge
@@ -15,6 +16,7 @@ from drs.rules.capacity import HostLimit
 from drs.terms import Allowed, AtLeast, AtMost, Capacity, Near, Term, Together, Within
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
+from drs.words import some
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,23 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
 
     Parameters
     ----------
-    host : the host that is asked about; every one where not given.
+    vm : a name, or a pattern that means one VM.
+    host : the host that is asked about, or a pattern; every one where not given.
 
     Raises
     ------
     UnknownNameError : for a VM or a host that is not there.
     """
     snapshot = problem.snapshot
-    if vm not in snapshot.vms.position:
+    meant, hosts = select(vm, snapshot.vms), select("*" if host is None else host, snapshot.hosts)
+    if not len(meant):
         raise UnknownNameError.of("vm", vm, snapshot.vms.position, "VM")
-    if host is not None and host not in snapshot.hosts.position:
-        raise UnknownNameError.of("host", host, snapshot.hosts.position, "host")
-    i = snapshot.vms.position[vm]
-    hosts = range(snapshot.n_hosts) if host is None else [snapshot.hosts.position[host]]
+    if len(meant) > 1:
+        names = [str(name) for name in snapshot.vms.name[meant]]
+        raise InputError(Fault("vm", f"{vm!r} means {some(names)}", "one VM"))
+    if not len(hosts):
+        raise UnknownNameError.of("host", str(host), snapshot.hosts.position, "host")
+    i = int(meant[0])
     questions = [_Question(problem, rule, i) for rule in problem.rules_in_force]
     use = {r: usage(problem.today.host_idx, snapshot.demand(r), snapshot.n_hosts) for r in snapshot.resources}
     answers = []

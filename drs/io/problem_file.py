@@ -88,4 +88,4 @@ def unpack_problem(path: Path, folder: Path) -> None:
                 raise InputError(Fault(f"{path.name}, entry {odd[0]}", "a path", "plain file names"))
             archive.extractall(folder)
     except zipfile.BadZipFile:
-        raise InputError(Fault(path.name, "no zip archive", "a file that --save-problem wrote")) from None
+        raise InputError(Fault(path.name, "no zip archive", "a problem that drs has saved")) from None

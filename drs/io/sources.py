@@ -9,22 +9,31 @@ from drs.errors import Fault, InputError
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
 from drs.io.readers.rvtools import is_workbook, read_rvtools
 from drs.io.readers.vcenter import parse_address, read_vcenter
+from drs.io.readers.workbook import is_tab_export
 from drs.model.snapshot import Snapshot
 
 
 def read_source(
-    source: str | Path, *, user: str | None = None, password: str | None = None, verify: bool = True
+    source: str | Path,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    verify: bool = True,
+    without_unknown_hosts: bool = False,
 ) -> Snapshot:
     """Read a snapshot from whatever holds one.
 
     Parameters
     ----------
     source : str or Path
-        An RVTools workbook (`.xlsx`), a vCenter (`vcenter://[user@]host[:port]`), or a snapshot folder.
+        An RVTools export (`.xlsx`, or CSV for each tab as a folder or `.zip`), a vCenter
+        (`vcenter://[user@]host[:port]`), or a snapshot folder.
     user, password : str, optional
         For a vCenter; see `drs.io.readers.vcenter.read_vcenter`.
     verify : bool, default True
         Whether a vCenter's certificate is checked.
+    without_unknown_hosts : bool, default False
+        Leave out running VMs whose host an RVTools export does not have; they are a fault otherwise.
 
     Returns
     -------
@@ -39,16 +48,22 @@ def read_source(
     if parse_address(str(source)) is not None:
         return read_vcenter(str(source), user=user, password=password, verify=verify)
     path = Path(source)
+    if is_tab_export(path) or (not path.is_dir() and is_workbook(path)):
+        return read_rvtools(path, without_unknown_hosts=without_unknown_hosts)
     if path.is_dir() or not path.suffix:
         return read_folder(path)
-    if is_workbook(path):
-        return read_rvtools(path)
     hint = ""
     if path.suffix.lower() in (".csv", ".parquet"):
         hint = f"a snapshot is a folder: did you mean {path.parent}?" if is_snapshot(path.parent) else ""
     given = "a file of an unknown kind" if path.exists() else "no such file or folder"
     raise InputError(
-        Fault(str(path), given, "an RVTools workbook (.xlsx), vcenter://host or a snapshot folder", hint)
+        Fault(
+            str(path),
+            given,
+            "an RVTools export (.xlsx, or its CSV files in a folder or .zip), "
+            "vcenter://host or a snapshot folder",
+            hint,
+        )
     )
 
 
@@ -60,6 +75,7 @@ def convert(
     user: str | None = None,
     password: str | None = None,
     verify: bool = True,
+    without_unknown_hosts: bool = False,
 ) -> Snapshot:
     """Make a snapshot folder of an RVTools workbook, a vCenter or another snapshot folder.
 
@@ -75,6 +91,8 @@ def convert(
         For a vCenter.
     verify : bool, default True
         Whether a vCenter's certificate is checked.
+    without_unknown_hosts : bool, default False
+        Leave out running VMs whose host an RVTools export does not have; they are a fault otherwise.
 
     Returns
     -------
@@ -87,6 +105,8 @@ def convert(
         With all faults of the source, or when the folder holds something else.
     """
     check_target(folder)
-    snapshot = read_source(source, user=user, password=password, verify=verify)
+    snapshot = read_source(
+        source, user=user, password=password, verify=verify, without_unknown_hosts=without_unknown_hosts
+    )
     write_folder(snapshot, folder, format)
     return snapshot

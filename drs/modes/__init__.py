@@ -1,7 +1,8 @@
 """What is wanted of the cluster: each mode poses its own problem over the same snapshot and rules.
 
-`MODES` names them. `pose` checks what was asked for and makes the problem, `report` says afterwards what a
-mode has to say besides the plan. `rolling` is a campaign of several rounds, `admission` the proof of N+k.
+`MODES` names them, `OPTIONS` what they can be asked for. `pose` checks what was asked for and makes the problem,
+`report` says afterwards what a mode has to say besides the plan. `rolling` is a campaign of several rounds,
+`admission` the proof of N+k.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Snapshot
 from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
-from drs.modes.base import Mode
-from drs.modes.options import OPTIONS, Option, Options
+from drs.modes.base import Mode, cluster_faults
 from drs.modes.rolling import Rolling, rolling
+from drs.modes.rolling import check as check_rolling
+from drs.options import OPTIONS, ROLLING, Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
@@ -23,13 +25,17 @@ from drs.rules import Rule
 __all__ = [
     "MODES",
     "OPTIONS",
+    "ROLLING",
     "Admission",
     "AdmissionReport",
     "Mode",
-    "Option",
     "Options",
     "Rolling",
+    "RollingOptions",
     "admission",
+    "check",
+    "check_options",
+    "check_rolling",
     "name",
     "pose",
     "priorities",
@@ -54,29 +60,35 @@ def name(mode: str, options: Options | Sequence[str]) -> str:
         options = Options(evacuate=tuple(options))
     if mode != "balance":
         return mode
-    implied = list(
-        dict.fromkeys(OPTIONS[given].implies for given in options.given() if OPTIONS[given].implies)
-    )
+    implied = [OPTIONS[given].implies for given in options.given() if OPTIONS[given].implies]
     if not implied and options.site:
-        implied = ["evacuate"]
-    if "recover" in implied and "evacuate" in implied and not options.deadline_s:
+        return "evacuate"
+    if "recover" in implied and "evacuate" in implied and options.deadline_s is None:
         return "recover"
     return implied[0] if implied else mode
 
 
-def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> None:
-    """Raises InputError for a mode that does not exist, or options that contradict it or each other."""
+def check_options(mode: str, options: Options) -> None:
+    """Raises InputError for what is wrong whatever the cluster: a mode that does not exist, an option that means
+    nothing in it, a value that none can have."""
+    faults = [
+        Fault(given, f"an option that mode {mode} does not know",
+              f"it only with {' or '.join(OPTIONS[given].modes)}")
+        for given in options.given() if mode in MODES and mode not in OPTIONS[given].modes
+    ]  # fmt: skip
+    faults += value_faults(options)
     if mode not in MODES:
-        raise UnknownNameError.of("mode", mode, MODES, "mode")
-    faults = []
-    for given in options.given():
-        if given not in MODES[mode].takes:
-            homes = [other for other, each in MODES.items() if given in each.takes]
-            expected = f"it only with {' or '.join(homes)}"
-            faults.append(Fault(given, f"an option that mode {mode} does not know", expected))
+        raise UnknownNameError([*UnknownNameError.of("mode", mode, MODES, "mode").faults, *faults])
+    if faults:
+        raise InputError(faults)
+
+
+def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> None:
+    """Raises InputError for what `check_options` finds, else for what the mode finds wrong for this cluster."""
+    check_options(mode, options)
     own = MODES[mode].check
-    if own is not None:
-        faults.extend(own(snapshot, policy, options))
+    faults = list(cluster_faults(snapshot, options))
+    faults += [] if own is None else list(own(snapshot, policy, options))
     if faults:
         raise InputError(faults)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drs.model import Snapshot
 from drs.modes.base import Mode, scope_of
-from drs.modes.options import Options
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import Rule
@@ -17,4 +17,4 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
     return Problem(snapshot, rules, policy, scope=scope_of(snapshot, policy, options))
 
 
-MODE = Mode("Repair what is broken, then even out the load", pose, ("cluster",))
+MODE = Mode(pose)

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.errors import Fault, InputError, did_you_mean
+from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
-from drs.modes.options import Options
+from drs.model.selector import is_pattern
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.problem.request import Scope
@@ -56,8 +57,8 @@ class Solve(Protocol):
 
 
 Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
+Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
-Checks = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Reports = Callable[[Result, Options], Report | None]
 Priorities = Callable[[Problem, Options], Mapping[int, float]]
 
@@ -66,75 +67,80 @@ Priorities = Callable[[Problem, Options], Mapping[int, float]]
 class Mode:
     """One mode.
 
-    title : what it does, for a list of modes. takes : the options that mean something in it.
-    check : what is wrong with its options and its part of the policy.
-    pose : the problem. answer : its own way to a result, handed the library's `solve`.
+    pose : the problem, of what `check` has found nothing wrong with.
+    check : what is wrong with what was asked, for this cluster and policy.
+    answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
     report : what is to be said besides the plan. priorities : which VMs move first, higher first.
     """
 
-    title: str
     pose: Pose
-    takes: Collection[str] = ()
-    check: Checks | None = None
+    check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
     priorities: Priorities | None = None
     replans: bool = True
 
 
-def names_of(
-    what: str, known: Mapping[str, int], names: Iterable[str], where: str, faults: list[Fault]
-) -> list[str]:
-    """What names or patterns mean, each once, in their order; a fault for each that means nothing.
-
-    what : `host`, `cluster`, `datastore`. where : the argument, for the fault.
-    """
+def named(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """The known names that names or patterns mean, each once."""
     found: dict[str, None] = {}
     for name in names:
-        hits = [name] if name in known else fnmatch.filter(known, name)
-        if not hits:
-            said = f"unknown {what}" if not set(name) & set("*?[") else f"no {what} is called"
-            faults.append(
-                Fault(where, f"{said} {name!r}", f"the name of a {what}", did_you_mean(name, known))
-            )
-        found.update(dict.fromkeys(hits))
+        found.update(dict.fromkeys([name] if name in known else fnmatch.filter(known, name)))
     return list(found)
 
 
-def hosts_named(snapshot: Snapshot, names: Iterable[str], where: str, faults: list[Fault]) -> list[str]:
-    """Hosts by name or pattern, each once; a fault for what names none."""
-    return names_of("host", snapshot.hosts.position, names, where, faults)
+def unknown(where: str, names: Iterable[str], known: Collection[str], what: str) -> Iterator[Fault]:
+    """A fault for each name or pattern that means nothing; `what` is the kind of thing, such as "host"."""
+    for name in names:
+        if not named([name], known):
+            said = f"no {what} is called" if is_pattern(name) else f"unknown {what}"
+            expected = f"the name of a {what}, or a pattern"
+            if 0 < len(known) <= 12:
+                expected = f"one of {', '.join(sorted(known))}, or a pattern"
+            yield Fault(where, f"{said} {name!r}", expected, did_you_mean(name, known))
 
 
 def scope_of(
     snapshot: Snapshot, policy: Policy, options: Options, hosts: Bools | None = None
 ) -> Scope | None:
-    """The hosts that take part: those of the clusters asked for, else of the clusters that a request speaks of.
+    """The hosts that take part: those of the clusters asked for, else of the clusters that a request is about.
 
     hosts : bool[n_hosts], those that a request is about; None where it is about all. Where VMs may leave their
-        cluster a request about some hosts takes all.
+        cluster, all hosts take part in a request about some.
     """
-    faults: list[Fault] = []
-    named = names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", faults)
-    if faults:
-        raise InputError(faults)
-    clusters = [snapshot.clusters.position[name] for name in named]
+    clusters = [
+        snapshot.clusters.position[name] for name in named(options.cluster, snapshot.clusters.position)
+    ]
     if not clusters and hosts is not None and policy.migration_scope == "cluster":
         clusters = np.unique(snapshot.hosts.cluster_idx[hosts]).tolist()
     taking = np.isin(snapshot.hosts.cluster_idx, clusters)
     return None if not clusters or taking.all() else taking
 
 
-def hosts_of_site(snapshot: Snapshot, site: str, faults: list[Fault]) -> list[str]:
-    """All hosts of a site; a fault where there is no such site."""
-    if not site:
-        return []
-    sites = sorted(set(snapshot.hosts.site.tolist()) - {""})
-    if site not in sites:
-        expected = f"one of {', '.join(sites)}" if sites else "the column site in hosts"
-        faults.append(Fault("site", f"unknown site {site!r}", expected, did_you_mean(site, sites)))
-    return [str(name) for name in snapshot.hosts.name[snapshot.hosts.site == site]]
+def cluster_faults(snapshot: Snapshot, options: Options) -> Iterator[Fault]:
+    """A fault for each cluster that is not there."""
+    yield from unknown("cluster", options.cluster, snapshot.clusters.position, "cluster")
+
+
+def sites(snapshot: Snapshot) -> list[str]:
+    """The sites of hosts, sorted."""
+    return sorted(set(snapshot.hosts.site.tolist()) - {""})
+
+
+def site_faults(snapshot: Snapshot, site: str) -> Iterator[Fault]:
+    """A fault where there is no such site."""
+    if site and not sites(snapshot):
+        yield Fault("site", f"unknown site {site!r}", "the column site in hosts")
+    elif site:
+        yield from unknown("site", [site], sites(snapshot), "site")
+
+
+def hosts_meant(snapshot: Snapshot, names: Iterable[str], site: str = "") -> list[str]:
+    """Hosts by name or pattern, and all of a site, each once."""
+    there = np.isin(snapshot.hosts.site, named([site], sites(snapshot)))
+    found = named(names, snapshot.hosts.position)
+    return list(dict.fromkeys([*found, *(str(name) for name in snapshot.hosts.name[there])]))
 
 
 def members(snapshot: Snapshot, cluster: int) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ from drs.model import Snapshot
 from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
 from drs.modes.base import Mode, Solve
-from drs.modes.options import Options
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -114,10 +114,10 @@ class Consolidation:
 
 
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
-    """A share of load that is none."""
+    """A limit on load that is none."""
     if not 0 < policy.power.max_load_ratio <= 1:
-        found = str(policy.power.max_load_ratio)
-        yield Fault("policy [power], field max_load_ratio", found, "a share above 0, at most 1")
+        yield Fault("policy [power], field max_load_ratio", str(policy.power.max_load_ratio),
+                    "a share above 0, at most 1")  # fmt: skip
 
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
@@ -497,4 +497,4 @@ def _reserve_short(problem: Problem, after: Ints, on: Bools) -> float:
     return sum(violation.amount for rule in rules for violation in rule.check(snapshot, placement))
 
 
-MODE = Mode("The fewest and thriftiest hosts on", pose, (), check, answer, report)
+MODE = Mode(pose, check, answer, report)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import Fault, InputError
+from drs.errors import Fault
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, hosts_named, hosts_of_site, scope_of
-from drs.modes.options import Options
+from drs.modes.base import Mode, hosts_meant, scope_of, site_faults, unknown
+from drs.options import Options
 from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -28,6 +28,7 @@ from drs.rules import NotRunOn, Rule
 from drs.rules.base import Judge
 from drs.rules.host_state import HostState
 from drs.terms import Allowed
+from drs.terms.base import Bools
 from drs.words import seconds, some
 
 NAME = "evacuation"
@@ -106,48 +107,48 @@ class Evacuation:
 
 
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
-    """Hosts of one site beside another, and a deadline that has passed."""
-    known = snapshot.hosts.position
-    sites = {str(snapshot.hosts.site[known[host]]) for host in options.evacuate if host in known}
-    if options.site and sites - {options.site}:
-        found = f"hosts of {', '.join(sorted(sites))} beside site {options.site}"
-        yield Fault("evacuate", found, "hosts, or a site")
-    if options.deadline_s is not None and not options.deadline_s > 0:
-        yield Fault("deadline_s", f"{options.deadline_s:g}", "seconds, above 0")
+    """Names that mean nothing, no host or all of them, hosts of two sites, hosts that nothing can leave."""
+    wrong = [*unknown("evacuate", options.evacuate, snapshot.hosts.position, "host"),
+             *site_faults(snapshot, options.site)]  # fmt: skip
+    if wrong:
+        yield from wrong
+        return
+    there = set(hosts_meant(snapshot, (), options.site))
+    beside = [host for host in hosts_meant(snapshot, options.evacuate) if host not in there]
+    if there and beside:
+        yield Fault("evacuate", f"{some(beside)} beside the site {options.site}", "hosts, or a site")
+    hosts = _hosts(snapshot, options)
+    if not hosts:
+        yield Fault("evacuate", "no host", "the name of at least one host to empty")
+    going, leaving = _going(snapshot, hosts)
+    if leaving.any() and not ((snapshot.hosts.state == "connected") & ~going).any():
+        yield Fault(
+            "evacuate", f"all {int(going.sum())} usable hosts", "at least one connected host that stays"
+        )
+    lost = going & (snapshot.hosts.state == "disconnected")
+    if (leaving & lost[np.maximum(snapshot.vms.host_idx, 0)]).any():
+        names = [str(name) for name in snapshot.hosts.name[lost]]
+        yield Fault("evacuate", f"{some(names)}: disconnected", "hosts that can be reached",
+                    "mode recover restarts VMs")  # fmt: skip
+
+
+def _hosts(snapshot: Snapshot, options: Options) -> list[str]:
+    """The hosts to empty: those asked for, else those in maintenance."""
+    asked = hosts_meant(snapshot, options.evacuate, options.site)
+    return asked or [str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "maintenance"]]
+
+
+def _going(snapshot: Snapshot, hosts: Sequence[str]) -> tuple[Bools, Bools]:
+    """Which hosts empty, and which VMs are on them."""
+    going = np.isin(snapshot.hosts.name, hosts)
+    home = snapshot.vms.host_idx
+    return going, (home >= 0) & going[np.maximum(home, 0)]
 
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """These hosts in maintenance, and no VM left on them as a hard rule."""
-    faults: list[Fault] = []
-    hosts = hosts_named(snapshot, options.evacuate, "evacuate", faults)
-    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
-    if faults:
-        raise InputError(faults)
-    if not hosts:
-        hosts = [str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "maintenance"]]
-    if not hosts:
-        raise InputError(Fault("evacuate", "no host", "the name of at least one host to empty"))
-    going = np.isin(snapshot.hosts.name, hosts)
-    stays = (snapshot.hosts.state == "connected") & ~going
-    home = snapshot.vms.host_idx
-    leaving = (home >= 0) & going[np.maximum(home, 0)]
-    if leaving.any() and not stays.any():
-        raise InputError(
-            Fault(
-                "evacuate", f"all {int(going.sum())} usable hosts", "at least one connected host that stays"
-            )
-        )
-    lost = going & (snapshot.hosts.state == "disconnected")
-    if (leaving & lost[np.maximum(home, 0)]).any():
-        names = [str(name) for name in snapshot.hosts.name[lost]]
-        raise InputError(
-            Fault(
-                "evacuate",
-                f"{some(names)}: disconnected",
-                "hosts that can be reached",
-                "mode recover restarts VMs",
-            )
-        )
+    hosts = _hosts(snapshot, options)
+    going, leaving = _going(snapshot, hosts)
     if options.site:
         policy = dataclasses.replace(policy, migration_scope="any", storage_moves=True)
     asked: list[Rule] = []
@@ -166,16 +167,11 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
 def report(result: Result, options: Options) -> Evacuation:
     """Which hosts are empty, which VMs stay, and who makes the deadline."""
     snapshot = result.snapshot
-    faults: list[Fault] = []
-    hosts = hosts_named(snapshot, options.evacuate, "evacuate", faults)
-    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
-    if not hosts:
-        hosts = [str(name) for name in snapshot.hosts.name[snapshot.hosts.state == "maintenance"]]
-    going = np.isin(snapshot.hosts.name, hosts)
+    hosts = _hosts(snapshot, options)
+    _, leaving = _going(snapshot, hosts)
     home, after = snapshot.vms.host_idx, result.placement.host_idx
     if result.plan is not None:
         after = result.plan.placement.host_idx
-    leaving = (home >= 0) & going[np.maximum(home, 0)]
     stay = leaving & (after == home)
     left = tuple(
         (str(snapshot.vms.name[vm]), str(snapshot.hosts.name[home[vm]])) for vm in np.flatnonzero(stay)
@@ -211,7 +207,4 @@ def priorities(problem: Problem, options: Options) -> dict[int, float]:
     return {vm: float(-rank[vm] - share[vm]) for vm in range(snapshot.n_vms)}
 
 
-MODE = Mode(
-    "Empty hosts, as before maintenance", pose, ("evacuate", "site", "deadline_s", "cluster", "also"), check,
-    report=report, priorities=priorities,
-)  # fmt: skip
+MODE = Mode(pose, check, report=report, priorities=priorities)

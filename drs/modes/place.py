@@ -6,15 +6,15 @@ New are the VMs of the snapshot that have no host, and those that are asked for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drs.errors import Fault, InputError, did_you_mean
+from drs.errors import Fault
 from drs.model import Snapshot
-from drs.modes.base import Mode, scope_of
-from drs.modes.options import Options
+from drs.modes.base import Mode, named, scope_of, unknown
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
+from drs.options import Options
 from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -40,19 +40,20 @@ class InitialPlacement:
         return lines + [f"no place for {each.vm}: {each.reason}" for each in self.waiting]
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """VMs that are not there or stand twice; nothing to place."""
+    likes = [text.partition("=")[0] for text in options.new]
+    yield from unknown("new", likes, snapshot.vms.position, "VM")
+    meant = [vm for like in likes for vm in named([like], snapshot.vms.position)]
+    for vm in sorted({vm for vm in meant if meant.count(vm) > 1}):
+        yield Fault("new", f"{vm!r} stands twice", "each VM once, with a count")
+    if not options.new and not (snapshot.vms.host_idx < 0).any():
+        yield Fault("new", "nothing to place: every VM has a host", "VMs with an empty host, or LIKE=COUNT")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """The snapshot with the new VMs, which are nowhere yet."""
-    if options.new:
-        snapshot = with_new(snapshot, options.new)
-    if not (snapshot.vms.host_idx < 0).any():
-        raise InputError(
-            Fault(
-                "vms, field host",
-                "every VM has a host",
-                "VMs with an empty host, to be placed",
-                "or option new: LIKE=COUNT",
-            )
-        )
+    snapshot = with_new(snapshot, options.new)
     request = Request(besides=reservations(snapshot, policy), also=options.also)
     return Problem(snapshot, rules, policy, request, scope_of(snapshot, policy, options))
 
@@ -62,34 +63,15 @@ def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
 
     Parameters
     ----------
-    wanted : `LIKE` or `LIKE=COUNT`; the new ones are called `LIKE-copy-1` and so on.
-
-    Raises
-    ------
-    InputError : for a VM that is not there, or a count that is none.
+    wanted : `LIKE` or `LIKE=COUNT`, LIKE a VM or a pattern; the new ones are called `LIKE-copy-1` and so on.
     """
     from drs.io.changes import AddVms, apply
 
-    adds, faults = [], []
+    adds = []
     for text in wanted:
         like, _, count = text.partition("=")
-        if like not in snapshot.vms.position:
-            faults.append(
-                Fault("new", f"unknown VM {like!r}", "LIKE or LIKE=COUNT, LIKE being a VM",
-                      did_you_mean(like, snapshot.vms.position))
-            )  # fmt: skip
-        elif count and not (count.isdigit() and 0 < int(count) <= 10_000):
-            faults.append(Fault("new", f"{text!r}", "LIKE=COUNT with a count from 1 to 10000"))
-        else:
-            adds.append(AddVms(like=like, count=int(count or 1)))
-    names = [add.like for add in adds]
-    faults += [
-        Fault("new", f"{name!r} stands twice", "each VM once, with a count") for name in sorted(set(names))
-        if names.count(name) > 1
-    ]  # fmt: skip
-    if faults:
-        raise InputError(faults)
-    return apply(snapshot, adds, where="new").snapshot
+        adds += [AddVms(like=vm, count=int(count or 1)) for vm in named([like], snapshot.vms.position)]
+    return apply(snapshot, adds, where="new").snapshot if adds else snapshot
 
 
 def report(result: Result, options: Options) -> InitialPlacement:
@@ -97,4 +79,4 @@ def report(result: Result, options: Options) -> InitialPlacement:
     return InitialPlacement(restarts(result), waiting(result), len(result.plan.moves) if result.plan else 0)
 
 
-MODE = Mode("Find hosts for new VMs", pose, ("new", "cluster", "also"), report=report)
+MODE = Mode(pose, check, report=report)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import Fault, InputError
+from drs.errors import Fault
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, hosts_named, hosts_of_site, scope_of
-from drs.modes.options import Options
+from drs.modes.base import Mode, hosts_meant, scope_of, site_faults, unknown
 from drs.modes.reservations import reservations
 from drs.modes.restart import Restart, Waiting, restarts, waiting
+from drs.options import Options
 from drs.problem import Problem, Request
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -69,33 +69,35 @@ class Recovery:
 
 
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
-    """VMs that the restart priorities name and that are not there."""
+    """Restart priorities or hosts that mean nothing, no host lost, every host lost."""
     for which in (*policy.restart.NAMES, "disabled"):
         selector = getattr(policy.restart, which)
         if selector:
             yield from selector_faults(f"policy [restart], field {which}", selector, snapshot.vms, "VM")
+    wrong = [
+        *unknown("evacuate", options.evacuate, snapshot.hosts.position, "host"),
+        *unknown("lost", options.lost, snapshot.hosts.position, "host"),
+        *site_faults(snapshot, options.site),
+    ]
+    yield from wrong
+    if not wrong:
+        state = _lost(snapshot, options).hosts.state
+        if not (state == "disconnected").any():
+            yield Fault("lost", "no host is lost", "a host that is disconnected, or the name of one")
+        elif not (state == "connected").any():
+            yield Fault("lost", "every host is lost", "at least one connected host")
+
+
+def _lost(snapshot: Snapshot, options: Options) -> Snapshot:
+    """The snapshot with the hosts that are lost disconnected."""
+    hosts = hosts_meant(snapshot, (*options.evacuate, *options.lost), options.site)
+    return in_state(snapshot, hosts, "disconnected")
 
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """The lost hosts disconnected, their running VMs nowhere."""
-    faults: list[Fault] = []
-    hosts = hosts_named(snapshot, (*options.evacuate, *options.lost), "lost", faults)
-    hosts += [host for host in hosts_of_site(snapshot, options.site, faults) if host not in hosts]
-    if faults:
-        raise InputError(faults)
-    lost = in_state(snapshot, hosts, "disconnected")
+    lost = _lost(snapshot, options)
     down = lost.hosts.state == "disconnected"
-    if not down.any():
-        raise InputError(
-            Fault(
-                "lost",
-                "no host is lost",
-                "a host that is disconnected, or the name of one",
-                "name it in option lost",
-            )
-        )
-    if not (lost.hosts.state == "connected").any():
-        raise InputError(Fault("lost", "every host is lost", "at least one connected host"))
     if options.site:
         policy = dataclasses.replace(policy, migration_scope="any")
     home = lost.vms.host_idx
@@ -169,10 +171,4 @@ def _replicas_in_use(snapshot: Snapshot) -> list[int]:
     return [int(store) for store in used if store >= 0 and snapshot.datastores.replica_of_idx[store] >= 0]
 
 
-MODE = Mode(
-    "Restart the VMs of lost hosts",
-    pose,
-    ("evacuate", "lost", "site", "cluster", "also"),
-    check,
-    report=report,
-)
+MODE = Mode(pose, check, report=report)

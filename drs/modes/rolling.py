@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,16 @@ from drs.errors import Fault, InputError, did_you_mean
 from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
 from drs.model.changes import in_state
-from drs.modes.base import Advise, hosts_named, members, names_of
+from drs.modes.base import Advise, members, named, unknown
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
+from drs.options import RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Run, Stop
 from drs.terms import Allowed
-from drs.words import seconds, some
+from drs.words import seconds
 
 DEFAULT_TIME_S = 60.0
 """For all searches of a campaign together, where no limit is given."""
@@ -130,8 +131,8 @@ def rolling(
     *,
     rules: Sequence[Rule] = (),
     policy: Policy | None = None,
-    cluster: Sequence[str] = (),
-    evacuate: Sequence[str] = (),
+    cluster: str = "",
+    hosts: Sequence[str] = (),
     at_once: int | None = None,
     service_s: float = 0.0,
     baseline: str = "",
@@ -147,8 +148,8 @@ def rolling(
     Parameters
     ----------
     advise : `drs.advise`.
-    cluster : which, by name or pattern; may be left out where there is only one, or where hosts are named.
-    evacuate : only these hosts, by names or patterns.
+    cluster : which, a name or a pattern; may be left out where `hosts` say it, or there is only one.
+    hosts : only these of its hosts, names or patterns.
     at_once : so many hosts together at most; where not given, the failures that the cluster is to tolerate
         (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
     service_s : how long the hosts of one step are away once they are empty.
@@ -165,20 +166,16 @@ def rolling(
     whole = run.stop
     time_s, iterations = whole.time_s, whole.iterations
     policy = policy or Policy()
-    which, hosts = _meant(snapshot, cluster, evacuate)
-    inside = members(snapshot, which)
-    _check(snapshot, which, inside, at_once, service_s, baseline)
-    usable = [int(h) for h in inside if snapshot.hosts.state[h] in ("connected", "maintenance", "quarantine")]
-    queue = [h for h in usable if not hosts or str(snapshot.hosts.name[h]) in hosts]
-    if baseline:
-        queue = [h for h in queue if not _has(str(snapshot.hosts.evc_max[h]), baseline)]
-    if not queue:
-        raise InputError(
-            Fault("cluster", f"no host of {snapshot.clusters.name[which]} needs its turn", "hosts to empty")
-        )
+    asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, baseline)
+    faults = list(check(snapshot, asked))
+    if faults:
+        raise InputError(faults)
+    which = _cluster(snapshot, asked)
+    inside, usable = members(snapshot, which), _usable(snapshot, which)
+    queue = _queue(snapshot, which, asked)
     most = at_once or max(1, int(snapshot.clusters.ha_failover_hosts[which]))
     most = min(most, max(1, len(usable) - 1))
-    state = cpu.frozen(snapshot)
+    state = _frozen_features(snapshot)
     problem = Problem(state, rules, policy)
     order = best_order(problem, inside, queue, most, baseline)
     per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
@@ -245,51 +242,89 @@ def rolling(
     )  # fmt: skip
 
 
-def _meant(snapshot: Snapshot, cluster: Sequence[str], evacuate: Sequence[str]) -> tuple[int, list[str]]:
-    """The cluster that is meant, by its name or that of the hosts, and the hosts that are named."""
-    faults: list[Fault] = []
-    named = names_of("cluster", snapshot.clusters.position, cluster, "cluster", faults)
-    hosts = hosts_named(snapshot, evacuate, "evacuate", faults)
-    if faults:
-        raise InputError(faults)
-    of_host = {host: int(snapshot.hosts.cluster_idx[snapshot.hosts.position[host]]) for host in hosts}
-    homes = sorted(set(of_host.values()))
-    found = (
-        [snapshot.clusters.position[name] for name in named] or homes or list(range(len(snapshot.clusters)))
-    )
-    names = [str(snapshot.clusters.name[which]) for which in found]
-    if len(found) != 1:
-        raise InputError(Fault("cluster", f"{len(found)} clusters: {some(names)}", "one cluster at a time"))
-    strangers = [host for host, home in of_host.items() if home != found[0]]
-    if strangers:
-        raise InputError(Fault("evacuate", f"{some(strangers)}: not in {names[0]}", f"hosts of {names[0]}"))
-    return found[0], hosts
+def check(snapshot: Snapshot, asked: RollingOptions) -> Iterator[Fault]:
+    """What is wrong with what is asked of a campaign through this cluster."""
+    wrong = [*value_faults(asked), *_which_faults(snapshot, asked)]
+    if wrong:
+        yield from wrong
+        return
+    which = _cluster(snapshot, asked)
+    n, own = len(members(snapshot, which)), snapshot.clusters.name[which]
+    if n < 2:
+        yield Fault("cluster", f"{own} has {n} host", "2 hosts or more")
+    elif asked.at_once is not None and asked.at_once >= n:
+        yield Fault("at_once", str(asked.at_once), f"1 to {n - 1}: {own} has {n} hosts")
+    if not len(_queue(snapshot, which, asked)):
+        yield Fault("cluster", f"no host of {own} needs its turn", "hosts to empty")
 
 
-def _check(
-    snapshot: Snapshot, cluster: int, inside: NDArray[np.intp], at_once: int | None, service_s: float, baseline: str
-) -> None:  # fmt: skip
-    mine = [str(snapshot.hosts.name[h]) for h in inside]
-    faults = []
-    if at_once is not None and not 1 <= at_once < max(2, len(mine)):
-        faults.append(
-            Fault("at_once", str(at_once), f"1 to {len(mine) - 1}: the cluster has {len(mine)} hosts")
-        )
-    if not 0 <= service_s < float("inf"):
-        faults.append(Fault("service_s", str(service_s), "seconds, 0 or more"))
-    if baseline and baseline not in cpu.BASELINES:
-        faults.append(Fault("baseline", f"unknown EVC baseline {baseline!r}", "a key such as intel-broadwell",
-                            did_you_mean(baseline, cpu.BASELINES)))  # fmt: skip
-    if len(mine) < 2:
-        faults.append(
-            Fault("cluster", f"{snapshot.clusters.name[cluster]} has {len(mine)} host", "2 hosts or more")
-        )
-    if faults:
-        raise InputError(faults)
+def _which_faults(snapshot: Snapshot, asked: RollingOptions) -> Iterator[Fault]:
+    """Names that mean nothing, or hosts and clusters that do not mean one cluster."""
+    clusters = [str(name) for name in snapshot.clusters.name]
+    found = clusters
+    if asked.cluster:
+        found = named([asked.cluster], clusters)
+        yield from unknown("cluster", [asked.cluster], clusters, "cluster")
+        if len(found) > 1:
+            yield Fault("cluster", f"{asked.cluster!r} means {', '.join(found)}", "one cluster")
+    if len(found) == 1:
+        mine = _names(snapshot, members(snapshot, clusters.index(found[0])))
+        for host in asked.hosts:
+            if not named([host], mine):
+                yield Fault("hosts", f"{host!r} is no host of {found[0]}", "one of its hosts, or a pattern",
+                            did_you_mean(host, mine))  # fmt: skip
+    elif asked.hosts and not asked.cluster:
+        yield from unknown("hosts", asked.hosts, snapshot.hosts.position, "host")
+        theirs = [clusters[which] for which in _clusters_of(snapshot, asked.hosts)]
+        if len(theirs) > 1:
+            yield Fault("hosts", f"hosts of {', '.join(theirs)}", "hosts of one cluster")
+    elif not asked.cluster:
+        yield Fault("cluster", f"{len(clusters)} clusters", f"one of {', '.join(clusters)}")
+
+
+def _names(snapshot: Snapshot, hosts: NDArray[np.intp]) -> list[str]:
+    return [str(name) for name in snapshot.hosts.name[hosts]]
+
+
+def _clusters_of(snapshot: Snapshot, hosts: Sequence[str]) -> list[int]:
+    at = [snapshot.hosts.position[host] for host in named(hosts, snapshot.hosts.position)]
+    return sorted({int(which) for which in snapshot.hosts.cluster_idx[at]})
+
+
+def _cluster(snapshot: Snapshot, asked: RollingOptions) -> int:
+    """The cluster that is meant: the one named, that of the hosts, or the only one."""
+    if asked.cluster:
+        clusters = [str(name) for name in snapshot.clusters.name]
+        return clusters.index(named([asked.cluster], clusters)[0])
+    return _clusters_of(snapshot, asked.hosts)[0] if asked.hosts else 0
+
+
+def _usable(snapshot: Snapshot, cluster: int) -> list[int]:
+    """Hosts of the cluster that VMs can leave."""
+    states = ("connected", "maintenance", "quarantine")
+    return [int(h) for h in members(snapshot, cluster) if snapshot.hosts.state[h] in states]
+
+
+def _queue(snapshot: Snapshot, cluster: int, asked: RollingOptions) -> list[int]:
+    """The hosts that are to have their turn."""
+    usable = _usable(snapshot, cluster)
+    wanted = named(asked.hosts or ["*"], _names(snapshot, np.array(usable, dtype=np.intp)))
+    queue = [h for h in usable if str(snapshot.hosts.name[h]) in set(wanted)]
+    if asked.baseline:
+        queue = [h for h in queue if not _has(str(snapshot.hosts.evc_max[h]), asked.baseline)]
+    return queue
 
 
 def _has(own: str, baseline: str) -> bool:
     return bool(own) and cpu.compatible(baseline, own)
+
+
+def _frozen_features(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what each running VM carries written down: it does not change with its host."""
+    carried = cpu.carried_keys(snapshot)
+    known = np.isin(carried, list(cpu.BASELINES))
+    key = np.where(known & (snapshot.vms.evc_mode == ""), carried, snapshot.vms.evc_mode)
+    return dataclasses.replace(snapshot, vms=dataclasses.replace(snapshot.vms, evc_mode=key))
 
 
 def _back(snapshot: Snapshot, names: Sequence[str], baseline: str) -> Snapshot:

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from drs import solvers
-from drs.errors import Fault, InputError, InternalError
+from drs.errors import Fault, InternalError
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Solve, names_of
-from drs.modes.options import Options
+from drs.modes.base import Mode, Solve, named, unknown
+from drs.options import Options
 from drs.problem import Problem, levels
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
@@ -91,30 +91,35 @@ class StorageAdvice:
 
 
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
-    """A limit on moves of VMs, and thresholds that are none."""
+    """Datastores that mean nothing, all of them, no disks at all; a `[storage]` that makes no sense."""
     if policy.limits.max_moves is not None:
         yield Fault("max_moves", "a limit that mode storage does not know", "no limit")
-    ours, where = policy.storage, "policy [storage], field"
+    ours = policy.storage
     if not 0 < ours.space_ratio <= 1:
-        yield Fault(f"{where} space_ratio", str(ours.space_ratio), "above 0, at most 1")
+        yield Fault("policy [storage], field space_ratio", str(ours.space_ratio), "above 0, at most 1")
     if not 0 <= ours.min_difference_ratio < 1:
-        yield Fault(f"{where} min_difference_ratio", str(ours.min_difference_ratio), "0 or more, below 1")
+        yield Fault("policy [storage], field min_difference_ratio", str(ours.min_difference_ratio),
+                    "0 or more, below 1")  # fmt: skip
     if not ours.latency_ms > 0:
-        yield Fault(f"{where} latency_ms", str(ours.latency_ms), "milliseconds, above 0")
+        yield Fault("policy [storage], field latency_ms", str(ours.latency_ms), "milliseconds, above 0")
+    if not len(snapshot.disks):
+        yield Fault("disks", "no disks", "the tables disks and datastores")
+    yield from unknown("datastores", options.datastores, snapshot.datastores.position, "datastore")
+    if options.datastores and not (_states(snapshot, options) == "connected").any():
+        yield Fault("datastores", "every usable datastore", "at least one datastore that stays")
+
+
+def _states(snapshot: Snapshot, options: Options) -> np.ndarray:
+    """The states of datastores, those to be emptied in maintenance."""
+    states = snapshot.datastores.state.astype("<U12")
+    known = snapshot.datastores.position
+    states[[known[name] for name in named(options.datastores, known)]] = "maintenance"
+    return states
 
 
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """The datastores named in maintenance; the built-in rules on disks beside the user's."""
-    faults: list[Fault] = []
-    named = names_of("datastore", snapshot.datastores.position, options.datastores, "datastores", faults)
-    if not len(snapshot.disks):
-        faults.append(Fault("disks", "no disks", "the tables disks and datastores"))
-    if faults:
-        raise InputError(faults)
-    states = snapshot.datastores.state.astype("<U12")
-    states[[snapshot.datastores.position[name] for name in named]] = "maintenance"
-    if len(options.datastores) and not (states == "connected").any():
-        raise InputError(Fault("datastores", "every usable datastore", "at least one datastore that stays"))
+    states = _states(snapshot, options)
     taken = {rule.replaces for rule in rules}
     own: list[Rule] = []
     if "datastore-capacity" not in taken:
@@ -289,10 +294,9 @@ def answer(
     run: Run,
 ) -> Result:
     """The best placement of the disks, re-checked by the rules themselves."""
-    with run.stop.paused():  # the time limit is the search's
-        disks, engine = _Disks(problem), solvers.find(solver)
-        lowered = disks.lowered()
-    found = engine(lowered, np.array(lowered.start), run)
+    disks = _Disks(problem)
+    lowered = disks.lowered()
+    found = solvers.find(solver)(lowered, np.array(lowered.start), run)
     placement = disks.placement(found.assign)
     before = lowered.scores(lowered.start)
     goals = tuple(
@@ -378,4 +382,4 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-MODE = Mode("Even out datastores, or empty them", pose, ("datastores",), check, answer, report, replans=False)
+MODE = Mode(pose, check, answer, report, replans=False)

@@ -11,15 +11,15 @@ so that every step stays migratable is `rolling`'s work (`drs.modes.rolling`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from drs.errors import Fault, InputError, did_you_mean
+from drs.errors import Fault
 from drs.model import Snapshot, cpu
-from drs.modes.base import Mode, Solve, members, names_of
-from drs.modes.options import Options
+from drs.modes.base import Mode, Solve, members, named
+from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
@@ -91,21 +91,14 @@ class EvcUpgrade:
         return [line for cluster in self.clusters for line in cluster.sentences()]
 
 
+def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
+    """A cluster that is not there, and hosts of which nothing is known."""
+    if (snapshot.hosts.evc_max == "").all():
+        yield Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host")
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """Today's problem; nothing is moved."""
-    faults: list[Fault] = []
-    names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", faults)
-    if options.baseline and options.baseline not in cpu.BASELINES:
-        faults.append(
-            Fault("baseline", f"unknown EVC baseline {options.baseline!r}",
-                  "a key such as intel-broadwell or amd-zen2", did_you_mean(options.baseline, cpu.BASELINES))
-        )  # fmt: skip
-    if not faults and (snapshot.hosts.evc_max == "").all():
-        faults.append(
-            Fault("hosts, field evc_max", "no host has one", "the highest EVC baseline of each host")
-        )
-    if faults:
-        raise InputError(faults)
     return Problem(snapshot, rules, policy)
 
 
@@ -139,8 +132,8 @@ def report(result: Result, options: Options) -> EvcUpgrade:
 
 
 def _report(snapshot: Snapshot, options: Options) -> EvcUpgrade:
-    named = names_of("cluster", snapshot.clusters.position, options.cluster, "cluster", [])
-    chosen = [snapshot.clusters.position[name] for name in named] or range(len(snapshot.clusters))
+    known = snapshot.clusters.position
+    chosen = sorted(known[name] for name in named(options.cluster or ("*",), known))
     return EvcUpgrade(
         tuple(upgrade(snapshot, c, options.baseline) for c in chosen if len(members(snapshot, c)))
     )
@@ -194,7 +187,4 @@ def upgrade(snapshot: Snapshot, cluster: int, baseline: str = "") -> ClusterUpgr
     )  # fmt: skip
 
 
-MODE = Mode(
-    "The highest EVC baseline, and what it asks", pose, ("baseline", "cluster"), answer=answer, report=report,
-    replans=False,
-)  # fmt: skip
+MODE = Mode(pose, check, answer, report, replans=False)

@@ -2,10 +2,9 @@
 
 from drs.problem.policy import Limits, MigrationScope, Policy, Power, Restart, StorageBalance, Trigger
 from drs.problem.problem import Problem
-from drs.problem.request import ALSO, Request
+from drs.problem.request import Request
 
 __all__ = [
-    "ALSO",
     "Request",
     "Limits",
     "MigrationScope",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drs.rules import Rule
-
-Also = Literal["repair", "balance"]
-ALSO: tuple[Also, ...] = get_args(Also)
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Request:
 
     rules: Sequence[Rule] = ()
     besides: Sequence[Rule] = ()
-    also: Sequence[Also] = ()
+    also: Sequence[str] = ()
 
 
 Scope = NDArray[np.bool_]

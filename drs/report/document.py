@@ -132,7 +132,9 @@ def read_plan(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(Fault(str(path), "no plan there", "a plan.json, or the folder of --out")) from None
+        raise InputError(
+            Fault(str(path), "no plan there", "a plan.json, or the folder that holds it")
+        ) from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(Fault(str(path), f"cannot be read: {error}", "a plan.json")) from None
     if not isinstance(document, dict) or not _is_plan(document):
@@ -171,7 +173,7 @@ def moves_csv(plan: Plan) -> str:
 
 
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
-    """What `drs advise --rolling --json` prints; each step as `drs advise --json`."""
+    """What `drs rolling --json` prints; each step as `drs advise --json`."""
     return {
         "mode": "rolling",
         "cluster": campaign.cluster,

@@ -115,10 +115,17 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print("Nothing to move.")
     fixed = set(result.violations_before) - set(result.violations_after)
     console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
-    for violation in result.violations_after[:MOST]:
+    untouched = set(result.untouched)
+    told = [violation for violation in result.violations_after if violation not in untouched]
+    for violation in told[:MOST]:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
-    if len(result.violations_after) > MOST:
-        console.print(f"and {len(result.violations_after) - MOST} more broken rules")
+    if len(told) > MOST:
+        console.print(f"and {len(told) - MOST} more broken rules")
+    if untouched:
+        what = words.count(len(result.untouched), "rule is", "rules are")
+        console.print(
+            f"{what} broken today and no part of the request; mode balance, or also repair, mends them."
+        )
     for vm in result.immovable[:20]:
         console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
     if len(result.immovable) > 20:
@@ -128,8 +135,8 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     if result.report is not None:
         print_sentences(console, result.report.sentences())
-    told = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
-    asked = result.status in ("infeasible", "no_solution") and not told
+    speaks = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
+    asked = result.status in ("infeasible", "no_solution") and not speaks
     print_conflicts(console, result.conflicts, asked)
     if out is not None:
         console.print(f"written to {escape(str(out))}: plan.json, moves.csv, report.html, snapshot")

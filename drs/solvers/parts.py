@@ -7,7 +7,7 @@ does not keep another one from being repaired.
 
 A limit on all moves joins the parts: they are solved without it first. If that takes too many moves, each
 part's moves are put in order by what they gain, the limit is shared out along the best of them, each part is
-solved again within its share, and what is left of the limit is used in all parts together.
+solved again within its share, and where something is left of the limit, all parts together use it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import numpy as np
 
 from drs.solvers import levels as order
 from drs.solvers.base import Answer, Status
+from drs.solvers.bounds import lower_bounds
+from drs.solvers.mend import mended
 from drs.stop import Progress, Run, Stop
 from drs.terms import MoveLimit
 from drs.terms.base import Floats, Ints, Lowered, Wall
@@ -62,6 +64,8 @@ class _Task:
     iterations: int = 0
     turns: int = 0
     failed: bool = False
+    mended: Ints | None = None
+    """What one pass repaired, before any search."""
 
     @classmethod
     def of(cls, number: int, part: Part, start: Ints) -> _Task:
@@ -97,6 +101,14 @@ class _Task:
         elif np.allclose(found.scores, self.scores, rtol=1e-9, atol=1e-12):
             self.bounds = np.minimum(np.maximum(self.bounds, found.bounds), self.scores)
             self.status = order.status(self.lowered, self.scores, self.bounds)
+
+    def take_mended(self, assign: Ints) -> None:
+        """Begin at a plan that repairs, where it is better."""
+        scores = self.lowered.scores(assign)
+        broken = order.misplaced(self.lowered, assign) or self.lowered.broken_walls(assign)
+        if not broken and order.better(self.lowered, scores, self.scores):
+            self.assign, self.scores, self.mended = assign, scores, assign
+            self.status = order.status(self.lowered, scores, self.bounds)
 
     def limit(self, share: Floats, weights: Floats, assign: Ints) -> None:
         """Go on from `assign` with moves whose weights, f8[n_limits, n_items], sum to `share` at most."""
@@ -186,6 +198,12 @@ class _Parts:
         task.iterations += found.iterations
         task.take(found)
 
+    def mend(self) -> None:
+        """Begin at what one move each repairs."""
+        for task in self.tasks:
+            if not task.over and not self.stop.interrupted:
+                task.take_mended(mended(task.lowered, task.assign))
+
     def rounds(self, first: float, share: float = 1.0) -> None:
         """Turns for all, then for those that are not proven, until a share of the budget is used."""
         whole = self.budget(share)
@@ -250,6 +268,7 @@ def solve(
     if ready is not None and not all(task.over for task in call.tasks):
         with run.stop.paused():
             ready(run)
+    call.mend()
     call.rounds(FIRST_ROUND, FIRST_LIMITED if limits else 1.0)
     assign, status, bounds = call.assign(start), call.status(), call.bounds()
     iterations = call.iterations
@@ -276,13 +295,13 @@ def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], s
     """Share out the limits along the most useful moves, solve each part again within its share, then all."""
     left = np.array([limit.limit for limit in limits])
     weights = np.array([limit.weight for limit in limits])
-    taken = _best_first(call, weights, left)
+    target = _within(call, weights, left)
+    taken = [np.flatnonzero(of != task.part.lowered.start).astype(np.int32)
+             for task, of in zip(call.tasks, target, strict=True)]  # fmt: skip
     used = np.array([weights[:, task.part.items[items]].sum(axis=1)
                      for task, items in zip(call.tasks, taken, strict=True)])  # fmt: skip
     spare = (left - used.sum(axis=0)) / max(1, sum(len(items) > 0 for items in taken))
-    for task, items, amount in zip(call.tasks, taken, used, strict=True):
-        within = np.array(task.part.lowered.start)
-        within[items] = task.assign[items]
+    for task, within, items, amount in zip(call.tasks, target, taken, used, strict=True):
         share = amount + (np.floor(spare) if len(items) else 0.0)
         task.limit(share, weights[:, task.part.items], within)
     call.rounds(FIRST_ROUND, WITHIN_LIMIT)
@@ -296,6 +315,11 @@ def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], s
     kept = Answer(order.status(as_one, scores, bounds), best, scores, bounds, "auto", 0.0, call.iterations)
     if call.stop.reached(call.iterations):
         return kept
+    moved = (best != lowered.start) & (lowered.start >= 0)
+    spare = left - weights[:, moved].sum(axis=1)
+    if not ((weights > 0) & (weights <= spare[:, None] + 1e-9)).all(axis=0).any():
+        bounds = lower_bounds(as_one, scores, call.budget(1.0), assign=best)
+        return replace(kept, status=order.status(as_one, scores, bounds), bounds=bounds)
     try:
         found = call.engine(as_one, best, call.run.within(call.budget(1.0)), LANES)
     except Exception:
@@ -306,9 +330,29 @@ def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], s
     return replace(found, iterations=found.iterations + call.iterations)
 
 
-def _best_first(call: _Parts, weights: Floats, left: Floats) -> list[Ints]:
+def _within(call: _Parts, weights: Floats, left: Floats) -> list[Ints]:
+    """Each part's assignment within the limits: the best moves of the plans found, or of what was mended."""
+    found: list[tuple[Floats, list[Ints]]] = []
+    for plans in ([task.assign for task in call.tasks], [task.mended for task in call.tasks]):
+        taken = _best_first(call, plans, weights, left)
+        within = [np.array(task.part.lowered.start) for task in call.tasks]
+        for assign, plan, items in zip(within, plans, taken, strict=True):
+            if plan is not None:
+                assign[items] = plan[items]
+        scores = np.sum(
+            [task.part.lowered.scores(a) for task, a in zip(call.tasks, within, strict=True)], axis=0
+        )
+        found.append((scores, within))
+    (one, first), (two, second) = found
+    return second if order.lex_less(two, one) else first
+
+
+def _best_first(call: _Parts, plans: Sequence[Ints | None], weights: Floats, left: Floats) -> list[Ints]:
     """Which items of each part move, so that the limits hold and the first levels gain the most."""
-    queues = [_blocks(task, weights[:, task.part.items]) for task in call.tasks]
+    queues = [
+        [] if plan is None else _blocks(task.part.lowered, plan, weights[:, task.part.items])
+        for task, plan in zip(call.tasks, plans, strict=True)
+    ]
     heap = [(queue[0][0], number, 0) for number, queue in enumerate(queues) if queue]
     heapq.heapify(heap)
     taken: list[list[int]] = [[] for _ in call.tasks]
@@ -327,8 +371,8 @@ def _best_first(call: _Parts, weights: Floats, left: Floats) -> list[Ints]:
 _Block = tuple[tuple[float, ...], list[int], Floats]
 
 
-def _blocks(task: _Task, weights: Floats) -> list[_Block]:
-    """The moves of a part, the most useful first, in groups that each gain something by themselves.
+def _blocks(lowered: Lowered, target: Ints, weights: Floats) -> list[_Block]:
+    """The moves of a part's plan, the most useful first, in groups that each gain something by themselves.
 
     Each with its key (change of every level per unit of the first limit, negative is better), its items and
     their weights, f8[n_limits]. Moves that cannot be made one by one (two items that exchange their bins) are
@@ -336,12 +380,12 @@ def _blocks(task: _Task, weights: Floats) -> list[_Block]:
     """
     from drs.solvers.kernel.search import Search
 
-    start, target = np.asarray(task.lowered.start), task.assign
+    start = np.asarray(lowered.start)
     moved = [int(item) for item in np.flatnonzero((target != start) & (start >= 0))]
     if not moved:
         return []
-    search = Search(fuse(task.lowered), start.copy())
-    unit = np.array([order.close(float(t)) for t in task.lowered.scores(start)])
+    search = Search(fuse(lowered), start.copy())
+    unit = np.array([order.close(float(t)) for t in lowered.scores(start)])
 
     def key(change: Floats) -> tuple[float, ...]:
         return tuple(np.round(change[: len(unit)] / unit).tolist())
@@ -356,7 +400,7 @@ def _blocks(task: _Task, weights: Floats) -> list[_Block]:
         _, item = heapq.heappop(heap)
         change = search.delta(item, int(target[item]))
         now = key(change)
-        if change[-1] > 1e-9:
+        if change[-1] > 1e-9 or not search.allowed(item, int(target[item])):
             held.append((now, item))  # until another one has made room
             continue
         if heap and now > heap[0][0]:
@@ -381,6 +425,8 @@ def worthwhile(lowered: Lowered, answer: Answer) -> Answer:
 
     See `Level.worth_ratio`; each independent part is judged by itself.
     """
+    if order.misplaced(lowered, answer.assign) or lowered.broken_walls(answer.assign):
+        return answer  # no answer at all: whoever checks it has to see it as it is
     assign = np.array(answer.assign, dtype=np.int32)
     for part in split(lowered):
         if not (part.free.any() and _gains(part.lowered, part.of(assign))):

@@ -12,8 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from drs import api, modes
+from drs import api
 from drs.goals import Balance, Moves
+from drs.options import OPTIONS, Option, Options, asked_by
 from drs.plotting.data import LinkUse
 from drs.problem.policy import Policy
 from drs.result import Result
@@ -40,17 +41,8 @@ class AdviseAsk:
 
     mode: str = "balance"
     goals: str = "policy"
-    evacuate: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    datastores: tuple[str, ...] = ()
-    new_like: str = ""
-    """For `place`: new VMs are made after this one."""
-    new_count: int = 1
-    baseline: str = ""
-    cluster: tuple[str, ...] = ()
-    site: str = ""
-    deadline_h: float | None = None
-    """By when an evacuation must be over, in hours from now."""
+    asked: Options = field(default_factory=Options)
+    """What the modes are asked for; those of the other modes wait here."""
     time_s: int = 10
     seed: int = 0
     solver: str = "auto"
@@ -73,20 +65,9 @@ class AdviseAsk:
         goals: Sequence[Any] = base.goals if chosen is None else (chosen, Moves())
         return dataclasses.replace(base, goals=tuple(goals), limits=limits)
 
-    def options(self) -> modes.Options:
+    def options(self) -> Options:
         """What is asked for besides the mode, as far as the mode takes it."""
-        given: dict[str, Any] = {
-            "evacuate": self.evacuate,
-            "lost": self.lost,
-            "datastores": self.datastores,
-            "new": (f"{self.new_like}={self.new_count}",) if self.new_like else (),
-            "baseline": self.baseline,
-            "cluster": self.cluster,
-            "site": self.site,
-            "deadline_s": None if self.deadline_h is None else 3600.0 * self.deadline_h,
-        }
-        takes = modes.MODES[self.mode].takes
-        return modes.Options(**{name: value for name, value in given.items() if name in takes})
+        return Options(**{option.name: getattr(self.asked, option.name) for option in asked_by(self.mode)})
 
     def search(self, cluster: Cluster) -> Search:
         """The search that answers this, to be run in the background."""
@@ -195,6 +176,7 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
     old = state()
     if old.job is not None:
         old.job.stop.interrupt()
+    of_cluster = [each for each in OPTIONS.values() if each.kind not in ("baseline", "duration_s", "count")]
     update(
         source=source,
         cluster=cluster,
@@ -203,12 +185,22 @@ def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (
         result=None,
         trouble=(),
         advise=dataclasses.replace(
-            old.advise, evacuate=(), lost=(), datastores=(), new_like="", cluster=(), site=""
+            old.advise, asked=dataclasses.replace(old.advise.asked, **{o.name: o.default for o in of_cluster})
         ),
         **changes,
     )
-    for name in ("evacuate", "lost", "datastores", "new_like", "cluster", "site"):
-        st.session_state.pop(f"advise.{name}", None)
+    for option in of_cluster:
+        for key in widget_keys(option):
+            st.session_state.pop(key, None)
+
+
+def widget_keys(option: Option) -> tuple[str, ...]:
+    """The keys of the widgets of an option: a new VM has two, a duration is asked in hours."""
+    if option.kind == "new":
+        return f"advise.{option.name}_like", f"advise.{option.name}_count"
+    if option.kind == "duration_s":
+        return (f"advise.{option.name.removesuffix('_s')}_h",)
+    return (f"advise.{option.name}",)
 
 
 def filled(key: str, value: Any) -> str:
@@ -218,12 +210,9 @@ def filled(key: str, value: Any) -> str:
     return key
 
 
-MODES = tuple(modes.MODES)
-
 __all__ = [
     "GOALS",
     "KEY",
-    "MODES",
     "UPLOADED",
     "AdviseAsk",
     "AppState",
@@ -232,4 +221,5 @@ __all__ = [
     "open_cluster",
     "state",
     "update",
+    "widget_keys",
 ]

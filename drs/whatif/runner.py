@@ -81,7 +81,7 @@ def _rows(tasks: Sequence[tuple[Any, ...]], jobs: int, dask: str | None) -> Any:
             from drs.errors import SolverUnavailableError
 
             raise SolverUnavailableError(
-                "--dask needs Dask's distributed: pip install 'drs-optimizer[dask]'",
+                "a Dask scheduler needs the library distributed: pip install 'drs-optimizer[dask]'",
                 "pip install 'drs-optimizer[dask]'",
             ) from None
         with Client(dask) as client:
@@ -137,9 +137,9 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
         edited.snapshot,
         rules=edited.rules,
         policy=edited.policy,
-        cluster=scenario.clusters,
+        cluster=next(iter(scenario.clusters), ""),
         baseline=scenario.baseline,
-        evacuate=scenario.rolling.hosts,
+        hosts=scenario.rolling.hosts,
         at_once=scenario.rolling.at_once,
         service_s=scenario.rolling.service_s,
         solver=scenario.solver,

@@ -44,9 +44,8 @@ from drs.io.changes import (
     fault_of,
 )
 from drs.model import Snapshot
-from drs.modes.options import Options
+from drs.options import Options
 from drs.problem.policy import Policy
-from drs.problem.request import Also
 from drs.rules import Rule
 
 
@@ -78,7 +77,7 @@ class Scenario(Part):
     new: tuple[str, ...] = ()
     baseline: str = ""
     cluster: Names = ()
-    also: tuple[Also, ...] = ()
+    also: tuple[str, ...] = ()
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
     solver: str = "auto"

@@ -109,7 +109,7 @@ def test_a_site_is_left_across_clusters() -> None:
         ({"evacuate": ["host", "two"]}, "all 2 usable hosts"),
         ({"mode": "evacuate"}, "no host"),
         ({"mode": "evacute"}, "did you mean evacuate"),
-        ({"mode": "place", "evacuate": ["host"]}, "evacuate: an option that mode place does not know"),
+        ({"mode": "place", "evacuate": ["host"]}, "^evacuate: an option that mode place does not know"),
         ({"mode": "consolidate", "evacuate": ["host"]}, "only with evacuate or recover"),
         ({"options": modes.Options(site="nort")}, "unknown site 'nort'"),
         ({"options": modes.Options(evacuate=("host",), deadline_s=-1)}, "deadline_s"),

@@ -126,7 +126,7 @@ def test_a_refresh_keeps_every_step_migratable() -> None:
     ("more", "said"),
     [
         ({"cluster": "nope"}, "unknown cluster"),
-        ({"evacuate": ["zz"]}, "unknown host 'zz'"),
+        ({"hosts": ["zz"]}, "'zz' is no host of"),
         ({"at_once": 9}, "at_once"),
         ({"baseline": "intel-foo"}, "unknown EVC baseline"),
         ({"service_s": -1.0}, "service_s"),

@@ -14,6 +14,7 @@ from drs.problem import Problem
 from drs.solvers import auto, localsearch, parts
 from drs.solvers import levels as order
 from drs.solvers.base import Answer
+from drs.solvers.mend import mended
 from drs.stop import Run, Stop
 from drs.terms import Allowed, Level, Lowered, MoveCost, MoveLimit, OverTarget, Wall, Weighted
 from drs.terms.base import Ints
@@ -254,6 +255,23 @@ def test_auto_repairs_a_cluster_that_is_a_small_part_of_the_whole() -> None:
     answer = auto.solve(only, only.start.copy(), budget(None, 3_000))
     assert answer.assign.tolist() == [0, 1, 3, 3]
     assert parts.worthwhile(only, answer) is answer
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_mending_worsens_no_level_before_the_goals_and_crosses_no_wall(seed: int) -> None:
+    lowered = random_lowered(seed, n=12, m=5, levels=3)
+    levels = (*(replace(level, role="not_worse") for level in lowered.levels[:-1]), lowered.levels[-1])
+    lowered = replace(lowered, levels=levels)
+    found = mended(lowered, lowered.start)
+    assert not lowered.broken_walls(found) and not order.misplaced(lowered, found)
+    before, after = lowered.scores(lowered.start), lowered.scores(found)
+    assert not order.lex_less(before[:-1], after[:-1])
+
+
+def test_mending_repairs_what_one_move_repairs() -> None:
+    lowered = clusters(3, 4)
+    lowered = replace(lowered, levels=(replace(lowered.levels[0], role="not_worse"), lowered.levels[1]))
+    assert lowered.scores(mended(lowered, lowered.start)).tolist() == [0.0, 12.0]
 
 
 def test_more_rounds_never_give_a_worse_part() -> None:

@@ -20,11 +20,10 @@ from streamlit.testing.v1 import AppTest
 from drs import api, datasets
 from drs import io as drs_io
 from drs.errors import Fault, InputError
-from drs.explain import Conflict, Relaxation
 from drs.model import Placement, Snapshot
 from drs.planning import Move, Plan
 from drs.problem import Problem
-from drs.result import GoalScore, Result
+from drs.result import Conflict, GoalScore, Relaxation, Result
 from drs.stop import Progress
 from drs.ui.state import UPLOADED
 from drs.ui.views import advise as advise_page
@@ -494,3 +493,25 @@ def test_calculator_without_a_disk(open_app: Open) -> None:
     app = open_app("calculator")
     app.number_input(key="calculator.disk_gib").set_value(0)
     healthy(app.run())
+
+
+@pytest.mark.parametrize(
+    "mode", ["balance", "evacuate", "consolidate", "recover", "place", "upgrade-evc", "storage"]
+)
+def test_the_form_asks_for_the_options_that_are_declared_for_the_mode(mode: str, open_app: Open) -> None:
+    from drs.options import OPTIONS, asked_by
+    from drs.ui.state import widget_keys
+
+    app = open_app("advise")
+    app.selectbox(key="advise.mode").select(mode)
+    healthy(app.run())
+    widgets = [*app.selectbox, *app.multiselect, *app.number_input]
+    shown = {widget.key for widget in widgets}
+    # A choice of sites is only offered where there are two or more; this cluster has one.
+    expected = {key for option in asked_by(mode) if option.kind != "site" for key in widget_keys(option)}
+    every = {key for option in OPTIONS.values() for key in widget_keys(option)}
+    assert shown & every == expected
+    titles = {widget.label for widget in widgets}
+    for option in asked_by(mode):
+        if option.kind != "site":
+            assert any(title.startswith(option.title) for title in titles)

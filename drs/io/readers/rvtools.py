@@ -19,7 +19,6 @@ Templates and SRM placeholders are left out. Units are binary; labels say MB up 
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections import Counter
@@ -30,7 +29,9 @@ from typing import Any
 from drs.errors import Fault, InputError
 from drs.io.build import build
 from drs.io.raw import Faults, InputWarning, RawTable
-from drs.io.readers.workbook import Sheet, read_workbook
+from drs.io.readers.identity import Register, distinct_names
+from drs.io.readers.numbers import decimal_marks, is_unclear, parse_number
+from drs.io.readers.workbook import Sheet, is_tab_export, read_tabs, read_workbook
 from drs.model.cpu import BASELINES
 from drs.model.snapshot import Snapshot
 
@@ -53,16 +54,35 @@ SHEETS = frozenset(
     }
 )
 REQUIRED = {"vInfo": ("VM", "Powerstate", "Host"), "vHost": ("Host", "Speed", "# Cores", "# Memory")}
+NUMBERS = (
+    "Overall",
+    "Size",
+    "Capacity",
+    "Free",
+    "In Use",
+    "Memory",
+    "Active",
+    "Consumed",
+    "Speed",
+    "# Memory",
+)
+"""Columns whose text proves the decimal mark of the export."""
+NO_NETWORK = frozenset({"not connected", "none", "n/a", "-", "disconnected", "not assigned"})
+"""What stands for no network at an adapter without a switch."""
+LOST = frozenset({"orphaned", "inaccessible", "invalid"})
+"""Connection states of VMs that no host runs for certain: vCenter cannot move them."""
 AUTOMATION = {"fullyautomated": "full", "partiallyautomated": "partial", "manual": "manual"}
 
 
-def read_rvtools(path: str | Path) -> Snapshot:
+def read_rvtools(path: str | Path, *, without_unknown_hosts: bool = False) -> Snapshot:
     """Read an RVTools workbook.
 
     Parameters
     ----------
     path : str or Path
-        The xlsx file.
+        The xlsx file, or a folder or a zip with a CSV file for each tab.
+    without_unknown_hosts : bool, default False
+        Leave out running VMs whose host the export does not have; they are a fault otherwise.
 
     Returns
     -------
@@ -75,7 +95,7 @@ def read_rvtools(path: str | Path) -> Snapshot:
         With all faults, each with its sheet, row (as the spreadsheet counts) and column.
     """
     path = Path(path)
-    sheets = read_workbook(path, SHEETS)
+    sheets = read_tabs(path, SHEETS) if is_tab_export(path) else read_workbook(path, SHEETS)
     faults = Faults()
     for name, labels in REQUIRED.items():
         if name not in sheets:
@@ -92,14 +112,35 @@ def read_rvtools(path: str | Path) -> Snapshot:
                     faults.near(label, sheets[name].labels),
                 )
     faults.raise_if_any()
-    raw = _Converter(sheets, faults).tables()
-    return build(raw, faults, name=path.stem, source=f"RVTools workbook {path.name}")
+    converter = _Converter(sheets, faults, without_unknown_hosts)
+    raw = converter.tables()
+    says = [f"CPU demand: {converter.cpu_demand_is}"] if converter.cpu_demand_is != "measured" else []
+    says += [converter.left_out_running] if converter.left_out_running else []
+    return build(
+        raw,
+        faults,
+        name=path.stem,
+        source=f"RVTools export {path.name}",
+        description="; ".join(says),
+    )
 
 
 class _Converter:
-    def __init__(self, sheets: dict[str, Sheet], faults: Faults) -> None:
+    def __init__(self, sheets: dict[str, Sheet], faults: Faults, without_unknown_hosts: bool) -> None:
+        self.without_unknown_hosts = without_unknown_hosts
         self.sheets, self.faults = sheets, faults
+        self.cpu_demand_is, self.left_out_running = "measured", ""
         self.info = sheets["vInfo"]
+        self.vcenter_of_uuid = {
+            str(uuid): str(server)
+            for sheet in sheets.values()
+            for uuid, server in zip(sheet.column("VI SDK UUID"), sheet.column("VI SDK Server"), strict=True)
+            if uuid is not None and server is not None
+        }
+        marks = decimal_marks(
+            cell for sheet in sheets.values() for label in NUMBERS for cell in sheet.column(label)
+        )
+        self.decimal = next(iter(marks)) if len(marks) == 1 else None
 
     def get(self, name: str) -> Sheet:
         """A sheet, or an empty one."""
@@ -115,15 +156,30 @@ class _Converter:
 
     # -- helpers
 
+    def vcenters(self, sheet: Sheet) -> list[str]:
+        """The vCenter of each row; "" where the row does not say it."""
+        return [
+            str(server) if server is not None else self.vcenter_of_uuid.get(str(uuid), str(uuid or ""))
+            for server, uuid in zip(sheet.column("VI SDK Server"), sheet.column("VI SDK UUID"), strict=True)
+        ]
+
     def where(self, sheet: Sheet, row: int, label: str) -> str:
         return f"sheet {sheet.name}, row {sheet.numbers[row]}, column {sheet.label(label)}"
 
     def numbers(self, sheet: Sheet, label: str, factor: float = 1.0, *, no_limit: bool = False) -> list[Any]:
         """A column times a factor; what is no number stays as it is, for `build` to find fault with."""
         found: list[Any] = []
-        for value in sheet.column(label):
-            number = _number(value)
+        for row, value in enumerate(sheet.column(label)):
+            number = parse_number(value, self.decimal)
             if number is None:
+                if is_unclear(value, self.decimal):
+                    self.faults.add(
+                        self.where(sheet, row, label),
+                        f"{value!r}, text that may be read in two ways",
+                        "a number, or text whose decimal mark another cell proves",
+                        "make the column one of numbers in the spreadsheet",
+                    )
+                    value = None
                 found.append(value)
             else:
                 found.append(None if no_limit and number <= 0 else number * factor)
@@ -164,23 +220,28 @@ class _Converter:
             states.append(
                 "maintenance" if _true(maintenance) else "quarantine" if _true(quarantine) else None
             )
+        names = self.name_hosts(sheet)
+        memory = self.numbers(sheet, "# Memory")
+        self.largest_mib = max((mib for mib in memory if isinstance(mib, float)), default=float("inf"))
+        self.used_mhz: dict[str, float] = {}
+        for name, mhz, percent in zip(names, cpu, self.numbers(sheet, "CPU usage %"), strict=True):
+            if name is not None and isinstance(mhz, float) and isinstance(percent, float):
+                self.used_mhz[name] = mhz * percent / 100
+        self.cluster_names(sheet)
         fastest: dict[str, float] = {}
         nics = self.get("vNIC")
-        for host, mbps in zip(nics.column("Host"), self.numbers(nics, "Speed"), strict=True):
+        for host, mbps in zip(self.hosts_of(nics), self.numbers(nics, "Speed"), strict=True):
             if host is not None and isinstance(mbps, float) and mbps > 0:
-                fastest[str(host)] = max(mbps, fastest.get(str(host), 0.0))
-        names = sheet.column("Host")
-        self.cluster_names(sheet)
-        self.host_names = {str(name) for name in names if name is not None}
+                fastest[host] = max(mbps, fastest.get(host, 0.0))
         return self.table(
             "hosts",
             sheet,
             {
                 "host": ("Host", names),
                 "cpu_mhz": ("Speed", cpu),
-                "memory_mib": ("# Memory", self.numbers(sheet, "# Memory")),
+                "memory_mib": ("# Memory", memory),
                 "cluster": ("Cluster", self.cluster_of_row),
-                "site": ("Datacenter", sheet.column("Datacenter")),
+                "site": ("Datacenter", self.site_of_row),
                 "vcenter": ("VI SDK Server", sheet.column("VI SDK Server")),
                 "cpu_cores": ("# Cores", cores),
                 "cpu_vendor": ("CPU Model", [_vendor(model) for model in sheet.column("CPU Model")]),
@@ -190,23 +251,63 @@ class _Converter:
             },
         )
 
+    def name_hosts(self, sheet: Sheet) -> list[str | None]:
+        """A name for each host that no host of another vCenter has; a host twice is a fault of `build`."""
+        vcenters, names = self.vcenters(sheet), sheet.column("Host")
+        keys = [(vcenter, str(name)) for vcenter, name in zip(vcenters, names, strict=True)]
+        known = [key for key, name in zip(keys, names, strict=True) if name is not None]
+        named = distinct_names({key: key[1] for key in known}, {key: key[0] for key in known})
+        self.host_at = Register([(*key, key) for key in dict.fromkeys(known)], short=True)
+        self.host_named = named
+        self.vcenter_of_host = {named[key]: key[0] for key in known}
+        return [None if name is None else named[key] for key, name in zip(keys, names, strict=True)]
+
+    def host(self, vcenter: str, name: object) -> str | None:
+        """Our name of a host; None for one that vHost does not have."""
+        key = self.host_at.find(vcenter, name)
+        return None if key is None else self.host_named[key]
+
+    def hosts_of(self, sheet: Sheet) -> list[str | None]:
+        """Our names of the hosts in the column Host of a sheet."""
+        pairs = zip(self.vcenters(sheet), sheet.column("Host"), strict=True)
+        return [self.host(vcenter, name) for vcenter, name in pairs]
+
     def cluster_names(self, sheet: Sheet) -> None:
-        """Names of the clusters; with the datacenter where two of them have clusters of one name.
+        """Names of the clusters; with datacenter or vCenter where two of them have clusters of one name.
 
         A host outside of any cluster is a cluster of its own: nothing moves there by itself.
         """
-        pairs = list(zip(sheet.column("Datacenter"), sheet.column("Cluster"), strict=True))
-        shared = Counter(cluster for _, cluster in {pair for pair in pairs if pair[1] is not None})
-        self.cluster_of_row = []
-        self.clusters_named: dict[str, list[str]] = {}
-        for (datacenter, cluster), host in zip(pairs, sheet.column("Host"), strict=True):
+        vcenters = self.vcenters(sheet)
+        centers = list(zip(vcenters, sheet.column("Datacenter"), strict=True))
+        keys = list(zip(vcenters, sheet.column("Datacenter"), sheet.column("Cluster"), strict=True))
+        own = {key for key in keys if key[2] is not None}
+        names: dict[tuple[str, Any, Any], str] = {}
+        for key in own:
+            same = {other for other in own if other[2] == key[2]}
+            across = {other[0] for other in same}
+            inside = {other for other in same if other[0] == key[0]}
+            parts = [key[0]] if len(across) > 1 else []
+            parts += [str(key[1])] if len(inside) > 1 else []
+            names[key] = "/".join([*parts, str(key[2])])
+        sites = {center for center in centers if center[1] is not None}
+        often = Counter(site for _, site in sites)
+        self.site_of_row = [
+            None if site is None else f"{vcenter}/{site}" if often[site] > 1 else str(site)
+            for vcenter, site in centers
+        ]
+        self.cluster_of_row: list[str | None] = []
+        self.clusters_named: dict[tuple[str, str], list[str]] = {}
+        self.cluster_in: dict[tuple[str, str, str], str] = {}
+        hosts = sheet.column("Host")
+        for (vcenter, site, cluster), host in zip(keys, hosts, strict=True):
             if cluster is None:
-                name = None if host is None else str(host)
-            else:
-                name = f"{datacenter}/{cluster}" if shared[cluster] > 1 else str(cluster)
-                known = self.clusters_named.setdefault(str(cluster), [])
-                if name not in known:
-                    known.append(name)
+                self.cluster_of_row.append(self.host(vcenter, host))
+                continue
+            name = names[vcenter, site, cluster]
+            self.cluster_in[vcenter, str(site), str(cluster)] = name
+            known = self.clusters_named.setdefault((vcenter, str(cluster)), [])
+            if name not in known:
+                known.append(name)
             self.cluster_of_row.append(name)
 
     def clusters(self) -> RawTable:
@@ -216,8 +317,9 @@ class _Converter:
             if cluster is not None and _evc(key) is not None:
                 modes.setdefault(cluster, _evc(key) or "")
         settings: dict[str, int] = {}
-        for row, name in enumerate(sheet.column("Name" if sheet.has("Name") else "Cluster")):
-            for cluster in self.clusters_named.get(str(name), []):
+        labels = sheet.column("Name" if sheet.has("Name") else "Cluster")
+        for row, pair in enumerate(zip(self.vcenters(sheet), labels, strict=True)):
+            for cluster in self.clusters_called(*pair):
                 settings.setdefault(cluster, row)
         names = list(dict.fromkeys(name for name in self.cluster_of_row if name is not None))
         at = [settings.get(name) for name in names]
@@ -267,6 +369,14 @@ class _Converter:
             },
         )
 
+    def clusters_called(self, vcenter: str, name: object) -> list[str]:
+        """Our names of the clusters of a name; of all vCenters where the row does not say which."""
+        if vcenter or ("", str(name)) in self.clusters_named:
+            return self.clusters_named.get((vcenter, str(name)), [])
+        return [
+            one for (_, other), known in self.clusters_named.items() if other == str(name) for one in known
+        ]
+
     # -- resource pools
 
     def pools(self) -> dict[str, RawTable]:
@@ -275,19 +385,21 @@ class _Converter:
         A pool is called by its path below the cluster where another one has its name.
         """
         sheet = self.get("vRP")
-        self.pool_of_path: dict[str, str] = {}
+        self.pool_of_path: dict[tuple[str, str], str] = {}
+        vcenters = self.vcenters(sheet)
         paths = [str(path or "").rstrip("/") for path in sheet.column("Resource Pool path")]
-        clusters = [self.cluster_of_pool(path) for path in paths]
+        clusters = [self.cluster_of_pool(*pair) for pair in zip(vcenters, paths, strict=True)]
         rows = [row for row, cluster in enumerate(clusters) if cluster is not None]
         short = {row: paths[row].rsplit("/", 1)[-1] for row in rows}
         often = Counter(short.values())
         for row in rows:
             whole = f"{clusters[row]}/{paths[row].split('/Resources/', 1)[1]}"
-            self.pool_of_path[paths[row]] = short[row] if often[short[row]] == 1 else whole
+            self.pool_of_path[vcenters[row], paths[row]] = short[row] if often[short[row]] == 1 else whole
         if not rows:
             return {}
-        names = [self.pool_of_path.get(path) for path in paths]
-        parents = [self.pool_of_path.get(path.rsplit("/", 1)[0]) for path in paths]
+        places = list(zip(vcenters, paths, strict=True))
+        names = [self.pool_of_path.get(place) for place in places]
+        parents = [self.pool_of_path.get((vcenter, path.rsplit("/", 1)[0])) for vcenter, path in places]
         columns: dict[str, tuple[str, list[Any]]] = {
             "pool": ("Resource Pool path", names),
             "parent": ("Resource Pool path", parents),
@@ -307,15 +419,16 @@ class _Converter:
             columns[f"{ours}_expandable"] = (label, cells)
         return {"pools": self.table("pools", sheet, columns, rows)}
 
-    def cluster_of_pool(self, path: str) -> str | None:
+    def cluster_of_pool(self, vcenter: str, path: str) -> str | None:
         """The cluster that a path below some `Resources` belongs to; None for any other path."""
         above, found, _ = path.partition("/Resources/")
         if not found:
             return None
         parts = [part for part in above.split("/") if part and part != "host"]
-        known = self.clusters_named.get(parts[-1] if parts else "", [])
-        whole = "/".join(parts[-2:])
-        return whole if whole in known else known[0] if len(known) == 1 else None
+        if len(parts) > 1 and (vcenter, parts[-2], parts[-1]) in self.cluster_in:
+            return self.cluster_in[vcenter, parts[-2], parts[-1]]
+        known = self.clusters_called(vcenter, parts[-1] if parts else "")
+        return known[0] if len(known) == 1 else None
 
     # -- VMs
 
@@ -323,53 +436,135 @@ class _Converter:
         """Which rows of vInfo are VMs, and a name for each that no other has."""
         info = self.info
         template, placeholder = info.column("Template"), info.column("SRM Placeholder")
-        names, ids = info.column("VM"), info.column("VM ID")
-        self.vm_rows = [
-            row for row in range(len(info)) if not _true(template[row]) and not _true(placeholder[row])
-        ]
-        left_out = len(info) - len(self.vm_rows)
-        if left_out:
-            _warn(f"sheet vInfo: {left_out} templates and SRM placeholders are left out")
-        often = Counter(names[row] for row in self.vm_rows)
-        self.vm_names: dict[int, str | None] = {}
-        for row in self.vm_rows:
-            name = names[row]
-            if name is not None and often[name] > 1 and ids[row] is not None:
-                self.vm_names[row] = f"{name} ({ids[row]})"
+        names, ids, uuids = info.column("VM"), info.column("VM ID"), info.column(self.uuid_label(info))
+        state, power = info.column("Connection state"), [_power(cell) for cell in info.column("Powerstate")]
+        vcenters, hosts = self.vcenters(info), self.hosts_of(info)
+        given_hosts = info.column("Host")
+        self.host_of_vm, self.vcenter_of_vm = hosts, vcenters
+        left_out: dict[str, list[int]] = {}
+        self.vm_rows: list[int] = []
+        strange: list[int] = []
+        running = 0
+        size = self.numbers(info, "Memory")
+        for row in range(len(info)):
+            if _true(template[row]) or _true(placeholder[row]):
+                left_out.setdefault("templates and SRM placeholders are left out", []).append(row)
+            elif str(state[row]).casefold() in LOST:
+                left_out.setdefault("orphaned, inaccessible or invalid VMs are left out", []).append(row)
+            elif re.match(r"vcls[-_ (]", str(names[row]).casefold()):
+                left_out.setdefault("agents of vSphere Cluster Services (vCLS) are left out", []).append(row)
+            elif power[row] != "on" and isinstance(size[row], float) and size[row] > self.largest_mib:
+                what = "VMs that do not run and are larger than every host are left out"
+                left_out.setdefault(what, []).append(row)
             else:
-                self.vm_names[row] = None if name is None else str(name)
-        twice = [str(name) for name, count in often.items() if name is not None and count > 1]
+                running += power[row] == "on"
+                if given_hosts[row] is not None and hosts[row] is None and power[row] == "on":
+                    strange.append(row)
+                self.vm_rows.append(row)
+        self.refuse_strange(strange, running)
+        stopped = [
+            row
+            for row in self.vm_rows
+            if given_hosts[row] is not None and hosts[row] is None and power[row] != "on"
+        ]
+        if stopped:
+            _warn(
+                f"{self.where(info, stopped[0], 'Host')}: {len(stopped)} VMs are on hosts that "
+                f"the sheet vHost does not have, such as {given_hosts[stopped[0]]}; "
+                "they do not run and count as not placed"
+            )
+        rules = {
+            str(name)
+            for label in ("Cluster rule name(s)", "Cluster rule(s)")
+            for name in info.column(label)
+            if name is not None
+        }
+        if rules:
+            _warn(
+                f"sheet vInfo: {len(rules)} DRS rules are not read, write them into rules.toml: "
+                f"{_some(sorted(rules))}"
+            )
+        for what, rows in left_out.items():
+            _warn(f"sheet vInfo: {len(rows)} {what}: {_some([names[row] for row in rows])}")
+        lost = [row for row in self.vm_rows if state[row] not in (None, "connected")]
+        if lost:
+            _warn(
+                f"{self.where(info, lost[0], 'Connection state')}: {len(lost)} VMs are not connected: "
+                f"{_some([names[row] for row in lost])}"
+            )
+        given = {row: str(names[row]) for row in self.vm_rows if names[row] is not None}
+        self.vm_names: dict[int, str | None] = dict.fromkeys(self.vm_rows)
+        mark_of = {row: str(ids[row] or uuids[row] or "") for row in given}
+        self.vm_names |= distinct_names(given, {row: vcenters[row] for row in given}, mark_of)
+        twice = [name for name, count in Counter(given.values()).items() if count > 1]
         if twice:
             _warn(
-                f"sheet vInfo: {len(twice)} names of VMs stand there more than once, such as {twice[0]}; "
-                "their VM ID is added to the name"
+                f"sheet vInfo: {len(twice)} names of VMs stand there more than once: {_some(twice)}; "
+                "their vCenter or VM ID is added to the name"
             )
-        self.by_id = {ids[row]: row for row in self.vm_rows if ids[row] is not None}
-        self.by_name = {names[row]: row for row in self.vm_rows if often[names[row]] == 1}
-        self.skipped = {(names[row], ids[row]) for row in set(range(len(info))) - set(self.vm_rows)}
-        self.skipped |= {(name, None) for name, _ in self.skipped}
+        every = range(len(info))
+        self.by_id = Register([(vcenters[row], str(ids[row]), row) for row in every if ids[row] is not None])
+        self.by_uuid = Register([("", str(uuids[row]), row) for row in every if uuids[row] is not None])
+        self.by_name = Register(
+            [(vcenters[row], str(names[row]), row) for row in every if names[row] is not None]
+        )
+        self.is_vm = set(self.vm_rows)
+        self.info_names = {name for name in names if name is not None}
+        self.left_out_names = {str(names[row]) for row in set(every) - self.is_vm}
+
+    def uuid_label(self, sheet: Sheet) -> str:
+        """The column of the UUID that no two VMs of one vCenter share."""
+        return "VM UUID" if sheet.has("VM UUID") else "UUID"
+
+    def refuse_strange(self, strange: list[int], running: int) -> None:
+        """A running VM on a host that the file lacks is a fault: it is not waiting for a place."""
+        if not strange:
+            return
+        info = self.info
+        if self.without_unknown_hosts:
+            self.vm_rows = [row for row in self.vm_rows if row not in set(strange)]
+            self.left_out_running = (
+                f"{len(strange)} of {running} running VMs are left out: their hosts, such as "
+                f"{info.column('Host')[strange[0]]}, are not in the sheet vHost"
+            )
+            _warn(self.left_out_running)
+            return
+        self.faults.add(
+            self.where(info, strange[0], "Host"),
+            f"{len(strange)} of {running} running VMs are on hosts that the sheet vHost does not have, "
+            f"such as {info.column('Host')[strange[0]]}",
+            "the host of each running VM in the sheet vHost",
+            "export all hosts, or leave these VMs out with --without-unknown-hosts",
+        )
 
     def info_rows(self, sheet: Sheet) -> list[int | None]:
-        """For each row of another sheet the row of vInfo that it belongs to; None for templates.
+        """For each row of another sheet the row of vInfo that it belongs to; None for what is left out.
 
         A row that belongs to nothing is a fault.
         """
         found: list[int | None] = []
         names, ids = sheet.column("VM"), sheet.column("VM ID")
-        for row, (name, id_) in enumerate(zip(names, ids, strict=True)):
-            at = self.by_id.get(id_) if id_ is not None and self.info.has("VM ID") else None
+        uuids, vcenters = sheet.column(self.uuid_label(sheet)), self.vcenters(sheet)
+        known = [str(name) for name in self.vm_names.values() if name is not None]
+        for row, (vcenter, name, id_, uuid) in enumerate(zip(vcenters, names, ids, uuids, strict=True)):
+            at = self.by_id.find(vcenter, id_)
             if at is None:
-                at = self.by_name.get(name)
-            if at is None and (name, id_) not in self.skipped and (name, None) not in self.skipped:
-                known = [str(known) for known in self.by_name if known is not None]
+                at = self.by_uuid.find("", uuid)
+            if at is None:
+                at = self.by_name.find(vcenter, name)
+            if at is None and str(name) not in self.left_out_names:
                 given = "an empty cell" if name is None else f"unknown VM {name!r}"
+                expected = "a VM of the sheet vInfo"
+                if name is not None and name in self.info_names:
+                    given = f"{name!r}, which several VMs are called"
+                    expected = "the VM's VI SDK Server and VM ID, or its UUID"
                 self.faults.add(
                     self.where(sheet, row, "VM"),
                     given,
-                    "a VM of the sheet vInfo",
-                    self.faults.near(name, known) if name is not None else "",
+                    expected,
+                    self.faults.near(str(name), known) if name is not None else "",
                 )
-            found.append(at)
+            found.append(at if at in self.is_vm else None)
         return found
 
     def joined(self, sheet: Sheet) -> Callable[[list[Any]], list[Any]]:
@@ -383,15 +578,6 @@ class _Converter:
     def vms(self) -> RawTable:
         info, cpu, memory = self.info, self.get("vCPU"), self.get("vMemory")
         of_cpu, of_memory = self.joined(cpu), self.joined(memory)
-        hosts = info.column("Host")
-        strange = [
-            row for row in self.vm_rows if hosts[row] is not None and str(hosts[row]) not in self.host_names
-        ]
-        if strange:
-            _warn(
-                f"{self.where(info, strange[0], 'Host')}: {len(strange)} VMs are on hosts that "
-                f"the sheet vHost does not have, such as {hosts[strange[0]]}; they count as not placed"
-            )
         columns: dict[str, list[Any]] = {}
         origins: dict[str, tuple[str, str]] = {}
 
@@ -403,17 +589,16 @@ class _Converter:
             return [cells[row] for row in self.vm_rows]
 
         put("vm", info, "VM", [self.vm_names[row] for row in self.vm_rows])
-        put("host", info, "Host", [None if row in set(strange) else hosts[row] for row in self.vm_rows])
+        put("host", info, "Host", own(self.host_of_vm))
         if self.pool_of_path:
             paths = [str(path or "").rstrip("/") for path in info.column("Resource pool")]
-            put("pool", info, "Resource pool", own([self.pool_of_path.get(path) for path in paths]))
+            put(
+                "pool",
+                info,
+                "Resource pool",
+                own([self.pool_of_path.get(place) for place in zip(self.vcenters(info), paths, strict=True)]),
+            )
         put("power", info, "Powerstate", own([_power(state) for state in info.column("Powerstate")]))
-        if info.has("Connection state"):
-            lost = [
-                row for row in self.vm_rows if info.column("Connection state")[row] not in (None, "connected")
-            ]
-            if lost:
-                _warn(f"{self.where(info, lost[0], 'Connection state')}: {len(lost)} VMs are not connected")
         put(
             "evc_mode",
             info,
@@ -433,8 +618,10 @@ class _Converter:
         else:
             put("vcpus", info, "CPUs", own(self.numbers(info, "CPUs")))
         demand = of_cpu(self.numbers(cpu, "Overall"))
-        if not cpu.has("Overall"):
-            _warn("there is no sheet vCPU with a column Overall: the CPU demand of every VM is taken as 0")
+        if all(value is None for value in demand):
+            demand = self.spread_load(columns["host"], columns["power"], columns["vcpus"])
+        else:
+            self.compare_load(columns["host"], demand)
         put("cpu_demand_mhz", cpu, "Overall", [0.0 if value is None else value for value in demand])
         put("memory_active_mib", memory, "Active", of_memory(self.numbers(memory, "Active")))
         put("memory_consumed_mib", memory, "Consumed", of_memory(self.numbers(memory, "Consumed")))
@@ -453,7 +640,76 @@ class _Converter:
             {"sheet vCPU": of_cpu(cpu.numbers), "sheet vMemory": of_memory(memory.numbers)},
         )
 
+    def compare_load(self, hosts: list[Any], demand: list[Any]) -> None:
+        """Warn where the VMs' MHz are more than 10 % off what vHost measured."""
+        total: dict[Any, float] = {}
+        for host, mhz in zip(hosts, demand, strict=True):
+            total[host] = total.get(host, 0.0) + (mhz if isinstance(mhz, float) else 0.0)
+        off = [
+            f"{host} {total.get(host, 0.0):,.0f} MHz against {used:,.0f}"
+            for host, used in self.used_mhz.items()
+            if used > 0 and abs(total.get(host, 0.0) - used) > 0.1 * used
+        ]
+        if off:
+            _warn(
+                f"the CPU usage of the VMs (sheet vCPU) and that of their host (sheet vHost) differ by more "
+                f"than 10 % on {len(off)} of {len(self.used_mhz)} hosts: {_some(off, 3)}"
+            )
+
+    def spread_load(self, hosts: list[Any], power: list[Any], vcpus: list[Any]) -> list[Any]:
+        """The CPU usage of each host, shared out over its running VMs by their vCPUs, in MHz."""
+        lacks = "there is no sheet vCPU with a column Overall"
+        weights = [
+            count if isinstance(count, float) and state == "on" else 0.0
+            for count, state in zip(vcpus, power, strict=True)
+        ]
+        total: dict[Any, float] = {}
+        for host, weight in zip(hosts, weights, strict=True):
+            total[host] = total.get(host, 0.0) + weight
+        if not any(self.used_mhz.get(host) for host in total):
+            _warn(f"{lacks}: the CPU demand of every VM is taken as 0")
+            self.cpu_demand_is = "missing"
+            return [None] * len(hosts)
+        _warn(
+            f"{lacks}: the CPU demand of the VMs is estimated, the CPU usage % of each host in the sheet vHost "
+            "is spread over its running VMs by their vCPUs"
+        )
+        self.cpu_demand_is = "estimated from the CPU usage of the hosts"
+        return [
+            self.used_mhz.get(host, 0.0) * weight / total[host] if total[host] else 0.0
+            for host, weight in zip(hosts, weights, strict=True)
+        ]
+
     # -- storage
+
+    def name_stores(self, stores: Sheet) -> list[str | None]:
+        """A name for each datastore that no other has, and who mounts it."""
+        vcenters, given = self.vcenters(stores), stores.column("Name")
+        self.store_hosts = [
+            [host for name in _listed(cell) if (host := self.host(vcenter, name)) is not None]
+            for vcenter, cell in zip(vcenters, stores.column("Hosts"), strict=True)
+        ]
+        rows = [row for row, name in enumerate(given) if name is not None]
+        named = distinct_names(
+            {row: str(given[row]) for row in rows},
+            {row: vcenters[row] for row in rows},
+            {row: ", ".join(self.store_hosts[row][:1]) for row in rows},
+        )
+        self.store_rows: dict[str, list[int]] = {}
+        for row in rows:
+            self.store_rows.setdefault(str(given[row]), []).append(row)
+        self.store_vcenters, self.store_named = vcenters, named
+        return [named.get(row) for row in range(len(stores))]
+
+    def store(self, name: str | None, vm: int) -> str | None:
+        """Our name of the datastore that a VM calls so: of its vCenter, and of its host where two are left."""
+        rows = self.store_rows.get(name or "", [])
+        vcenter, host = self.vcenter_of_vm[vm], self.host_of_vm[vm]
+        if len(rows) > 1:
+            rows = [row for row in rows if not vcenter or self.store_vcenters[row] in ("", vcenter)]
+        if len(rows) > 1:
+            rows = [row for row in rows if host in self.store_hosts[row]]
+        return self.store_named[rows[0]] if rows else name
 
     def storage(self) -> dict[str, RawTable]:
         disks, stores = self.get("vDisk"), self.get("vDatastore")
@@ -461,31 +717,41 @@ class _Converter:
             if len(disks):
                 _warn("there is no sheet vDatastore: disks and datastores are left out")
             return {}
-        names = stores.column("Name")
+        names = self.name_stores(stores)
+        capacity = self.numbers(stores, "Capacity", 1 / 1024)
+        accessible = stores.column("Accessible")
+        empty = [
+            row
+            for row in range(len(stores))
+            if not (isinstance(capacity[row], float) and capacity[row] > 0)
+            and (accessible[row] is not None and not _true(accessible[row]))
+        ]
+        self.stores_left_out = {names[row] for row in empty}
+        if empty:
+            _warn(
+                f"{self.where(stores, empty[0], 'Capacity')}: {len(empty)} inaccessible datastores without "
+                f"a capacity are left out, with the disks on them: {_some([names[row] for row in empty])}"
+            )
+        there = [row for row in range(len(stores)) if row not in set(empty)]
         found = {
             "datastores": self.table(
                 "datastores",
                 stores,
                 {
                     "datastore": ("Name", names),
-                    "capacity_gib": ("Capacity MiB", self.numbers(stores, "Capacity", 1 / 1024)),
+                    "capacity_gib": ("Capacity MiB", capacity),
                     "free_gib": ("Free MiB", self.numbers(stores, "Free", 1 / 1024)),
                     "datastore_cluster": ("Cluster name", stores.column("Cluster name")),
                     "state": (
                         "Accessible",
-                        [
-                            None if value is None or _true(value) else "disconnected"
-                            for value in stores.column("Accessible")
-                        ],
+                        [None if value is None or _true(value) else "disconnected" for value in accessible],
                     ),
                 },
+                there,
             )
         }
-        lists = [_listed(cell) for cell in stores.column("Hosts")]
-        if any(self.host_names & set(hosts) for hosts in lists):
-            pairs = [
-                (row, host) for row, hosts in enumerate(lists) for host in hosts if host in self.host_names
-            ]
+        pairs = [(row, host) for row in there for host in self.store_hosts[row]]
+        if pairs:
             found["mounts"] = self.table(
                 "mounts", stores, {"host": ("Hosts", []), "datastore": ("Name", [])}, []
             )
@@ -509,6 +775,9 @@ class _Converter:
             if at is None:
                 continue
             store = _datastore(paths[row]) or _datastore(homes[at])
+            store = self.store(store, at)
+            if store in self.stores_left_out:
+                continue
             if store is None:
                 homeless.append(row)
                 continue
@@ -544,11 +813,19 @@ class _Converter:
         nics, ports = self.get("vNetwork"), self.get("vPort")
         vm_of = self.info_rows(nics)
         networks = nics.column("Network")
-        keep, seen = [], set()
+        switch, connected = nics.column("Switch"), nics.column("Connected")
+        loose, keep, seen = 0, [], set()
         for row, at in enumerate(vm_of):
-            if at is not None and networks[row] is not None and (at, networks[row]) not in seen:
+            if at is None:
+                continue
+            unplugged = str(networks[row]).casefold() in NO_NETWORK
+            if networks[row] is None or (unplugged and switch[row] is None and not _true(connected[row])):
+                loose += 1
+            elif (at, networks[row]) not in seen:
                 seen.add((at, networks[row]))
                 keep.append(row)
+        if loose:
+            _warn(f"sheet vNetwork: {loose} network adapters are connected to no network")
         found = {}
         if keep:
             found["nics"] = self.table(
@@ -561,29 +838,47 @@ class _Converter:
                 keep,
             )
         offered: dict[tuple[str | None, str], None] = {}
-        for host, group in zip(ports.column("Host"), ports.column("Port Group"), strict=True):
-            if host is not None and group is not None and str(host) in self.host_names:
-                offered[str(host), str(group)] = None
+        for host, group in zip(self.hosts_of(ports), ports.column("Port Group"), strict=True):
+            if host is not None and group is not None:
+                offered[host, str(group)] = None
+        # `Switch` is the switch; `Name` is the short name of the product, "DVS" at every one of them.
         switches = self.get("dvSwitch")
-        name_label = "Name" if switches.has("Name") else "Switch"
-        members = {
-            str(name): [host for host in _listed(hosts) if host in self.host_names]
-            for name, hosts in zip(switches.column(name_label), switches.column("Host members"), strict=True)
-        }
+        label = "Switch" if switches.has("Switch") else "Name"
+        vcenters, labels = self.vcenters(switches), switches.column(label)
+        switch_at = Register(
+            [
+                (vcenter, str(name), row)
+                for row, (vcenter, name) in enumerate(zip(vcenters, labels, strict=True))
+                if name is not None
+            ]
+        )
+        members = [
+            [host for name in _listed(cell) if (host := self.host(vcenter, name)) is not None]
+            for vcenter, cell in zip(vcenters, switches.column("Host members"), strict=True)
+        ]
         dv_ports = self.get("dvPort")
-        for group, switch in zip(dv_ports.column("Port"), dv_ports.column("Switch"), strict=True):
-            if group is not None:
-                for host in members.get(str(switch), []):
+        for vcenter, group, name in zip(
+            self.vcenters(dv_ports), dv_ports.column("Port"), dv_ports.column("Switch"), strict=True
+        ):
+            at = switch_at.find(vcenter, name)
+            if group is not None and at is not None:
+                for host in members[at]:
                     offered[host, str(group)] = None
         if not offered:
             return found
         # A network that a VM uses and no sheet places is offered by the host that the VM runs on.
         known = {group for _, group in offered}
-        hosts = self.info.column("Host")
+        guessed = []
         for row in keep:
             if str(networks[row]) not in known:
-                host = hosts[vm_of[row]]  # type: ignore[index]
-                offered[str(host) if str(host) in self.host_names else None, str(networks[row])] = None
+                offered[self.host_of_vm[vm_of[row]], str(networks[row])] = None  # type: ignore[index]
+                guessed.append(networks[row])
+        if guessed:
+            names = list(dict.fromkeys(guessed))
+            _warn(
+                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {_some(names)}; "
+                "each counts as offered by the hosts of its VMs alone"
+            )
         found["portgroups"] = RawTable(
             "portgroups",
             "sheet vPort",
@@ -596,17 +891,14 @@ def _warn(text: str) -> None:
     warnings.warn(text, InputWarning, stacklevel=3)
 
 
+def _some(names: list[Any], n: int = 5) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(str(name) for name in names[:n]) + more
+
+
 def _true(value: object) -> bool:
     return value is True or str(value).casefold() in ("true", "yes", "1", "wahr", "vrai", "verdadero")
-
-
-def _number(value: object) -> float | None:
-    """A cell as a number; None for nothing, for text, and for what is not finite."""
-    try:
-        number = float(str(value).replace(",", "")) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _power(state: object) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,25 @@ from drs.errors import Fault, InputError
 
 MAX_GAP = 200
 """A sheet ends where so many rows in a row are empty; some exports declare 1,048,575."""
+
+
+DATABASE_NAMES = {
+    ("vHost", "name"): "host",
+    ("vHost", "cpumhz"): "speed",
+    ("vHost", "numcpu"): "#cpu",
+    ("vHost", "numcpucores"): "#cores",
+    ("vHost", "memorysize"): "#memory",
+    ("vHost", "overallcpuusage"): "cpuusage%",
+    ("vHost", "overallmemoryusage"): "memoryusage%",
+    ("vHost", "maintenancemode"): "inmaintenancemode",
+    ("vHost", "quarantinemode"): "inquarantinemode",
+    ("vMemory", "sizemib"): "size",
+    ("vDisk", "capacitymib"): "capacity",
+    ("vDatastore", "capacitymib"): "capacity",
+    ("vDatastore", "freemib"): "free",
+    ("vInfo", "inusemib"): "inuse",
+}
+"""Headers that RVTools writes with `-DBColumnNames`, without the sheet's name, where it says another word."""
 
 
 def squash(label: str) -> str:
@@ -57,6 +79,7 @@ class Sheet:
         prefix = squash(self.name)
         if short.startswith(prefix) and len(short) > len(prefix):
             short = short.removeprefix(prefix)
+            short = DATABASE_NAMES.get((self.name, short), short)
         return {"vmname": "vm"}.get(short, short)
 
     def __len__(self) -> int:
@@ -125,6 +148,16 @@ def read_workbook(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
         raise InputError(
             Fault(str(path), "a folder" if path.is_dir() else "no such file", "an xlsx workbook")
         )
+    with path.open("rb") as start:
+        if start.read(8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":  # an OLE file: encrypted, or of the old kind
+            raise InputError(
+                Fault(
+                    str(path),
+                    "a workbook with a password, or of the old kind .xls",
+                    "an xlsx workbook without a password",
+                    "open it in the spreadsheet and save it as .xlsx without one",
+                )
+            )
     names = {squash(name): name for name in wanted}
     found: dict[str, Sheet] = {}
     try:
@@ -157,10 +190,15 @@ def read_workbook(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
 
 def _read_sheet(sheet: Any, name: str) -> Sheet | None:
     sheet.reset_dimensions()
+    return _sheet_of(enumerate(sheet.iter_rows(values_only=True), start=1), name)
+
+
+def _sheet_of(lines: Iterable[tuple[int, tuple[Any, ...]]], name: str) -> Sheet | None:
+    """A sheet of numbered rows: the first that is not empty is the header."""
     header: list[str] | None = None
     rows: list[tuple[int, tuple[Any, ...]]] = []
     gap = 0
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+    for number, cells in lines:
         if all(cell is None or cell == "" for cell in cells):
             gap += 1
             if gap > MAX_GAP:
@@ -172,3 +210,92 @@ def _read_sheet(sheet: Any, name: str) -> Sheet | None:
         else:
             rows.append((number, cells))
     return None if header is None else Sheet(name, header, rows)
+
+
+def is_tab_export(path: str | Path) -> bool:
+    """Whether it is a folder or a zip with a CSV file for each tab, such as `RVTools_tabvInfo.csv`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return any(_tab(each.name) == "vinfo" for each in path.iterdir())
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(_tab(name) == "vinfo" for name in archive.namelist())
+
+
+def _tab(name: str) -> str | None:
+    """The tab that a file is of, squashed; None for another file."""
+    found = re.fullmatch(r"(?:rvtools_)?tab([a-z]+)\.csv", Path(name).name.casefold())
+    return found.group(1) if found else None
+
+
+def read_tabs(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
+    """Read the CSV files of an export, commas, semicolons or tabs between the columns.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder or a zip.
+    wanted : frozenset of str
+        Names of the tabs.
+
+    Returns
+    -------
+    dict of str to Sheet
+        By name as in `wanted`; those that are not there or are empty are left out.
+
+    Raises
+    ------
+    InputError
+        When a tab is there twice or is no text in UTF-8, UTF-16 or Windows-1252.
+    """
+    path = Path(path)
+    names = {squash(name): name for name in wanted}
+    found: dict[str, Sheet] = {}
+    for label, data in _files(path):
+        name = names.get(_tab(label) or "")
+        if name is None:
+            continue
+        if name in found:
+            raise InputError(Fault(f"{path}: {label}", f"a second file of the tab {name}", "one file a tab"))
+        sheet = _sheet_of(_lines(data), name)
+        if sheet is not None:
+            found[name] = sheet
+    return found
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    if path.is_dir():
+        for each in sorted(path.iterdir()):
+            if _tab(each.name) is not None:
+                yield each.name, each.read_bytes()
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            if _tab(name) is not None:
+                try:
+                    yield name, archive.read(name)
+                except (RuntimeError, zipfile.BadZipFile) as error:
+                    raise InputError(
+                        Fault(f"{path}: {name}", f"it cannot be read: {error}", "a zip without a password")
+                    ) from None
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252", "replace")  # what an older Windows writes
+    first = text.partition("\n")[0]
+    sign = max(",;\t", key=first.count)
+    for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=sign), start=1):
+        yield number, tuple(cell if cell.strip() else None for cell in row)

@@ -41,7 +41,7 @@ _ELEMENT = {
 }
 SIZES = (
     "n_items", "n_walls", "n_columns", "n_over", "n_free", "n_used", "n_dev", "n_fix", "n_pair", "n_pen",
-    "n_counters", "n_near", "n_move", "n_group", "n_bloc", "n_reach", "most",
+    "n_counters", "n_near", "n_move", "n_group", "n_bloc", "n_reach", "most", "n_waiting",
 )  # fmt: skip
 
 FIELDS: dict[str, Any] = {}
@@ -64,7 +64,7 @@ class Handle:
             len(fused.free_a), len(fused.used_col), len(fused.dev_col), len(fused.fix_level),
             len(fused.pair_level), len(fused.pen_level), len(fused.counter_map), len(fused.near_have),
             len(fused.move_level), len(fused.group_level), len(fused.bloc_ptr) - 1,
-            len(fused.reach_ptr) - 1, state.members.shape[1],
+            len(fused.reach_ptr) - 1, state.members.shape[1], len(state.waiting),
         )  # fmt: skip
         values: dict[str, Any] = {
             **fused._asdict(),

@@ -4,6 +4,9 @@ After Mehta, O'Sullivan and Simonis (second in the ROADEF/EURO challenge 2012): 
 sub-problems a second, 2 to 40 items each, taken from costly bins and from random ones. All bins stay
 candidates. The tree search keeps the price of every item in every bin, of which placing one item changes
 one column; it prunes with the sum of the least prices of the items left, and ends after a number of failures.
+
+The neighbourhood itself stands in the handle: `taken` items, the bins `around` them, and what the tree search
+knows at each depth, in `state.State`. A function that takes `n` and `m` works on the first n items and m bins.
 """
 
 from __future__ import annotations
@@ -13,11 +16,8 @@ import numpy as np
 from drs.solvers.kernel.delta import counts_fit, fits, keep_best, over, price, settle, shift_delta, touch
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import WALL
-from drs.solvers.kernel.state import below, deviation, put, somewhere, uniform
+from drs.solvers.kernel.state import AROUND, TAKEN, below, deviation, put, somewhere, uniform
 from drs.terms.fused_arrays import MAD
-
-MOST = 48
-"""Items taken out at most."""
 
 
 @inline
@@ -42,11 +42,11 @@ def bin_energy(h, b):  # type: ignore[no-untyped-def]
 
 
 @inline
-def akin(h, items, n):  # type: ignore[no-untyped-def]
-    """A random bin where one of these n items could be: the bins of its cluster, where there are many."""
+def akin(h, n):  # type: ignore[no-untyped-def]
+    """A random bin where one of the n items taken could be: the bins of its cluster, where there are many."""
     if n == 0:
         return below(h, h.n_bins)
-    return somewhere(h, np.int64(items[below(h, n)]))
+    return somewhere(h, np.int64(h.taken[below(h, n)]))
 
 
 @inline
@@ -97,200 +97,238 @@ def place_price(h, out, i, b):  # type: ignore[no-untyped-def]
 
 
 @inline
-def least(prices, row, n):  # type: ignore[no-untyped-def]
-    """Place of the least price in a row."""
+def find_cheapest(h, k, m):  # type: ignore[no-untyped-def]
+    """Find the place of the least price of the k-th item."""
     at = 0
-    value = prices[row, 0]
-    for k in range(1, n):
-        if prices[row, k] < value:
-            value = prices[row, k]
-            at = k
+    value = h.prices[k * AROUND]
+    for c in range(1, m):
+        if h.prices[k * AROUND + c] < value:
+            value = h.prices[k * AROUND + c]
+            at = c
+    h.cheapest[k] = at
+
+
+@inline
+def least(h, k):  # type: ignore[no-untyped-def]
+    """The least price of the k-th item."""
+    return h.prices[k * AROUND + h.cheapest[k]]
+
+
+@inline
+def move_to(h, out, i, b):  # type: ignore[no-untyped-def]
+    """Put item i into bin b (-1: out), and count what that costs."""
+    shift_delta(h, i, b, out)
+    h.energy[0] += price(h, out)
+    put(h, i, b)
+    settle(h, out)
+
+
+@inline
+def save(h, depth):  # type: ignore[no-untyped-def]
+    """Keep what everything costs before a placement at this depth."""
+    width = h.n_levels + 2
+    for level in range(h.n_levels + 1):
+        h.saved[depth * width + level] = h.cost[level]
+    h.saved[depth * width + h.n_levels + 1] = h.energy[0]
+
+
+@inline
+def restore(h, depth):  # type: ignore[no-untyped-def]
+    """Costs as they were saved at this depth, free of rounding."""
+    width = h.n_levels + 2
+    for level in range(h.n_levels + 1):
+        h.cost[level] = h.saved[depth * width + level]
+    h.energy[0] = h.saved[depth * width + h.n_levels + 1]
+
+
+@inline
+def choose(h, n):  # type: ignore[no-untyped-def]
+    """The item still out whose cheapest place is dearest."""
+    pick = np.int64(-1)
+    value = -np.inf
+    for k in range(n):
+        if h.is_out[k] and least(h, k) > value:
+            value = least(h, k)
+            pick = np.int64(k)
+    return pick
+
+
+@inline
+def next_place(h, pick, m, depth):  # type: ignore[no-untyped-def]
+    """The place of an item that follows, in order of price, the one tried last at this depth; -1 for none."""
+    last = h.tried[depth]
+    last_at = h.target[depth]
+    at = np.int64(-1)
+    value = np.inf
+    for c in range(m):
+        v = h.prices[pick * AROUND + c]
+        if v < value and (v > last or (v == last and c > last_at)):
+            value = v
+            at = np.int64(c)
     return at
 
 
-@jit
-def rearrange(h, out, items, n, bins, m, prices, table, ints, saved, most_failures, threshold):  # type: ignore[no-untyped-def]
-    """Place `n` items, all placed now, again in any of `m` bins; keep the result if the energy is below
-    the present one + threshold. Returns the number of nodes, negative if nothing was kept.
-
-    prices : f8[MOST, m], table : f8[MOST, 3 * MOST + 4], ints : i4[8, MOST], saved : f8[MOST, n_levels + 3]
-    """
-    before = h.energy[0]
-    n_levels = h.n_levels
-    origin = ints[0]
-    chosen = ints[1]  # item at each depth
-    target_bin = ints[2]  # place in `bins` tried last at each depth
-    best_bin = ints[3]
-    min_at = ints[4]
-    is_out = ints[5]
-    column = table[:, 0:MOST]  # prices of the column that a placement changed, by depth
-    old_min = table[:, MOST : 2 * MOST]
-    tried = table[:, 2 * MOST]  # price tried last at each depth
-    for level in range(n_levels + 1):
-        saved[MOST - 1, level] = h.cost[level]
+@inline
+def least_of_rest(h, n, pick):  # type: ignore[no-untyped-def]
+    """Sum of the least prices of the items still out but one."""
+    total = 0.0
     for k in range(n):
-        i = np.int64(items[k])
-        origin[k] = h.assign[i]
-        best_bin[k] = h.assign[i]
-        is_out[k] = 1
-        shift_delta(h, i, -1, out)
-        h.energy[0] += price(h, out)
-        put(h, i, -1)
-        settle(h, out)
+        if h.is_out[k] and k != pick:
+            total += least(h, k)
+    return total
+
+
+@jit
+def price_again(h, out, n, m, at):  # type: ignore[no-untyped-def]
+    """Price the items still out in the bin at place `at`, which has changed; the sum of the least prices."""
+    b = np.int64(h.around[at])
+    total = 0.0
+    for k in range(n):
+        if h.is_out[k]:
+            before = h.prices[k * AROUND + at]
+            v = place_price(h, out, np.int64(h.taken[k]), b)
+            h.prices[k * AROUND + at] = v
+            if at == h.cheapest[k]:
+                if v > before:
+                    find_cheapest(h, k, m)
+            elif v < least(h, k):
+                h.cheapest[k] = at
+            total += least(h, k)
+    return total
+
+
+@jit
+def take_out(h, out, n, m):  # type: ignore[no-untyped-def]
+    """Take the items out and price every place of each; the sum of their least prices, inf if one has none."""
+    for k in range(n):
+        i = np.int64(h.taken[k])
+        h.origin[k] = h.assign[i]
+        h.best_bin[k] = h.assign[i]
+        h.is_out[k] = 1
+        move_to(h, out, i, np.int64(-1))
         pend(h, i, 1)
     total = 0.0
-    stuck = False
     for k in range(n):
-        i = np.int64(items[k])
+        i = np.int64(h.taken[k])
         for c in range(m):
-            prices[k, c] = place_price(h, out, i, np.int64(bins[c]))
-        min_at[k] = least(prices, k, m)
-        total += prices[k, min_at[k]]
-        stuck = stuck or prices[k, min_at[k]] == np.inf
-    goal = before + threshold
+            h.prices[k * AROUND + c] = place_price(h, out, i, np.int64(h.around[c]))
+        find_cheapest(h, k, m)
+        total += least(h, k)
+    return total
+
+
+@jit
+def place(h, out, n, pick, at, depth):  # type: ignore[no-untyped-def]
+    """Place an item at this depth; what it changes in the table of prices is kept for `undo`."""
+    i = np.int64(h.taken[pick])
+    save(h, depth)
+    move_to(h, out, i, np.int64(h.around[at]))
+    pend(h, i, -1)
+    h.is_out[pick] = 0
+    for k in range(n):
+        h.column[depth * TAKEN + k] = h.prices[k * AROUND + at]
+        h.old_cheapest[depth * TAKEN + k] = h.cheapest[k]
+
+
+@jit
+def undo(h, n, depth):  # type: ignore[no-untyped-def]
+    """Take the item that was placed at this depth out again."""
+    pick = h.chosen[depth]
+    at = h.target[depth]
+    i = np.int64(h.taken[pick])
+    put(h, i, np.int64(-1))
+    pend(h, i, 1)
+    restore(h, depth)
+    h.is_out[pick] = 1
+    for k in range(n):
+        h.prices[k * AROUND + at] = h.column[depth * TAKEN + k]
+        h.cheapest[k] = h.old_cheapest[depth * TAKEN + k]
+
+
+@jit
+def put_back(h, out, n, found):  # type: ignore[no-untyped-def]
+    """Place all items where the best leaf had them, or where they were."""
+    for k in range(n):
+        i = np.int64(h.taken[k])
+        pend(h, i, -1)
+        b = np.int64(h.best_bin[k])
+        if found:
+            shift_delta(h, i, b, out)
+            h.energy[0] += price(h, out)
+            settle(h, out)
+            if b != h.origin[k]:
+                touch(h, i)
+        put(h, i, b)
+    if not found:
+        restore(h, TAKEN - 1)
+
+
+@jit
+def rearrange(h, out, n, m, most_failures, threshold):  # type: ignore[no-untyped-def]
+    """Place `n` items, all placed now, again in any of `m` bins; keep the result if the energy is below
+    the present one + threshold. Returns the number of nodes, negative if nothing was kept.
+    """
+    goal = h.energy[0] + threshold
+    wall = h.cost[h.n_levels] + WALL
+    save(h, TAKEN - 1)
     found = False
     failures = 0
     nodes = 0
-    depth = 0
+    depth = 0 if h.energy[0] + take_out(h, out, n, m) < goal else -1
     fresh = True  # whether the node at `depth` is new
-    if stuck or h.energy[0] + total >= goal:
-        depth = -1
-    while depth >= 0:
+    while depth >= 0 and failures <= most_failures:
         if fresh:
-            # Choose the item whose cheapest place is dearest.
-            pick = -1
-            value = -np.inf
-            for k in range(n):
-                if is_out[k]:
-                    v = prices[k, min_at[k]]
-                    if v > value:
-                        value = v
-                        pick = k
-            chosen[depth] = pick
-            tried[depth] = -np.inf
-            target_bin[depth] = -1
-        pick = chosen[depth]
-        i = np.int64(items[pick])
-        # Next place of the item in order of price.
-        last = tried[depth]
-        last_at = target_bin[depth]
-        at = -1
-        value = np.inf
-        for c in range(m):
-            v = prices[pick, c]
-            if v < value and (v > last or (v == last and c > last_at)):
-                value = v
-                at = c
-        rest = 0.0
-        for k in range(n):
-            if is_out[k] and k != pick:
-                rest += prices[k, min_at[k]]
-        if at < 0 or h.energy[0] + value + rest >= goal:
+            h.chosen[depth] = choose(h, n)
+            h.tried[depth] = -np.inf
+            h.target[depth] = -1
+        pick = h.chosen[depth]
+        at = next_place(h, pick, m, depth)
+        if at < 0 or h.energy[0] + h.prices[pick * AROUND + at] + least_of_rest(h, n, pick) >= goal:
             # Nothing left here: go back one level.
             failures += 1
             depth -= 1
             fresh = False
             if depth >= 0:
-                undo(h, items, n, bins, m, prices, table, ints, saved, depth)
-            if failures > most_failures:
-                break
+                undo(h, n, depth)
             continue
-        tried[depth] = value
-        target_bin[depth] = at
-        b = np.int64(bins[at])
+        h.tried[depth] = h.prices[pick * AROUND + at]
+        h.target[depth] = at
         nodes += 1
-        if not counts_fit(h, i, np.int64(-1), b):
+        i = np.int64(h.taken[pick])
+        if not counts_fit(h, i, np.int64(-1), np.int64(h.around[at])):
             # A limit on a rack: what was placed in another of its hosts since this price was computed.
             failures += 1
             fresh = False
-            if failures > most_failures:
-                break
             continue
-        for level in range(n_levels + 1):
-            saved[depth, level] = h.cost[level]
-        saved[depth, n_levels + 1] = h.energy[0]
-        shift_delta(h, i, b, out)
-        h.energy[0] += price(h, out)
-        put(h, i, b)
-        settle(h, out)
-        pend(h, i, -1)
-        is_out[pick] = 0
+        place(h, out, n, pick, at, depth)
         bad = hopeless(h, i)
-        for k in range(n):
-            column[depth, k] = prices[k, at]
-            old_min[depth, k] = min_at[k]
         rest = 0.0
         if not bad:
-            for k in range(n):
-                if is_out[k]:
-                    v = place_price(h, out, np.int64(items[k]), b)
-                    prices[k, at] = v
-                    if at == min_at[k]:
-                        if v > column[depth, k]:
-                            min_at[k] = least(prices, k, m)
-                    elif v < prices[k, min_at[k]]:
-                        min_at[k] = at
-                    rest += prices[k, min_at[k]]
+            rest = price_again(h, out, n, m, at)
         if not bad and depth == n - 1:
-            bad = h.cost[n_levels] > saved[MOST - 1, n_levels] + WALL or h.energy[0] >= goal
-            if not bad:
+            if h.cost[h.n_levels] <= wall and h.energy[0] < goal:
                 found = True
                 goal = h.energy[0] - 1e-9 * abs(goal)
                 for k in range(n):
-                    best_bin[k] = h.assign[items[k]]
-                bad = True  # look for better ones
+                    h.best_bin[k] = h.assign[h.taken[k]]
+            bad = True  # a leaf: look for better ones
         elif not bad:
             bad = h.energy[0] + rest >= goal
+        fresh = not bad
         if bad:
             failures += 1
-            undo(h, items, n, bins, m, prices, table, ints, saved, depth)
-            fresh = False
-            if failures > most_failures:
-                break
-            continue
-        depth += 1
-        fresh = True
+            undo(h, n, depth)
+        else:
+            depth += 1
     while depth > 0:  # ended by failures: everything above is still placed
         depth -= 1
-        undo(h, items, n, bins, m, prices, table, ints, saved, depth)
-    for k in range(n):
-        i = np.int64(items[k])
-        pend(h, i, -1)
-        b = np.int64(best_bin[k])
-        if found:
-            shift_delta(h, i, b, out)
-            h.energy[0] += price(h, out)
-            settle(h, out)
-            if b != origin[k]:
-                touch(h, i)
-        put(h, i, b)
-    if not found:
-        h.energy[0] = before
-        for level in range(n_levels + 1):
-            h.cost[level] = saved[MOST - 1, level]
-        return -nodes
-    return nodes
+        undo(h, n, depth)
+    put_back(h, out, n, found)
+    return nodes if found else -nodes
 
 
 @jit
-def undo(h, items, n, bins, m, prices, table, ints, saved, depth):  # type: ignore[no-untyped-def]
-    """Take the item that was placed at this depth out again."""
-    pick = ints[1, depth]
-    at = ints[2, depth]
-    i = np.int64(items[pick])
-    put(h, i, np.int64(-1))
-    pend(h, i, 1)
-    for level in range(h.n_levels + 1):
-        h.cost[level] = saved[depth, level]
-    h.energy[0] = saved[depth, h.n_levels + 1]
-    ints[5, pick] = 1
-    for k in range(n):
-        prices[k, at] = table[depth, k]
-        ints[4, k] = np.int64(table[depth, MOST + k])
-
-
-@jit
-def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshold):  # type: ignore[no-untyped-def]
+def recreate(h, out, n, m, most_bins, blink, threshold):  # type: ignore[no-untyped-def]
     """Take `n` items out and place them one by one where they cost least, in order of size or at random.
 
     An item looks at the bins that it reaches (at most `most_bins` of them, from a random one on); where that
@@ -303,8 +341,8 @@ def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshol
     wall = h.cost[h.n_levels]
     way = below(h, 4)
     for k in range(n):
-        i = np.int64(items[k])
-        origin[k] = h.assign[i]
+        i = np.int64(h.taken[k])
+        h.origin[k] = h.assign[i]
         shift_delta(h, i, np.int64(-1), out)
         h.energy[0] += price(h, out)
         put(h, i, np.int64(-1))
@@ -313,19 +351,19 @@ def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshol
         # sort by size as they come, biggest first; or leave them in random order
         key = h.size[i] if way > 0 else uniform(h)
         q = k
-        while q > 0 and size[q - 1] < key:
-            size[q] = size[q - 1]
-            items[q] = items[q - 1]
-            o = origin[q]
-            origin[q] = origin[q - 1]
-            origin[q - 1] = o
+        while q > 0 and h.key[q - 1] < key:
+            h.key[q] = h.key[q - 1]
+            h.taken[q] = h.taken[q - 1]
+            o = h.origin[q]
+            h.origin[q] = h.origin[q - 1]
+            h.origin[q - 1] = o
             q -= 1
-        size[q] = key
-        items[q] = i
+        h.key[q] = key
+        h.taken[q] = i
     goal = before + threshold
     done = 0
     for k in range(n):
-        i = np.int64(items[k])
+        i = np.int64(h.taken[k])
         best = np.int64(-1)
         value = np.inf
         begin = np.int64(0)
@@ -337,7 +375,7 @@ def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshol
             if n_reached > most_bins:
                 at = below(h, n_reached)
         for _ in range(min(n_reached, max(most_bins, m))):
-            b = np.int64(h.reach[begin + at]) if h.n_reach > 0 else np.int64(bins[at])
+            b = np.int64(h.reach[begin + at]) if h.n_reach > 0 else np.int64(h.around[at])
             at = at + 1 if at + 1 < n_reached else 0
             if uniform(h) < blink:
                 continue
@@ -359,11 +397,11 @@ def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshol
             break
     if done == n and h.energy[0] < goal and h.cost[h.n_levels] <= wall + WALL:
         for k in range(n):
-            if h.assign[items[k]] != origin[k]:
-                touch(h, np.int64(items[k]))
+            if h.assign[h.taken[k]] != h.origin[k]:
+                touch(h, np.int64(h.taken[k]))
         return True
     for k in range(n):
-        i = np.int64(items[k])
+        i = np.int64(h.taken[k])
         if h.assign[i] >= 0:
             shift_delta(h, i, np.int64(-1), out)
             put(h, i, np.int64(-1))
@@ -371,115 +409,105 @@ def recreate(h, out, items, n, bins, m, most_bins, origin, size, blink, threshol
         else:
             pend(h, i, -1)
     for k in range(n):
-        i = np.int64(items[k])
-        shift_delta(h, i, np.int64(origin[k]), out)
-        put(h, i, np.int64(origin[k]))
+        i = np.int64(h.taken[k])
+        shift_delta(h, i, np.int64(h.origin[k]), out)
+        put(h, i, np.int64(h.origin[k]))
         settle(h, out)
     h.energy[0] = before
     return False
 
 
-@jit
-def search_neighbourhoods(  # type: ignore[no-untyped-def]
-    h,
-    out,
-    n_rounds,
-    temperature,
-    failures_ratio,
-    blink,
-    most_bins,
-    items,
-    bins,
-    marks,
-    prices,
-    table,
-    ints,
-    saved,
-    wins,
-    waiting,
-):
-    """Rearrange `n_rounds` neighbourhoods; returns the number of nodes.
+@inline
+def choose_bins(h, k):  # type: ignore[no-untyped-def]
+    """Choose up to `k` bins, costly ones above all, and some of their items; returns how many of both.
 
-    waiting : i4[n], items that may have no place yet
-    wins : f8[12, 2], successes and rounds by the number of bins, which steers that number.
+    The first item may be one that has no place yet.
     """
+    n = 0
+    m = 0
+    if h.n_waiting > 0 and below(h, 2) == 0:
+        i = np.int64(h.waiting[below(h, h.n_waiting)])
+        if h.assign[i] < 0:
+            h.taken[0] = i
+            n = 1
+    for c in range(k):
+        b = akin(h, n)
+        if c == 0 or below(h, 4) == 0:  # a costly one
+            value = bin_energy(h, b)
+            for _ in range(3):
+                other = akin(h, n)
+                v = bin_energy(h, other)
+                if v > value:
+                    value = v
+                    b = other
+        if h.is_around[b]:
+            continue
+        h.is_around[b] = 1
+        h.around[m] = b
+        m += 1
+        size = h.n_in[b]
+        take = min(size, max(1, size // 2), 10) if k <= 4 else min(size, 40 // k)
+        for q in range(take):
+            # a random one of those not taken yet: partial shuffle of the bin's list
+            at = q + below(h, size - q)
+            i = h.members[b * h.most + at]
+            j = h.members[b * h.most + q]
+            h.members[b * h.most + q] = i
+            h.members[b * h.most + at] = j
+            h.position[i] = q
+            h.position[j] = at
+            if n < TAKEN - 1:
+                h.taken[n] = i
+                n += 1
+    return n, m
+
+
+@inline
+def widen(h, n, m, most_bins):  # type: ignore[no-untyped-def]
+    """Add all other bins, or where there are too many, random ones; returns how many there are then."""
+    if h.n_bins <= most_bins:
+        for b in range(h.n_bins):
+            if not h.is_around[b]:
+                h.around[m] = b
+                m += 1
+    else:
+        for _ in range(most_bins - m):
+            b = akin(h, n)
+            if not h.is_around[b]:
+                h.is_around[b] = 1
+                h.around[m] = b
+                m += 1
+    for c in range(m):
+        h.is_around[h.around[c]] = 0
+    return m
+
+
+@jit
+def search_neighbourhoods(h, out, n_rounds, temperature, failures_ratio, blink, most_bins):  # type: ignore[no-untyped-def]
+    """Rearrange `n_rounds` neighbourhoods of at most `most_bins` bins; returns the number of nodes."""
     nodes = 0
     for _ in range(n_rounds):
         # How many bins: by their success so far.
         k = 1 + below(h, 10)
         other = 1 + below(h, 10)
-        if wins[other, 0] * wins[k, 1] > wins[k, 0] * wins[other, 1]:
+        if h.wins[other * 2] * h.wins[k * 2 + 1] > h.wins[k * 2] * h.wins[other * 2 + 1]:
             k = other
         k = min(k, h.n_bins)
-        n = 0
-        m = 0
-        if len(waiting) > 0 and below(h, 2) == 0:
-            i = np.int64(waiting[below(h, len(waiting))])
-            if h.assign[i] < 0:
-                items[0] = i
-                n = 1
-        for c in range(k):
-            b = akin(h, items, n)
-            if c == 0 or below(h, 4) == 0:  # a costly one
-                value = bin_energy(h, b)
-                for _ in range(3):
-                    other = akin(h, items, n)
-                    v = bin_energy(h, other)
-                    if v > value:
-                        value = v
-                        b = other
-            if marks[b]:
-                continue
-            marks[b] = 1
-            bins[m] = b
-            m += 1
-            size = h.n_in[b]
-            take = min(size, max(1, size // 2), 10) if k <= 4 else min(size, 40 // k)
-            for q in range(take):
-                # a random one of those not taken yet: partial shuffle of the bin's list
-                at = q + below(h, size - q)
-                i = h.members[b * h.most + at]
-                j = h.members[b * h.most + q]
-                h.members[b * h.most + q] = i
-                h.members[b * h.most + at] = j
-                h.position[i] = q
-                h.position[j] = at
-                if n < MOST - 1:
-                    items[n] = i
-                    n += 1
-        if m < h.n_bins:
-            if h.n_bins <= most_bins:
-                for b in range(h.n_bins):
-                    if not marks[b]:
-                        bins[m] = b
-                        m += 1
-            else:
-                for _ in range(most_bins - m):
-                    b = akin(h, items, n)
-                    if not marks[b]:
-                        marks[b] = 1
-                        bins[m] = b
-                        m += 1
-        for c in range(m):
-            marks[bins[c]] = 0
+        n, m = choose_bins(h, k)
+        m = widen(h, n, m, most_bins)
         if n == 0:
             continue
         threshold = -1e-9 * abs(h.energy[0])
         if temperature > 0.0:
             threshold = -temperature * np.log(uniform(h))
         if blink >= 0.0:
-            done = -n
-            if recreate(h, out, items, n, bins, m, most_bins, ints[0], table[0], blink, threshold):
-                done = n
+            done = n if recreate(h, out, n, m, most_bins, blink, threshold) else -n
         else:
-            done = rearrange(
-                h, out, items, n, bins, m, prices, table, ints, saved,
-                int(np.ceil(n * failures_ratio)), threshold,
-            )  # fmt: skip
-        wins[k, 1] = 0.999 * wins[k, 1] + 1.0
-        wins[k, 0] = 0.999 * wins[k, 0]
+            done = rearrange(h, out, n, m, int(np.ceil(n * failures_ratio)), threshold)
+        h.wins[k * 2 + 1] = 0.999 * h.wins[k * 2 + 1] + 1.0
+        h.wins[k * 2] = 0.999 * h.wins[k * 2]
         if done > 0:
-            wins[k, 0] += 1.0
+            h.wins[k * 2] += 1.0
             keep_best(h)
         nodes += abs(done) + 1
     return nodes

@@ -12,8 +12,8 @@ from drs.solvers.kernel.acceptance import sample_rises
 from drs.solvers.kernel.anneal import anneal, find_hot, force_hot, place_waiting, send_home
 from drs.solvers.kernel.few_moves import anneal_moves
 from drs.solvers.kernel.handle import Handle
-from drs.solvers.kernel.neighbourhood import MOST, search_neighbourhoods
-from drs.solvers.kernel.state import SPARE, State, clear, empty_state, put, rebuild, recount
+from drs.solvers.kernel.neighbourhood import search_neighbourhoods
+from drs.solvers.kernel.state import AROUND, SPARE, State, clear, empty_state, put, rebuild, recount
 from drs.terms.base import Floats, Ints
 from drs.terms.fused_arrays import Fused
 
@@ -139,18 +139,12 @@ class Search:
         self, n: int, temperature: float, failures_ratio: float, most_bins: int, blink: float = -1.0
     ) -> int:
         """Rearrange neighbourhoods, see `neighbourhood.search_neighbourhoods`."""
-        if not hasattr(self, "_room"):
-            m = min(self.fused.n_bins, most_bins) + 16
-            self._room = (
-                np.zeros(MOST, dtype=np.int64), np.zeros(m, dtype=np.int64),
-                np.zeros(self.fused.n_bins, dtype=np.uint8), np.zeros((MOST, m)),
-                np.zeros((MOST, 2 * MOST + 4)), np.zeros((8, MOST), dtype=np.int64),
-                np.zeros((MOST, self.fused.n_levels + 3)), np.ones((12, 2)),
-                np.flatnonzero(self.fused.start < 0).astype(np.int64),
-            )  # fmt: skip
-        return int(search_neighbourhoods(
-            self.handle, self.state.out[0], n, temperature, failures_ratio, blink, most_bins, *self._room
-        ))  # fmt: skip
+        most_bins = min(most_bins, AROUND - 16)
+        return int(
+            search_neighbourhoods(
+                self.handle, self.state.out[0], n, temperature, failures_ratio, blink, most_bins
+            )
+        )
 
     def find_hot(self) -> None:
         """Find the items that cost most where they are: proposals begin at them more often."""

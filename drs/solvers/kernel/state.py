@@ -21,6 +21,11 @@ Words = NDArray[np.uint64]
 SPARE = 8
 """Places in a bin's list of items that are left free for moves that pass over the limit."""
 
+TAKEN = 48
+"""Items of a neighbourhood, at most."""
+AROUND = 144
+"""Bins of a neighbourhood, at most."""
+
 
 class State(NamedTuple):
     """An assignment with everything that is needed to price a change of it."""
@@ -95,6 +100,40 @@ class State(NamedTuple):
     """f8[4, n_levels + 1]: scratch for changes of cost"""
     random: Words
     """u8[2]: state of the generator"""
+    taken: Longs
+    """i8[TAKEN]: items of the neighbourhood that is searched"""
+    around: Longs
+    """i8[AROUND]: its bins"""
+    is_around: Bytes
+    """u1[n_bins]: whether a bin is one of them, while they are chosen"""
+    origin: Longs
+    """i8[TAKEN]: bin that each item comes from"""
+    best_bin: Longs
+    """i8[TAKEN]: bin of each item in the best rearrangement"""
+    is_out: Longs
+    """i8[TAKEN]: whether the tree search has not placed an item"""
+    key: Floats
+    """f8[TAKEN]: what the items are sorted by"""
+    prices: Floats
+    """f8[TAKEN, AROUND]: price of each item in each bin"""
+    cheapest: Longs
+    """i8[TAKEN]: place of an item's least price in its row of `prices`"""
+    chosen: Longs
+    """i8[TAKEN]: by depth of the tree, the item placed there"""
+    target: Longs
+    """i8[TAKEN]: by depth, the place in `around` that was tried last"""
+    tried: Floats
+    """f8[TAKEN]: by depth, the price of that place"""
+    column: Floats
+    """f8[TAKEN, TAKEN]: by depth, the prices that a placement replaced"""
+    old_cheapest: Longs
+    """i8[TAKEN, TAKEN]: by depth, `cheapest` before a placement"""
+    saved: Floats
+    """f8[TAKEN, n_levels + 2]: by depth, costs and energy before a placement; the last row: before the search"""
+    wins: Floats
+    """f8[12, 2]: by number of bins, successful rounds and all of them, lately; they steer that number"""
+    waiting: Longs
+    """i8[n_waiting]: items without a place today"""
 
 
 def empty_state(p: Fused, assign: Ints, seed: int) -> State:
@@ -147,6 +186,23 @@ def empty_state(p: Fused, assign: Ints, seed: int) -> State:
         chain=np.zeros(256, dtype=np.int32),
         out=np.zeros((4, p.n_levels + 1)),
         random=seeds(seed),
+        taken=np.zeros(TAKEN, dtype=np.int64),
+        around=np.zeros(AROUND, dtype=np.int64),
+        is_around=np.zeros(m, dtype=np.uint8),
+        origin=np.zeros(TAKEN, dtype=np.int64),
+        best_bin=np.zeros(TAKEN, dtype=np.int64),
+        is_out=np.zeros(TAKEN, dtype=np.int64),
+        key=np.zeros(TAKEN),
+        prices=np.zeros((TAKEN, AROUND)),
+        cheapest=np.zeros(TAKEN, dtype=np.int64),
+        chosen=np.zeros(TAKEN, dtype=np.int64),
+        target=np.zeros(TAKEN, dtype=np.int64),
+        tried=np.zeros(TAKEN),
+        column=np.zeros((TAKEN, TAKEN)),
+        old_cheapest=np.zeros((TAKEN, TAKEN), dtype=np.int64),
+        saved=np.zeros((TAKEN, p.n_levels + 2)),
+        wins=np.ones((12, 2)),
+        waiting=np.flatnonzero(p.start < 0).astype(np.int64),
     )
 
 

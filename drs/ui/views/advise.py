@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from drs import modes, plotting, solvers, words
-from drs.model import cpu
-from drs.modes import OPTIONS
+from drs import plotting, solvers, words
+from drs.model import Snapshot, cpu
+from drs.options import ALSO, MODES, MOST_NEW, Option, Options, asked_by
 from drs.plotting.data import replayed_link_use
 from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
@@ -19,7 +19,7 @@ from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
 from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles, violations_table
-from drs.ui.state import GOALS, MODES, AdviseAsk, filled, state, update
+from drs.ui.state import GOALS, AdviseAsk, filled, state, update, widget_keys
 
 POLL_S = 0.5
 
@@ -31,11 +31,9 @@ def form(cluster: Cluster) -> AdviseAsk:
     with left:
         mode = st.selectbox(
             "What is wanted",
-            MODES,
+            list(MODES),
             key=filled("advise.mode", ask.mode),
-            format_func=lambda m: (
-                f"{m.capitalize()}: {modes.MODES[m].title[0].lower()}{modes.MODES[m].title[1:]}"
-            ),
+            format_func=lambda mode: f"{mode}: {MODES[mode]}",
         )
     with middle:
         goals = st.selectbox(
@@ -49,7 +47,7 @@ def form(cluster: Cluster) -> AdviseAsk:
         time_s = st.number_input(
             "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
         )
-    ask = dataclasses.replace(ask, **_besides(cluster, str(mode)))
+    ask = dataclasses.replace(ask, asked=_asked(cluster, str(mode)))
     with st.expander("Limits and solver", icon=":material/tune:"):
         one, two, three, four, five = st.columns(5)
         max_moves = one.number_input(
@@ -95,64 +93,71 @@ def form(cluster: Cluster) -> AdviseAsk:
     )
 
 
-def _besides(cluster: Cluster, mode: str) -> dict[str, Any]:
-    """A control for each option that the mode takes, as `drs.modes.OPTIONS` describes it."""
-    takes = [name for name in OPTIONS if name in modes.MODES[mode].takes]
-    if "lost" in takes:  # the same hosts by their better name
-        takes.remove("evacuate")
-    shown = [name for name in takes if name != "site" or len(_sites(cluster)) > 1]
+def _asked(cluster: Cluster, mode: str) -> Options:
+    """The controls of a mode's options; returns all options with what they say."""
+    asked = state().advise.asked
+    shown = [
+        option
+        for option in asked_by(mode)
+        if option.kind != "site" or len(_choices(cluster.snapshot, "site")) > 1
+    ]
     if not shown:
-        return {}
-    asked: dict[str, Any] = {}
-    for name, column in zip(shown, st.columns(len(shown)), strict=True):
-        with column:
-            asked.update(_control(cluster, name, OPTIONS[name]))
-    return asked
+        return asked
+    columns = st.columns([3.0 if option.repeatable else 1.5 for option in shown])
+    said = {
+        option.name: _control(column, option, cluster.snapshot, getattr(asked, option.name))
+        for column, option in zip(columns, shown, strict=True)
+    }
+    return dataclasses.replace(asked, **said)
 
 
-def _sites(cluster: Cluster) -> list[str]:
-    return sorted(set(cluster.snapshot.hosts.site.tolist()) - {""})
+def _choices(snapshot: Snapshot, kind: str) -> list[str]:
+    """What an option of this kind can name."""
+    if kind == "site":
+        return sorted(set(snapshot.hosts.site.tolist()) - {""})
+    if kind == "baseline":
+        return list(cpu.BASELINES)
+    if kind == "also":
+        return list(ALSO)
+    table = {"host": "hosts", "datastore": "datastores", "cluster": "clusters", "new": "vms"}[kind]
+    return list(getattr(snapshot, table).name.tolist())
 
 
-def _control(cluster: Cluster, name: str, option: modes.Option) -> dict[str, Any]:
-    """The control of one option; returns the fields of `AdviseAsk` that it sets."""
-    ask, snapshot, key = state().advise, cluster.snapshot, f"advise.{name}"
-    tables = {"hosts": snapshot.hosts, "clusters": snapshot.clusters, "datastores": snapshot.datastores}
-    if option.kind in tables:
-        chosen = st.multiselect(
-            option.title,
-            tables[option.kind].name.tolist(),
-            key=filled(key, list(getattr(ask, name))),
-            placeholder=option.empty,
+def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any:
+    """One option's control; returns its value."""
+    keys = widget_keys(option)
+    if option.kind == "duration_s":
+        hours = column.number_input(
+            f"{option.title}, h", 0.1, None, key=filled(keys[0], None if value is None else value / 3600.0),
+            placeholder="none", step=1.0, format="%.1f", help=option.help,
+        )  # fmt: skip
+        return None if hours is None else 3600.0 * hours
+    if option.kind == "count":
+        return column.number_input(
+            option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
         )
-        return {name: tuple(chosen)}
-    if option.kind == "seconds":
-        hours = st.number_input(
-            f"{option.title}, h from now",
-            0.1,
-            None,
-            key=filled("advise.deadline_h", ask.deadline_h),
-            placeholder="none",
-            step=1.0,
-            format="%.1f",
+    names = _choices(snapshot, option.kind)
+    if option.kind == "new":
+        like, _, count = value[0].rpartition("=") if value else ("", "", "1")
+        left, right = column.columns([3, 1])
+        like = _one(left, option, keys[0], names, like)
+        count = right.number_input("How many", 1, MOST_NEW, key=filled(keys[1], int(count)))
+        return (f"{like}={int(count or 1)}",) if like else ()
+    if option.repeatable:
+        return tuple(
+            column.multiselect(
+                option.title, names, key=filled(keys[0], list(value)), placeholder=option.unset
+            )
         )
-        return {"deadline_h": hours}
-    if option.kind == "new vms":
-        like = st.selectbox(
-            option.title,
-            ["", *snapshot.vms.name.tolist()],
-            key=filled("advise.new_like", ask.new_like),
-            format_func=lambda vm: vm or option.empty,
-        )
-        count = st.number_input("How many", 1, 10_000, key=filled("advise.new_count", ask.new_count))
-        return {"new_like": like or "", "new_count": int(count or 1)}
-    picked = st.selectbox(
-        option.title,
-        ["", *(_sites(cluster) if option.kind == "site" else cpu.BASELINES)],
-        key=filled(key, getattr(ask, name)),
-        format_func=lambda each: each or option.empty,
+    return _one(column, option, keys[0], names, value)
+
+
+def _one(column: Any, option: Option, key: str, names: list[str], value: str) -> str:
+    """A choice of one name, or none."""
+    chosen = column.selectbox(
+        option.title, ["", *names], key=filled(key, value), format_func=lambda name: name or option.unset
     )
-    return {name: picked or ""}
+    return str(chosen or "")
 
 
 def _goal_words(goal: str, cluster: Cluster) -> str:
@@ -214,12 +219,6 @@ def answer(result: Result) -> None:
         st.success(headline(result), icon=":material/check_circle:")
     else:
         st.markdown(f"#### {md(headline(result))}")
-    if result.findings:
-        with st.expander(
-            f"Worse than today: {len(result.findings)}", icon=":material/policy:", expanded=True
-        ):
-            for finding in result.findings[:50]:
-                st.markdown(f"- {md(str(finding))}")
     if result.warnings:
         with st.expander(words.count(len(result.warnings), "note"), icon=":material/warning:", expanded=True):
             for warning in result.warnings[:50]:
@@ -417,7 +416,7 @@ def page() -> None:
     running = state().job is not None
     missing = (
         ask.mode == "evacuate"
-        and not ask.evacuate
+        and not (ask.asked.evacuate or ask.asked.site)
         and not (cluster.snapshot.hosts.state == "maintenance").any()
     )
     if missing:

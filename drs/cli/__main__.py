@@ -1,0 +1,5 @@
+"""`python -m drs.cli` is the command too."""
+
+from drs.cli import main
+
+main()

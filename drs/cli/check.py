@@ -1,0 +1,82 @@
+"""`drs check`: what is broken today."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drs.cli import base, inputs
+from drs.cli.inputs import AsJson, RulesFile, Source
+from drs.errors import Fault
+
+
+@base.app.command()
+@base.reporting
+def check(
+    source: Source,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a rule is broken.")] = False,
+    rules: RulesFile = None,
+    failures: Annotated[
+        int | None,
+        typer.Option("--failures", min=1, max=8, help="Prove which failures of up to so many are survived."),
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option("--scope", help="What fails: host (the default), rack or site.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
+    import dataclasses
+
+    from drs import modes
+    from drs.explain.contradictions import conflicts
+    from drs.model.load import metrics
+    from drs.model.pools import pools
+    from drs.model.vm_score import happiness
+    from drs.problem import Problem
+    from drs.report.document import finite, violation_document
+
+    faults = inputs.Faults()
+    if scope is not None and failures is None:
+        faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
+    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults)
+    problem = Problem(facts, chosen_rules)
+    violations = problem.check(problem.today)
+    survived = None
+    if failures is not None:
+        survived = modes.admission(problem, failures, scope=scope or "host")  # type: ignore[arg-type]
+    happy, divided = happiness(facts, problem.today), pools(facts)
+    contradictions = conflicts(problem.rules_in_force, facts)
+    if as_json:
+        document = {
+            "snapshot": {
+                "name": facts.name,
+                "digest": facts.digest,
+                "n_hosts": facts.n_hosts,
+                "n_vms": facts.n_vms,
+            },
+            "metrics": metrics(facts, problem.today),
+            "score": happy.cluster_score,
+            "vms_below": [
+                {"vm": str(facts.vms.name[vm]), "score": float(happy.score[vm])} for vm in happy.short()
+            ],
+            "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
+            "violations": [violation_document(violation) for violation in violations],
+            "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
+        }
+        if survived is not None:
+            document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
+        base.print_json(document)
+    else:
+        from rich.markup import escape
+
+        from drs.report import text
+
+        text.print_check(base.out_console(), facts, metrics(facts, problem.today), violations, happy, divided)
+        for each in contradictions:
+            base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
+        if survived is not None:
+            text.print_sentences(base.out_console(), survived.sentences())
+    if strict and (violations or contradictions or (survived is not None and not survived.holds)):
+        raise typer.Exit(base.VIOLATIONS)

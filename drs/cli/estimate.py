@@ -1,0 +1,40 @@
+"""`drs estimate`: the price of moves chosen by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drs.cli import base
+from drs.cli.inputs import AsJson, Source
+
+
+@base.app.command()
+@base.reporting
+def estimate(
+    source: Source,
+    moves: Annotated[Path, typer.Option("--moves", help="CSV: vm, to_host, to_datastore, kind.")],
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Cost-model profile, or a fitted TOML.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Price moves chosen by hand, in any of the five kinds."""
+    from drs import api
+    from drs.report.document import finding_document, move_document
+
+    priced = api.estimate(source, moves, profile=profile)
+    if as_json:
+        base.print_json(
+            {
+                "moves": [move_document(move) for move in priced],
+                "audit": [finding_document(finding) for finding in priced.findings],
+            }
+        )
+    else:
+        from drs.report import text
+
+        text.print_moves(base.out_console(), priced)
+        text.print_findings(base.out_console(), priced.findings)

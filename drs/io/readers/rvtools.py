@@ -500,7 +500,7 @@ class _Converter:
         twice = [name for name, count in Counter(given.values()).items() if count > 1]
         if twice:
             _warn(
-                f"sheet vInfo: {len(twice)} names of VMs stand there more than once: {some([str(name) for name in twice], 5)}; "
+                f"sheet vInfo: {len(twice)} names of VMs stand there more than once: {some([*map(str, twice)], 5)}; "
                 "their vCenter or VM ID is added to the name"
             )
         every = range(len(info))
@@ -535,7 +535,7 @@ class _Converter:
             f"{len(strange)} of {running} running VMs are on hosts that the sheet vHost does not have, "
             f"such as {info.column('Host')[strange[0]]}",
             "the host of each running VM in the sheet vHost",
-            "export all hosts, or leave these VMs out with --without-unknown-hosts",
+            "export all hosts, or leave these VMs out (option without_unknown_hosts)",
         )
 
     def info_rows(self, sheet: Sheet) -> list[int | None]:
@@ -877,7 +877,7 @@ class _Converter:
         if guessed:
             names = list(dict.fromkeys(guessed))
             _warn(
-                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {some([str(name) for name in names], 5)}; "
+                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {some([*map(str, names)], 5)}; "
                 "each counts as offered by the hosts of its VMs alone"
             )
         found["portgroups"] = RawTable(

@@ -535,7 +535,7 @@ class _Converter:
             f"{len(strange)} of {running} running VMs are on hosts that the sheet vHost does not have, "
             f"such as {info.column('Host')[strange[0]]}",
             "the host of each running VM in the sheet vHost",
-            "export all hosts, or leave these VMs out (option without_unknown_hosts)",
+            "export all hosts, or leave these VMs out: option without_unknown_hosts",
         )
 
     def info_rows(self, sheet: Sheet) -> list[int | None]:
@@ -877,7 +877,7 @@ class _Converter:
         if guessed:
             names = list(dict.fromkeys(guessed))
             _warn(
-                f"sheet vNetwork: no sheet says which hosts offer {len(names)} networks: {some([*map(str, names)], 5)}; "
+                f"sheet vNetwork: no sheet says where {len(names)} networks are: {some([*map(str, names)], 5)}; "
                 "each counts as offered by the hosts of its VMs alone"
             )
         found["portgroups"] = RawTable(

@@ -3,7 +3,7 @@ WORKERS ?= 2
 BIN = $(VENV)/bin
 
 # The rooms whose tests compile no kernel. `make test` runs all others too.
-FAST = tests/docs/test_changelog.py tests/docs/test_pages.py tests/goals tests/io tests/model tests/precopy tests/rules \
+FAST = tests/docs/test_changelog.py tests/docs/test_made_pages.py tests/goals tests/io tests/model tests/precopy tests/rules \
 	tests/terms tests/test_errors.py tests/test_house.py tests/test_stop.py tests/test_trigger.py
 
 .PHONY: demo test fast pages changelog docs clean

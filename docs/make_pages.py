@@ -3,7 +3,7 @@
     python docs/make_pages.py            # write them
     python docs/make_pages.py --check    # exit code 1 and the names of those that are not current
 
-`tests/docs/test_pages.py` makes them again and compares. What the code does not explain (an option without
+`tests/docs/test_made_pages.py` makes them again and compares. What the code does not explain (an option without
 help, a field without a meaning in its docstring) is an error here, and no empty cell.
 """
 
@@ -48,7 +48,7 @@ EXAMPLES = {
     ],
     "rolling": [
         "drs rolling small --evacuate 'esx-a-0[12]' --time-s 5",
-        "drs rolling small --time-s 10 --out campaign",
+        "drs rolling small --evacuate 'esx-a-0[34]' --time-s 10 --out campaign",
     ],
     "estimate": ["drs estimate small --moves moves.csv"],
     "explain": ["drs explain small --vm web-shop-01 --host esx-a-05"],

@@ -165,3 +165,9 @@ def test_figures_are_put_into_words_by_words_alone() -> None:
     }
     assert {name: told for name, told in found.items() if name not in FIGURES_OF_THEIR_OWN} == {}
     assert set(found) == set(FIGURES_OF_THEIR_OWN), "an exception that nothing needs any more"
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    # pytest imports them by their names alone: two of one name are collected apart and fail together.
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})

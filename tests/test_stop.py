@@ -67,7 +67,8 @@ def test_gap() -> None:
 
 FRONT_DOORS = {
     "api.py",  # solve, plan, advise
-    "cli.py",
+    "cli/advise.py",
+    "cli/rolling.py",
     "explain/conflict.py",  # explain.conflicts
     "modes/admission.py",
     "modes/rolling.py",

@@ -115,14 +115,15 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         console.print("Nothing to move.")
     fixed = set(result.violations_before) - set(result.violations_after)
     console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
-    untouched = set(result.untouched)
-    told = [violation for violation in result.violations_after if violation not in untouched]
+    untouched = result.untouched
+    left_alone = set(untouched)
+    told = [violation for violation in result.violations_after if violation not in left_alone]
     for violation in told[:MOST]:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
     if len(told) > MOST:
         console.print(f"and {len(told) - MOST} more broken rules")
     if untouched:
-        what = words.count(len(result.untouched), "rule is", "rules are")
+        what = words.count(len(untouched), "rule is", "rules are")
         console.print(
             f"{what} broken today and no part of the request; mode balance, or also repair, mends them."
         )

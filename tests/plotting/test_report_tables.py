@@ -8,13 +8,12 @@ import re
 import pytest
 from rich.console import Console
 
-from drs.explain import Reason
 from drs.planning import Move
 from drs.report.document import moves_csv, to_document
 from drs.report.html import render_report
 from drs.report.tables import GOALS, IMMOVABLE, MOVES, STRANDED, VIOLATIONS, frame, rich_table, told
 from drs.report.text import print_result
-from drs.result import Result
+from drs.result import Reason, Result
 
 TITLES = [column.title for column in MOVES]
 

@@ -2,7 +2,8 @@
 
 Rules are read by the terms that they lower to, so that a new rule takes part without a word here. What is
 looked for: VMs that no host suits (`Allowed`); more VMs than the places they may go to take (`AtMost`); a
-group with no place in common, or larger than any (`Together`, `Within`, against `Capacity`); a group that may
+group with no place in common, or larger than any (`Together`, `Within`, against `Capacity`); VMs that have to
+be where they find no room (`AtMost` against `Capacity`); a group that may
 not be spread so far (`AtLeast`); VMs whose needs are out of reach (`Near`); `Together` and `Within` against
 `AtMost`. Not every contradiction is of these kinds: the others are the solver's to prove.
 """
@@ -242,6 +243,7 @@ def _too_many_of(case: _Case, rule: Rule, term: AtMost, vms: list[int]) -> Itera
 
     filters = case.restricting(vms)
     if not contradictory([rule, *filters]):
+        yield from _no_room_elsewhere(case, rule, term, vms)
         return
     core = _core([rule, *filters], contradictory)
     reach = bound(core)
@@ -261,6 +263,28 @@ def _too_many_of(case: _Case, rule: Rule, term: AtMost, vms: list[int]) -> Itera
         f"{len(reach)} VMs are to be kept apart, at most {most} in a {rule.place}, "
         f"and they can reach {reachable} {rule.place}s",
     )
+
+
+def _no_room_elsewhere(
+    case: _Case, rule: Rule, term: AtMost, vms: Sequence[int]
+) -> Iterator[RuleConflictError]:
+    """VMs that are too many for the domains have to be on the hosts of none: do the smallest of them fit there?"""
+    elsewhere = term.domain < 0
+    n_elsewhere = len(vms) - int(np.minimum(np.floor(term.limit), len(vms)).sum())
+    if n_elsewhere <= 0 or not elsewhere.any():
+        return
+    for origin, limit in case.of(Capacity, every=True):
+        # As wide as today's use, where the capacity is not hard: what is there may stay.
+        wide = limit if origin.policy == "hard" else limit.relaxed(case.start)
+        need = float(np.sort(limit.demand[vms])[:n_elsewhere].sum())
+        if need > float(wide.limit[elsewhere].sum()) * (1 + 1e-9):
+            where = some(case.snapshot.hosts.name[elsewhere].tolist())
+            yield _error(
+                [rule, origin],
+                f"at least {n_elsewhere} of {some(names_of(vms, case.snapshot))} have to be on {where}, "
+                f"need {need:,.0f} {origin.unit} of {limit.resource} or more, "
+                f"and may use {limit.limit[elsewhere].sum():,.0f} there",
+            )
 
 
 def _no_common_place(case: _Case) -> Iterator[RuleConflictError]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plain(value: Any) -> Any:
     """A dataclass as TOML can hold it: tables, lists and scalars; what is None is left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
         return {name: plain(item) for name, item in given.items() if item is not None}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

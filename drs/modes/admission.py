@@ -172,20 +172,10 @@ def admission(
     return AdmissionReport(tuple(found))
 
 
-_NOT_OF_RESTARTS = {
-    "pinned", "automation", "failover", "host-state", "local-devices", "migration-scope", "move-limit"
-}  # fmt: skip
-
-
 def _limits(problem: Problem) -> list[tuple[Rule, Term]]:
     """The limits that a restart has to keep."""
     rules = [rule for rule in problem.rules_in_force if rule.policy != "soft" and rule.items == "vms"]
-    return [
-        (rule, term)
-        for rule in rules
-        if rule.type not in _NOT_OF_RESTARTS
-        for term in rule.lower(problem.snapshot)
-    ]
+    return [(rule, term) for rule in rules if rule.binds_restarts for term in rule.lower(problem.snapshot)]
 
 
 class _Case:

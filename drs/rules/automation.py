@@ -25,6 +25,7 @@ class Automation(HostFilter):
     at_least : the lowest level that moves; `manual` holds nobody
     """
 
+    binds_restarts: ClassVar[bool] = False
     default_when: ClassVar[When] = "during"
 
     _: KW_ONLY

@@ -65,6 +65,8 @@ class Rule:
     """What an administrator can do so that the rule gives way to some VMs."""
     effort: ClassVar[int] = 9
     """How hard the cure is: 0 for somebody's wish, more for a fact."""
+    binds_restarts: ClassVar[bool] = True
+    """Whether VMs that restart on another host after a failure keep to it."""
 
     @property
     def label(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Failover(HostLimit):
     n_hosts : failures to tolerate; that of each cluster (`ha_failover_hosts`) where not given.
     """
 
+    binds_restarts: ClassVar[bool] = False
     resource: ResourceName = "memory"
     _: KW_ONLY
     n_hosts: Whole | None = None

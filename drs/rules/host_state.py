@@ -22,6 +22,7 @@ class HostState(HostFilter):
     `disconnected`: no VM may come, and those that are there cannot be moved.
     """
 
+    binds_restarts: ClassVar[bool] = False
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "bring a host back that is not connected"
 

@@ -28,6 +28,7 @@ class MigrationScope(HostFilter):
     scope : what they do not leave; `any` is no limit but the network's
     """
 
+    binds_restarts: ClassVar[bool] = False
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "let {vms} leave its cluster (migration_scope)"
     effort: ClassVar[int] = 3

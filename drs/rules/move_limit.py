@@ -25,6 +25,7 @@ class MoveLimit(Rule):
     at_most : how many may move
     """
 
+    binds_restarts: ClassVar[bool] = False
     chapter: ClassVar[str] = "Limits on hosts and plans"
 
     _: KW_ONLY

@@ -19,6 +19,7 @@ from drs.terms import Allowed
 class Pinned(HostFilter):
     """These VMs stay on the host where they are today; those that are nowhere yet may be placed anywhere."""
 
+    binds_restarts: ClassVar[bool] = False
     effort: ClassVar[int] = 0
 
     default_when: ClassVar[When] = "during"

@@ -10,9 +10,10 @@ import pytest
 from drs.errors import InputError
 from drs.goals import Balance, Moves
 from drs.io import read_policy, read_rules, read_toml
+from drs.io.problem_file import write_rules
 from drs.planning import Concurrency
 from drs.problem.policy import Limits, Policy
-from drs.rules import RULES, KeepApart
+from drs.rules import RULES, KeepApart, Quorum, VcpuRatio
 
 RULE = '[[rule]]\ntype = "keep-apart"\nname = "web-ha"\nvms = "web-*"\n'
 TYPES = f"one of {', '.join(sorted(RULES))}"
@@ -33,6 +34,17 @@ def test_rules(tmp_path: Path) -> None:
     assert read_rules(tmp_path.parent) == ()
     path.write_bytes(b"\xef\xbb\xbf" + RULE.replace("\n", "\r\n").encode())
     assert len(read_rules(path)) == 1
+
+
+def test_what_a_saved_problem_writes_is_read_again(tmp_path: Path) -> None:
+    """Also a rule with a field that nobody may give: the resource of vcpu-ratio."""
+    rules = (
+        VcpuRatio(at_most=2.0, hosts=("a", "b"), name="four-to-one"),
+        Quorum("db-*", "north-*", at_least=2, policy="soft", weight=3.0),
+        KeepApart("web-*", scope="rack", when="during"),
+    )
+    (tmp_path / "rules.toml").write_text(write_rules(rules))
+    assert read_rules(tmp_path) == rules
 
 
 BAD_RULES: dict[str, tuple[str | bytes, str, str, str, str]] = {

@@ -232,6 +232,16 @@ def test_a_capacity_that_is_exceeded_today_is_as_wide_as_today() -> None:
     assert cores([hard(KeepTogether, ["vm-0", "vm-1"], name="t")], snapshot) == []
 
 
+def test_a_quorum_larger_than_its_hosts() -> None:
+    """Two of them are on the host today, which is over its limit: that much may stay, the third has no room."""
+    snapshot = cluster(memory_mib=[20000] * 6)
+    assert cores([hard(Quorum, FOUR, "esx-0", at_least=2, name="q")], snapshot) == []
+    rules = [hard(Quorum, FOUR, "esx-0", at_least=3, name="q")]
+    (found,) = conflicts(Problem(snapshot, rules).rules_in_force, snapshot)
+    assert set(found.rules) == {"q", "memory capacity"}
+    assert "at least 3 of" in str(found) and "60,000 MiB" in str(found) and "32,768" in str(found)
+
+
 def test_raised_as_an_error() -> None:
     rules, core = CASES["together and apart"]
     with pytest.raises(RuleConflictError, match="cannot hold together") as caught:

@@ -13,7 +13,7 @@ from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Reason, Result
+from drs.result import MANDATORY, Reason, Result
 from drs.rules import Rule
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
@@ -98,6 +98,7 @@ def plan(
         reasons={vm: reason.text for vm, reason in reasons.items()},
         allowed=problem.parking_hosts,
         priorities=priorities,
+        needed={vm for vm, reason in reasons.items() if reason.priority == MANDATORY},
         run=run,
     )
     return explain.annotate(problem, made, reasons)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ def make_plan(
     reasons: Mapping[int, str] | None = None,
     allowed: Callable[[int], NDArray[np.bool_]] | None = None,
     priorities: Mapping[int, float] | None = None,
+    needed: Collection[int] = (),
     window: float | None = None,
     deadline_s: float | Mapping[int, float] | None = None,
     forbidden: Mapping[int, Hours] | None = None,
@@ -76,6 +77,7 @@ def make_plan(
     reasons : by VM, why it moves.
     allowed : where a VM may be parked, bool[n_hosts]; default: its cluster's hosts that can run it.
     priorities : by VM, higher moves sooner, and stays in when a window is too short for all.
+    needed : VMs that move for more than an improvement: detours are made for them before any other moves.
     window : seconds; what does not fit is stranded, best first.
     deadline_s : by host, when all that leaves it must have left (or one figure for all); a warning if late.
     forbidden : by VM, spans in seconds from the start in which it may not migrate (`windows.daily`).
@@ -107,6 +109,7 @@ def make_plan(
         pricer,
         allowed or ordering.default_hosts(snapshot),
         priorities=priorities,
+        needed=needed,
         seed=run.seed,
     )
     lost.extend(found.lost)

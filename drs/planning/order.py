@@ -46,6 +46,8 @@ class Lost:
     reason: str
     cycle: tuple[int, ...] = ()
     """The VMs that wait for each other, in order."""
+    no_time: bool = False
+    """Whether only time is missing."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,8 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     print_findings(console, result.findings)
     for warning in result.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if result.timing is not None:
+        print_sentences(console, result.timing.sentences())
     if result.report is not None:
         print_sentences(console, result.report.sentences())
     speaks = result.mode in (

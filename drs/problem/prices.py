@@ -8,10 +8,11 @@ from drs import precopy
 from drs.goals import Prices
 from drs.model import Snapshot
 from drs.model.dirtying import dirtying
+from drs.precopy.profiles import Profile
 from drs.terms.base import Ints
 
 
-def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
+def nominal_prices(snapshot: Snapshot, profile: str | Profile) -> Prices:
     """One live migration of each VM alone on its host's vMotion network, by the pre-copy model.
 
     A VM without a measured dirty rate or working set is priced with the model's defaults.

@@ -6,6 +6,8 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from drs import explain, modes, planning
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
@@ -15,6 +17,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Reason, Result
 from drs.rules import Rule
+from drs.solvers import levels
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
 
@@ -103,6 +106,28 @@ def plan(
     return explain.annotate(problem, made, reasons)
 
 
+def _as_reached(result: Result, made: Plan, mode: str) -> Result:
+    """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
+    there, sought = made.placement, result.placement
+    if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
+        there.datastore_idx, sought.datastore_idx
+    ):
+        return result
+    lowered, scores = modes.scores(mode, result.problem, there)
+    goals = tuple(
+        dataclasses.replace(goal, after=float(score), bound=min(goal.bound, float(score)))
+        for goal, score in zip(result.goals, scores, strict=True)
+    )
+    status = levels.status(lowered, scores, np.array([goal.bound for goal in goals]))
+    return dataclasses.replace(
+        result,
+        status=result.status if result.status in ("infeasible", "no_solution") else status,
+        placement=there,
+        goals=goals,
+        violations_after=tuple(result.problem.check(there)),
+    )
+
+
 def _with_plan(
     result: Result,
     mode: str,
@@ -131,7 +156,9 @@ def _with_plan(
         again_s = None if spare.time_s is None else min(AGAIN_S, spare.remaining_s / 2)
         result = solve(problem, solver=solver, run=run.followed_by(again_s, stop.iterations))
         made, reasons = plan(result, run.within(spare.part(0.5)))
-    made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
+    result = _as_reached(result, made, mode)
+    each_once = {move.vm: move for move in (*made.stranded, *stranded)}
+    made = dataclasses.replace(made, stranded=tuple(each_once.values()))
     for move in made.stranded:
         told.append(f"{move.vm} stays on {move.from_host}: {move.reason}")
     status = result.status

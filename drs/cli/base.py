@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
 import typer
 
 from drs import words
@@ -110,7 +109,7 @@ def reporting(command: F) -> F:
         except KeyboardInterrupt:
             say("interrupted")
             raise typer.Exit(NO_ANSWER) from None
-        except (click.exceptions.Exit, click.exceptions.Abort, click.ClickException):
+        except (typer.Exit, typer.Abort):
             raise  # how a command ends
         except Exception as error:
             say(traceback.format_exc().rstrip())

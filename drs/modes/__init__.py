@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from drs.errors import Fault, InputError, UnknownNameError
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode, cluster_faults
@@ -21,6 +23,8 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
+from drs.terms import Lowered
+from drs.terms.base import Floats
 
 __all__ = [
     "MODES",
@@ -41,6 +45,7 @@ __all__ = [
     "priorities",
     "report",
     "rolling",
+    "scores",
 ]
 
 MODES: Mapping[str, Mode] = {
@@ -128,3 +133,11 @@ def priorities(mode: str, problem: Problem, options: Options) -> Mapping[int, fl
     """Which VMs move first, by position, higher first; None where nothing speaks for an order."""
     make = MODES[mode].priorities
     return (make(problem, options) or None) if make is not None else None
+
+
+def scores(mode: str, problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
+    """The levels of a problem as a mode sees it, and what they are of a placement."""
+    own = MODES[mode].scores
+    if own is not None:
+        return own(problem, placement)
+    return problem.lowered, problem.lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))

@@ -108,6 +108,7 @@ def make_plan(
         allowed or ordering.default_hosts(snapshot),
         priorities=priorities,
         seed=run.seed,
+        stop=run.stop,
     )
     lost.extend(found.lost)
     if strict and lost:

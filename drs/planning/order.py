@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from drs.model import Snapshot
 from drs.planning.pricing import Leg, Pricer
 from drs.planning.rooms import Amounts, Rooms
+from drs.stop import Stop
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -30,6 +31,8 @@ MAX_IN_VAIN = 4
 
 MAX_CANDIDATES = 200
 """Parking legs priced at one deadlock."""
+
+ENDED = "the search ended before a safe order of it was found"
 
 HOSTS_TRIED = 8
 """Third hosts considered for each VM, those with the least migrations first."""
@@ -99,26 +102,36 @@ def find_order(
     *,
     priorities: Mapping[int, float] | None = None,
     seed: int = 0,
+    stop: Stop | None = None,
 ) -> Order:
     """The safe order, with parking legs where needed and what is lost.
+
+    Each round either ends the search, or gives up a leg, or bars a VM from being parked: there are at most as
+    many rounds as VMs.
 
     Parameters
     ----------
     hosts_for : where a VM may be parked, bool[n_hosts].
     priorities : by VM, higher first.
+    stop : when no more VMs are parked; who waits then stays where it is.
     """
+    stop = stop or Stop()
     rng = np.random.default_rng(seed)
     priorities = priorities or {}
     lost: list[Lost] = []
     rest = list(legs)
-    while True:
+    asked = {leg.vm: leg for leg in legs}
+    barred: set[int] = set()
+    done: list[Leg] = []
+    for _ in range(2 * len(rooms.snapshot.vms) + 1):
         over = _never_fit(rest, rooms, priorities, rooms.free)
         lost.extend(over)
         rest = _without(rest, over)
         done, stuck, walk = _several_tries(rest, rooms, priorities, rng)
+        n_straight, waiting = len(done), list(stuck)
         parked: set[int] = set()
-        while stuck:
-            stuck = _with_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
+        while stuck and stop.remaining_s > 0:
+            stuck = _with_parking(done, stuck, walk, rooms, pricer, hosts_for, parked, barred, stop)
             if not stuck:
                 break
             gone = _never_fit(stuck, rooms, priorities, walk.free) or _strand(stuck, walk, rooms)
@@ -127,11 +140,18 @@ def find_order(
             if any(entry.leg.vm in parked for entry in gone):
                 break
         homeless = {entry.leg.vm for entry in lost} & parked
+        if stuck and stop.remaining_s <= 0:
+            # Whoever is parked may not be left there: what went straight to its goal stands.
+            done = done[:n_straight]
+            told = {entry.leg.vm for entry in lost}
+            lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
+            lost.extend(Lost(leg, ENDED) for leg in waiting if leg.vm not in told)
+            break
         if not homeless:
             break
-        # Somebody was parked in vain: begin again without all that is lost.
+        # Somebody was parked in vain: begin again without all that is lost, and without parking bystanders so.
         names = {entry.leg.vm for entry in lost}
-        asked = {leg.vm: leg for leg in legs}
+        barred |= homeless - asked.keys()
         lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
         rest = [leg for leg in legs if leg.vm not in names]
     taken = [rooms.taken(leg) for leg in done]
@@ -278,25 +298,28 @@ def _with_parking(
     pricer: Pricer,
     hosts_for: Hosts,
     parked: set[int],
+    barred: set[int],
+    stop: Stop,
 ) -> list[Leg]:
-    """Lets go whoever can, parking others where needed; grows `done`, `parked`; returns who still waits."""
+    """Lets go whoever can, parking others where needed, each VM once; grows `done`, `parked`; returns who waits."""
     stuck = list(stuck)
     in_vain = 0
-    while True:
+    for _ in range(len(rooms.snapshot.vms) + 1):
         n_before = len(stuck)
         stuck = _drain(stuck, done, walk, rooms)
         in_vain = 0 if len(stuck) < n_before else in_vain + 1
-        if not stuck or in_vain > MAX_IN_VAIN:
-            return stuck
-        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
+        if not stuck or in_vain > MAX_IN_VAIN or stop.remaining_s <= 0:
+            break
+        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked | barred)
         if found is None:
-            return stuck
+            break
         first, second = found
         take, give = rooms.taken(first)
         walk.go(first, take, give)
         done.append(first)
         parked.add(first.vm)
         stuck = [leg for leg in stuck if leg.vm != first.vm] + [second]
+    return stuck
 
 
 def _cheapest_parking(

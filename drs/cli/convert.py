@@ -26,4 +26,4 @@ def convert(
     from drs import io
 
     facts = io.convert(source, folder, without_unknown_hosts=without_unknown_hosts)
-    typer.echo(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}", err=True)
+    base.say(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}")

@@ -19,6 +19,7 @@ from drs.io.pools import build_pools, check_clusters
 from drs.io.raw import Faults, InputWarning, RawTable
 from drs.io.reader import Reader, as_names, positions
 from drs.model.cpu import BASELINES, compatible, vendor_of
+from drs.model.provenance import UNSAID, Provenance
 from drs.model.snapshot import (
     Bools,
     ClusterTable,
@@ -43,6 +44,7 @@ def build(
     taken_at: str = "",
     description: str = "",
     source: str = "",
+    provenance: Provenance = UNSAID,
 ) -> Snapshot:
     """Build a snapshot from unread tables.
 
@@ -54,6 +56,8 @@ def build(
         What was found at fault before; told together with the rest.
     name, taken_at, description, source : str
         What the snapshot says about itself.
+    provenance : Provenance
+        Where the figures of demand come from.
 
     Returns
     -------
@@ -114,6 +118,7 @@ def build(
         taken_at=taken_at,
         description=description,
         source=source,
+        provenance=provenance,
     )
 
 

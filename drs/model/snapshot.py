@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drs.model.provenance import UNSAID, Provenance
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -307,6 +309,8 @@ class Snapshot(_Frozen):
     taken_at: str = ""
     description: str = ""
     source: str = ""
+    provenance: Provenance = UNSAID
+    """Where the demand of the VMs comes from, as far as it was said."""
 
     def __repr__(self) -> str:
         sizes = f"{self.n_hosts} hosts, {self.n_vms} VMs, {len(self.disks)} disks"
@@ -359,6 +363,21 @@ class Snapshot(_Frozen):
         return np.where(np.isnan(known), vms.memory_mib, known)
 
     @cached_property
+    def rests_on(self) -> Provenance:
+        """Where the demand of the VMs comes from: as it was said, else what the figures show.
+
+        Running VMs that all ask for 0 MHz have no figures of CPU; those without active and consumed memory
+        have what is configured.
+        """
+        vms, said = self.vms, self.provenance
+        if not vms.on.any():
+            return said
+        cpu = said.cpu_demand or (None if vms.cpu_demand_mhz[vms.on].any() else "missing")
+        known = ~np.isnan(vms.memory_active_mib) | ~np.isnan(vms.memory_consumed_mib)
+        memory = said.memory_demand or (None if known[vms.on].any() else "configured")
+        return Provenance(cpu, memory, said.note)
+
+    @cached_property
     def disks_of_vm(self) -> tuple[Ints, Ints]:
         """Disks by VM as CSR: (start[n_vms + 1], disk positions)."""
         order = np.argsort(self.disks.vm_idx, kind="stable").astype(np.int32)
@@ -369,7 +388,7 @@ class Snapshot(_Frozen):
     def digest(self) -> str:
         """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
 
-        The descriptive fields (name, taken_at, description, source) do not count.
+        The descriptive fields (name, taken_at, description, source, provenance) do not count.
         """
         digest = hashlib.sha256()
 

@@ -26,7 +26,7 @@ def upload() -> None:
         )
         files = st.file_uploader(
             "Files",
-            ["zip", "csv", "parquet", "toml", "xlsx"],
+            ["zip", "csv", "parquet", "toml", "xlsx", "xlsm", "json"],
             accept_multiple_files=True,
             key="overview.files",
             label_visibility="collapsed",

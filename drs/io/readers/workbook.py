@@ -76,12 +76,14 @@ def _trimmed(path: Path) -> io.BytesIO | None:
 
 def _cut(xml: bytes) -> bytes | None:
     """The rows of a sheet up to its first gap, where it claims far more than it has; None where it does not."""
+    last = max(xml.rfind(b"<row "), xml.rfind(b":row "))
+    claimed = re.search(rb'\br="(\d+)"', xml[last : last + 1000]) if last >= 0 else None
+    if claimed is None or int(claimed[1]) - xml.count(b"row>") - xml.count(b"<row ") < MAX_STRAY:
+        return None
     rows = [
         (found.start(), int(found[2]), found[1])
         for found in re.finditer(rb'<(\w+:)?row\b[^>]*?\br="(\d+)"', xml)
     ]
-    if not rows or rows[-1][1] - len(rows) < MAX_STRAY:
-        return None
     before = 0
     for start, number, prefix in rows:
         if number - before > MAX_GAP:

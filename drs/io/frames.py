@@ -115,7 +115,9 @@ def to_columns(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
             continue
         found[table] = {}
         for column in tables()[table].values():
-            value = getattr(part, column.attribute)
+            value = part.value(column.attribute)
+            if value is None:
+                continue
             if column.attribute.endswith("_idx"):
                 target = column.refers_to
                 found[table][column.column] = _names_at(parts[target].name, value)

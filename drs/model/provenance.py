@@ -29,6 +29,11 @@ class Provenance:
     memory_demand: Origin | None = None
     note: str = ""
 
+    @property
+    def is_weak(self) -> bool:
+        """Whether the CPU demand was guessed from figures of the hosts, or is not known at all."""
+        return self.cpu_demand in ("estimated", "missing")
+
     def sentence(self) -> str:
         """What the answers rest on, for people.
 

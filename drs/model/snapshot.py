@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -61,7 +61,30 @@ class _Frozen:
             object.__setattr__(self, name, _freeze(value))
 
 
-class _Table(_Frozen):
+@dataclass(frozen=True, repr=False)
+class _Columns(_Frozen):
+    """Vectors of one length: those that code asks for are fields, all others stand in `more`."""
+
+    _: KW_ONLY
+    more: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Columns of the snapshot format that have no field, by their attribute in `columns.csv`."""
+
+    def value(self, attribute: str) -> NDArray[Any] | None:
+        """A column by its attribute in `columns.csv`, whether it has a field or not; None where it is not there."""
+        return self.more[attribute] if attribute in self.more else getattr(self, attribute, None)
+
+    def columns(self) -> Iterator[tuple[str, Any]]:
+        """(name, vector) of each column; a resource mapping yields one column per resource."""
+        for column in dataclasses.fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, Mapping):
+                for key in sorted(value):
+                    yield f"{key}_{column.name}", value[key]
+            else:
+                yield column.name, value
+
+
+class _Table(_Columns):
     """Rows with a name each."""
 
     name: Names
@@ -71,16 +94,6 @@ class _Table(_Frozen):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} rows>"
-
-    def columns(self) -> Iterator[tuple[str, Any]]:
-        """(name, vector) of each column; a resource mapping yields one column per resource."""
-        for column in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, column.name)
-            if isinstance(value, Mapping):
-                for key in sorted(value):
-                    yield f"{key}_{column.name}", value[key]
-            else:
-                yield column.name, value
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -246,7 +259,7 @@ class DatastoreTable(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class LinkTable(_Frozen):
+class LinkTable(_Columns):
     """Links of the network, shape (n_links,). Ends are hosts or any other names (switches, routers)."""
 
     a: Names
@@ -403,8 +416,8 @@ class Snapshot(_Frozen):
         for table in (self.hosts, self.vms, self.clusters, self.pools, self.disks, self.datastores):
             for label, value in table.columns():
                 feed(f"{type(table).__name__}.{label}", value)
-        for column in dataclasses.fields(self.links):
-            feed(f"links.{column.name}", getattr(self.links, column.name))
+        for label, value in self.links.columns():
+            feed(f"links.{label}", value)
         for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
             feed(label, getattr(self, label))
         if self.loads is not None:

@@ -59,6 +59,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "digest": snapshot.digest,
             "n_hosts": snapshot.n_hosts,
             "n_vms": snapshot.n_vms,
+            "provenance": dataclasses.asdict(snapshot.rests_on),
         },
         "mode": result.mode,
         "status": result.status,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,7 +61,6 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
-Priorities = Callable[[Problem, Options], Mapping[int, float]]
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,13 @@ class Mode:
     check : what is wrong with what was asked, for this cluster and policy.
     answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
-    report : what is to be said besides the plan. priorities : which VMs move first, higher first.
+    report : what is to be said besides the plan.
     """
 
     pose: Pose
     check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
-    priorities: Priorities | None = None
     replans: bool = True
 
 

@@ -53,6 +53,8 @@ class Problem:
     """Hosts that take part, None for all."""
     held: Sequence[Rule] = ()
     """VMs that an earlier round found no way for, kept where they are."""
+    budget_s: float | None = None
+    """So many seconds of migration at most, by the prices of the VMs; None for no limit."""
     built_in: bool = True
     """Whether the built-in rules apply (off for benchmarks that are no virtual machines)."""
 
@@ -152,6 +154,10 @@ class Problem:
         """The same problem with these VMs kept where they are."""
         return replace(self, held=(*self.held, Pinned(list(vms), name=why)))
 
+    def with_less_to_move(self, budget_s: float) -> Problem:
+        """The same problem with so many seconds of migration at most."""
+        return replace(self, budget_s=budget_s)
+
     def check(self, placement: Placement) -> list[Violation]:
         """Every rule in force, checked the naive way, independent of terms and solvers."""
         return [
@@ -174,6 +180,8 @@ class Problem:
         most = self.policy.limits.max_moves
         if most is not None:
             yield Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves")
+        if self.budget_s is not None:
+            yield Wall(MoveLimit(np.asarray(self.prices.move_s), self.budget_s), "time")
         if self.scope is not None:
             outside = (start >= 0) & ~self.scope[np.maximum(start, 0)]
             mask = np.vstack([self.scope, np.zeros_like(self.scope)])

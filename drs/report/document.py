@@ -95,6 +95,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
+        "timing": None if result.timing is None else finite(_of_report(result.timing)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
     }

@@ -1,7 +1,8 @@
 """Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
 
 The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
-search goes on from there. Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
+search goes on from there. Where items wait to be placed, they are counted before they are named
+(`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
 small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
 neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
 (`drs.solvers.bounds.dual`) follow each stage, and a plan that meets them ends the run.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drs.solvers import levels as order
-from drs.solvers import parts
+from drs.solvers import parts, room
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Progress, Run, Stop
@@ -36,6 +37,8 @@ SEARCH_SHARE = 0.75
 SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most."""
+ROOM_SHARE = 0.5
+"""Of the budget for placing by counts, where items wait."""
 BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
 
@@ -135,6 +138,8 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int, again: boo
 
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
+    if not small and room.applies(lowered, call.scores):
+        call.engine("room", _room, call.share(ROOM_SHARE))
     if columns <= GREEDY_COLUMNS and not again:
         call.engine("greedy", _greedy, call.share(0.15))
     packing = any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms)
@@ -175,6 +180,10 @@ def _ready(run: Run) -> None:
 
     localsearch.ready(run)
     leaving.ready()
+
+
+def _room() -> Solver:
+    return room.solve
 
 
 def _greedy() -> Solver:

@@ -81,7 +81,7 @@ class _Task:
 
     @property
     def over(self) -> bool:
-        return self.failed or self.status in ("optimal", "infeasible")
+        return self.failed or order.finished(self.lowered, self.scores, self.bounds)
 
     def gap(self) -> float:
         """What may still be gained, as a share of the cost, at the first level that is not proven."""

@@ -127,8 +127,8 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     return parts.solve(lowered, start, run, solve_part, _ready)
 
 
-def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
-    """Greedy, local search, exact proof or polish, bounds."""
+def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool) -> Answer:
+    """Greedy (unless the start was searched before: `again`), local search, exact proof or polish, bounds."""
     call = _Call(lowered, start, run)
 
     def searching() -> Solver:
@@ -140,7 +140,7 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
     small = columns <= EXACT_COLUMNS
     if not small and room.applies(lowered, call.scores):
         call.engine("room", _room, call.share(ROOM_SHARE))
-    if columns <= GREEDY_COLUMNS:
+    if columns <= GREEDY_COLUMNS and not again:
         call.engine("greedy", _greedy, call.share(0.15))
     packing = any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms)
     if packing:
@@ -175,9 +175,11 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
 
 
 def _ready(run: Run) -> None:
-    from drs.solvers.localsearch import ready
+    from drs.solvers import localsearch
+    from drs.solvers.bounds import leaving
 
-    ready(run)
+    localsearch.ready(run)
+    leaving.ready()
 
 
 def _room() -> Solver:

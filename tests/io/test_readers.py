@@ -614,7 +614,6 @@ def test_converting_says_what_it_did(tmp_path: Path) -> None:
 # -- what the answers rest on
 
 
-@pytest.mark.filterwarnings("default::drs.io.InputWarning")
 def test_what_the_answers_rest_on_stands_in_every_face(tmp_path: Path) -> None:
     sheets = rvtools({"a": 4000, "b": 3000})
     del sheets["vCPU"]
@@ -623,7 +622,9 @@ def test_what_the_answers_rest_on_stands_in_every_face(tmp_path: Path) -> None:
     assert told in (tmp_path / "snap" / "snapshot.toml").read_text()
     sentence = "The answers rest on estimated CPU demand and configured memory demand"
     for command in (["check"], ["advise", "--iterations", "50", "--out", str(tmp_path / "plan")]):
-        done = CliRunner().invoke(app, [command[0], str(tmp_path / "snap"), *command[1:]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            done = CliRunner().invoke(app, [command[0], str(tmp_path / "snap"), *command[1:]])
         assert done.exit_code == 0, done.output
         assert sentence in done.stderr and sentence in " ".join(done.stdout.split())
     assert sentence in (tmp_path / "plan" / "report.html").read_text()

@@ -6,16 +6,33 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from drs.cli import base
 
 
-@base.app.command()
+class _Listing(TyperCommand):
+    """A command whose help ends with the sources that are read; they are asked for when the help is shown."""
+
+    @property
+    def epilog(self) -> str:
+        from rich.markup import escape
+
+        from drs.io.readers.catalogue import READERS
+
+        return "\n\n".join(["Sources:", *(escape(f"{each.name}: {each.give}.") for each in READERS)])
+
+    @epilog.setter
+    def epilog(self, value: str | None) -> None:
+        """Typer sets what the decorator has: nothing."""
+
+
+@base.app.command(cls=_Listing)
 @base.reporting
 def convert(
     source: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE...", help="Exports, addresses, snapshot folders; see below."),
+        typer.Argument(metavar="SOURCE", help="Exports, addresses, snapshot folders; see below."),
     ],
     folder: Annotated[Path, typer.Argument(help="The snapshot folder to write.")],
     into: Annotated[
@@ -39,7 +56,7 @@ def convert(
     ] = False,
 ) -> None:
     """Turn exports of other tools, or a vCenter, into a snapshot folder."""
-    from drs import io
+    from drs import io, words
 
     options = io.Options(without_unknown_hosts=without_unknown_hosts, scale_to_hosts=scale_to_hosts)
     found = io.convert(source, folder, into=into, history=history, options=options)
@@ -49,5 +66,7 @@ def convert(
     facts, said = found.snapshot, found.snapshot.rests_on.sentence()
     if said:
         base.say(said)
-    rules = f", {len(found.rules)} rules" if found.rules else ""
-    base.say(f"{facts.n_hosts} hosts, {facts.n_vms} VMs{rules} → {folder}")
+    parts = [words.count(facts.n_hosts, "host"), words.count(facts.n_vms, "VM")]
+    parts += [words.count(len(found.rules), "rule")] if found.rules else []
+    parts += [words.count(len(facts.loads), "time", "times") + " of load"] if facts.loads is not None else []
+    base.say(f"{', '.join(parts)} → {folder}")

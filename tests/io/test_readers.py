@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import json
 import os
 import re
 import warnings
@@ -22,13 +24,16 @@ from reader_cases import (
     save,
     save_json,
 )
+from typer.testing import CliRunner
 
+from drs.cli import app
 from drs.errors import InputError
 from drs.io import READERS, InputWarning, Options, convert, read_folder, read_rules, read_source
 from drs.io.readers.catalogue import find
 from drs.io.readers.look import delimiter, look
 from drs.io.readers.times import order_of, seconds_of
 from drs.model import Snapshot
+from drs.model.provenance import MEANING
 from drs.problem import Problem
 from drs.rules import KeepApart, KeepTogether, Pinned, RunOn
 
@@ -574,3 +579,107 @@ def test_what_nobody_read_is_said(tmp_path: Path) -> None:
     unused = read_source(save(sheets, tmp_path / "x.xlsx")).unused
     assert "sheets vTools" in unused
     assert any(re.search("sheet vInfo: columns .*Annotation", line) for line in unused)
+
+
+# -- the page and the help
+
+
+def test_the_page_has_a_row_for_each_reader() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 4]
+    expected = [f"| {reader.name} | {reader.give} | {reader.tried} |" for reader in READERS]
+    assert [row for row in rows if row in expected] == expected
+    for word, meaning in MEANING.items():
+        assert f"| `{word}` | {meaning} |" in page
+
+
+def test_the_help_lists_the_sources() -> None:
+    shown = CliRunner().invoke(app, ["convert", "--help"], env={"COLUMNS": "400", "TERMINAL_WIDTH": "400"})
+    assert shown.exit_code == 0
+    plain = " ".join(shown.output.split())
+    for reader in READERS:
+        assert f"{reader.name}: " in plain and " ".join(reader.give.split()[:6]) in plain
+
+
+def test_converting_says_what_it_did(tmp_path: Path) -> None:
+    path = save(rvtools({"a": 100}), tmp_path / "x.xlsx")
+    done = CliRunner().invoke(app, ["convert", str(path), str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert (
+        "2 hosts, 1 VM → " in done.stderr
+        and "measured CPU demand and configured memory demand" in done.stderr
+    )
+
+
+# -- what the answers rest on
+
+
+def test_what_the_answers_rest_on_stands_in_every_face(tmp_path: Path) -> None:
+    sheets = rvtools({"a": 4000, "b": 3000})
+    del sheets["vCPU"]
+    convert(save(sheets, tmp_path / "x.xlsx"), tmp_path / "snap")
+    told = 'cpu_demand = "estimated"\nmemory_demand = "configured"\n'
+    assert told in (tmp_path / "snap" / "snapshot.toml").read_text()
+    sentence = "The answers rest on estimated CPU demand and configured memory demand"
+    for command in (["check"], ["advise", "--iterations", "50", "--out", str(tmp_path / "plan")]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            done = CliRunner().invoke(app, [command[0], str(tmp_path / "snap"), *command[1:]])
+        assert done.exit_code == 0, done.output
+        assert sentence in done.stderr and sentence in " ".join(done.stdout.split())
+    assert sentence in (tmp_path / "plan" / "report.html").read_text()
+    plan = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert plan["snapshot"]["provenance"]["cpu_demand"] == "estimated"
+    after = read_folder(tmp_path / "plan" / "snapshot")
+    assert after.provenance == read_folder(tmp_path / "snap").provenance
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "snap"), "--json"])
+    assert json.loads(done.stdout)["snapshot"]["provenance"]["memory_demand"] == "configured"
+
+
+def test_a_snapshot_without_figures_says_so_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "hosts.csv").write_text("host,cpu_mhz,memory_mib\nh,1000,1000\n")
+    (tmp_path / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nv,h,10,0\n")
+    rests_on = read_folder(tmp_path).rests_on
+    assert (rests_on.cpu_demand, rests_on.memory_demand) == ("missing", "configured")
+    assert "no figures of CPU demand (it counts as 0)" in rests_on.sentence()
+    (tmp_path / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nv,h,10,5\n")
+    assert read_folder(tmp_path).rests_on.cpu_demand is None
+
+
+def test_a_wrong_origin_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "hosts.csv").write_text("host,cpu_mhz,memory_mib\nh,1000,1000\n")
+    (tmp_path / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nv,h,10,0\n")
+    (tmp_path / "snapshot.toml").write_text('[provenance]\ncpu_demand = "guessed"\nmemory = "measured"\n')
+    with pytest.raises(InputError) as caught:
+        read_folder(tmp_path)
+    assert [fault.where for fault in caught.value.faults] == [
+        "snapshot.toml, [provenance], field cpu_demand",
+        "snapshot.toml, [provenance], field memory",
+    ]
+
+
+# -- time
+
+
+def calls(n: int, folder: Path) -> int:
+    """How many function calls it takes to read a workbook of so many VMs: the same on every machine."""
+    sheets = rvtools({f"vm-{i}": 1.0 for i in range(n)})
+    for row in sheets["vInfo"][1:]:
+        row.append("connected")
+    sheets["vInfo"][0].append("Connection state")
+    sheets["vDisk"] = [["VM", "Disk", "Capacity MiB", "Path", "VM ID", "VI SDK Server"]]
+    sheets["vDisk"] += [[f"vm-{i}", "d", 1024, "[ds] x", f"vm-{i}", "vc-1"] for i in range(n)]
+    sheets["vDatastore"] = [["Name", "Capacity MiB", "Hosts"], ["ds", 10**9, "esx-1"]]
+    sheets["vNetwork"] = [["VM", "Network"], *[[f"vm-{i}", f"net-{i % 9}"] for i in range(n)]]
+    path = save(sheets, folder / f"{n}.xlsx")
+    profile = cProfile.Profile()
+    profile.enable()
+    read(path)
+    profile.disable()
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_time_is_linear_in_the_vms(tmp_path: Path) -> None:
+    calls(10, tmp_path)  # imports
+    few, many = calls(300, tmp_path), calls(1200, tmp_path)
+    assert many < 4.4 * few

@@ -13,7 +13,7 @@ from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
-from drs.problem.prices import disks_follow, nominal_prices
+from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
 from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
@@ -81,28 +81,11 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
-            *self._costly(),
+            *limits_of(self.snapshot, self.policy, self.migrations),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
         )  # fmt: skip
-
-    def _costly(self) -> list[Rule]:
-        """VMs whose migration would exceed a limit of the policy, or their own downtime budget, stay."""
-        limits, names = self.policy.limits, self.snapshot.vms.name
-        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
-        budget_ms = self.snapshot.vms.downtime_budget_ms
-        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
-        if limits.max_downtime_ms is not None:
-            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
-        live = self.snapshot.vms.on
-        too_long = names[live & (self.prices.move_s > longest_s)].tolist()
-        too_hard = names[live & (self.prices.downtime_ms > budget_ms)].tolist()
-        return [
-            Pinned(vms, name=why)
-            for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
-            if vms
-        ]
 
     @cached_property
     def today(self) -> Placement:
@@ -112,7 +95,12 @@ class Problem:
     @cached_property
     def prices(self) -> Prices:
         """What moving each VM costs, from the pre-copy model."""
-        return nominal_prices(self.snapshot, self.policy.profile)
+        return self.migrations.prices
+
+    @cached_property
+    def migrations(self) -> Migrations:
+        """One migration of each VM to each kind of host, as planning prices it."""
+        return migrations(self.snapshot, self.policy)
 
     @cached_property
     def compatible(self) -> Allowed:

@@ -6,15 +6,19 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 from drs import explain, in_time, modes, planning
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
 from drs.in_time import plan
 from drs.model import Snapshot
+from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
+from drs.solvers import levels
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
 
@@ -83,6 +87,28 @@ def _with_conflicts(result: Result, run: Run) -> Result:
     return dataclasses.replace(result, conflicts=found, status=status)
 
 
+def _as_reached(result: Result, made: Plan, mode: str) -> Result:
+    """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
+    there, sought = made.placement, result.placement
+    if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
+        there.datastore_idx, sought.datastore_idx
+    ):
+        return result
+    lowered, scores = modes.scores(mode, result.problem, there)
+    goals = tuple(
+        dataclasses.replace(goal, after=float(score), bound=min(goal.bound, float(score)))
+        for goal, score in zip(result.goals, scores, strict=True)
+    )
+    status = levels.status(lowered, scores, np.array([goal.bound for goal in goals]))
+    return dataclasses.replace(
+        result,
+        status=result.status if result.status in ("infeasible", "no_solution") else status,
+        placement=there,
+        goals=goals,
+        violations_after=tuple(result.problem.check(there)),
+    )
+
+
 def _with_plan(
     result: Result,
     mode: str,
@@ -119,7 +145,9 @@ def _with_plan(
         result, made, reasons, timing = in_time.within(
             whole, made, reasons, when, solver=solver, run=run.within(spare)
         )
-    made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
+    result = _as_reached(result, made, mode)
+    each_once = {move.vm: move for move in (*made.stranded, *stranded)}
+    made = dataclasses.replace(made, stranded=tuple(each_once.values()))
     told += [
         f"{move.vm} stays on {move.from_host}: {move.reason}"
         for move in made.stranded

@@ -76,7 +76,7 @@ def _folder(source: str | Path) -> Iterator[Path]:
         yield path
     elif path.exists():
         held = io.is_snapshot(path.parent)
-        hint = f"did you mean {path.parent}?" if held else "drs convert reads an RVTools workbook"
+        hint = f"did you mean {path.parent}?" if held else "drs convert reads exports of other tools"
         raise InputError(
             Fault("source", f"{path} is a file", "a snapshot folder or a saved problem (.zip)", hint)
         )

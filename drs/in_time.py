@@ -18,7 +18,7 @@ from drs.modes import When, when
 from drs.options import Options
 from drs.planning import Plan
 from drs.problem import Problem
-from drs.result import OtherTime, Reason, Result, Timing
+from drs.result import MANDATORY, OtherTime, Reason, Result, Timing
 from drs.solvers import levels as order
 from drs.solving import settled, solve
 from drs.stop import Run
@@ -62,6 +62,7 @@ def plan(
         reasons={vm: reason.text for vm, reason in reasons.items()},
         allowed=problem.parking_hosts,
         priorities=time.priorities,
+        needed={vm for vm, reason in reasons.items() if reason.priority == MANDATORY},
         window=time.within_s if math.isfinite(time.within_s) else None,
         deadline_s=time.deadline_s,
         forbidden=time.forbidden,

@@ -13,9 +13,10 @@ from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
 from drs.solvers import requests
-from drs.solvers.base import Answer
+from drs.solvers.base import Answer, Status
 from drs.solvers.parts import worthwhile
 from drs.stop import Run
+from drs.terms import Lowered
 from drs.verify import verify
 
 AGAIN_S = 5.0
@@ -91,7 +92,7 @@ def _result(problem: Problem, answer: Answer, run: Run) -> Result:
     )
     result = Result(
         problem,
-        answer.status,
+        _status(lowered, answer),
         placement,
         goals,
         tuple(problem.check(problem.today)),
@@ -106,3 +107,11 @@ def _result(problem: Problem, answer: Answer, run: Run) -> Result:
     )
     verify(result)
     return result
+
+
+def _status(lowered: Lowered, answer: Answer) -> Status:
+    """The answer's word, unless an item that is nowhere stays so: then what was asked is not all done."""
+    for level, score, bound in zip(lowered.levels, answer.scores, answer.bounds, strict=True):
+        if level.role == "placed" and score > order.TOLERANCE and answer.status != "infeasible":
+            return "infeasible" if bound > order.TOLERANCE else "no_solution"
+    return answer.status

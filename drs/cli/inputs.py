@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,8 @@ def read(
         check(facts, chosen_policy or DefaultPolicy())
     faults.tell()
     assert facts is not None and chosen_rules is not None and chosen_policy is not None
+    if facts.rests_on.is_weak:
+        warnings.warn(facts.rests_on.sentence(), io.InputWarning, stacklevel=2)
     return facts, chosen_rules, chosen_policy
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from drs.errors import Fault, InputError, UnknownNameError
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode, cluster_faults
@@ -22,6 +24,8 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
+from drs.terms import Lowered
+from drs.terms.base import Floats
 
 __all__ = [
     "MODES",
@@ -43,6 +47,7 @@ __all__ = [
     "report",
     "rolling",
     "when",
+    "scores",
 ]
 
 MODES: Mapping[str, Mode] = {
@@ -124,3 +129,11 @@ def report(mode: str, result: Result, options: Options) -> Report | None:
     """What a mode has to say besides the plan."""
     make = MODES[mode].report
     return None if make is None else make(result, options)
+
+
+def scores(mode: str, problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
+    """The levels of a problem as a mode sees it, and what they are of a placement."""
+    own = MODES[mode].scores
+    if own is not None:
+        return own(problem, placement)
+    return problem.lowered, problem.lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))

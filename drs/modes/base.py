@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.errors import Fault, did_you_mean
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.model.selector import is_pattern
 from drs.options import Options
 from drs.problem import Problem
@@ -20,6 +20,8 @@ from drs.problem.request import Scope
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Run, Stop
+from drs.terms import Lowered
+from drs.terms.base import Floats
 
 Bools = NDArray[np.bool_]
 
@@ -61,6 +63,7 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
+Scores = Callable[[Problem, Placement], tuple[Lowered, Floats]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Mode:
     check : what is wrong with what was asked, for this cluster and policy.
     answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
+    scores : of a placement, what its levels are where they are no problem of VMs on hosts.
     report : what is to be said besides the plan.
     """
 
@@ -79,6 +83,7 @@ class Mode:
     answer: Answers | None = None
     report: Reports | None = None
     replans: bool = True
+    scores: Scores | None = None
 
 
 def named(names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,7 @@ def make_plan(
     reasons: Mapping[int, str] | None = None,
     allowed: Callable[[int], NDArray[np.bool_]] | None = None,
     priorities: Mapping[int, float] | Mapping[str, float] | None = None,
+    needed: Collection[int] = (),
     window: float | None = None,
     deadline_s: float | Mapping[int, float] | Mapping[str, float] | None = None,
     forbidden: Mapping[int, Hours] | Mapping[str, Hours] | None = None,
@@ -81,6 +82,7 @@ def make_plan(
     reasons : by VM, why it moves.
     allowed : where a VM may be parked, bool[n_hosts]; default: its cluster's hosts that can run it.
     priorities : by VM, higher moves sooner, and stays in when there is no time for all.
+    needed : VMs that move for more than an improvement: detours are made for them before any other moves.
     window : seconds; no migration ends later. As many VMs as fit move, the more important first; the others
         are stranded.
     deadline_s : by host, when all that leaves it should have left (or one figure for all): as many VMs as
@@ -122,7 +124,9 @@ def make_plan(
         pricer,
         allowed or ordering.default_hosts(snapshot),
         priorities=urgent,
+        needed=needed,
         seed=run.seed,
+        stop=run.stop,
     )
     lost.extend(found.lost)
     if strict and lost:

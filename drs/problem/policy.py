@@ -13,6 +13,7 @@ from drs.goals import Balance, Goal, Moves
 from drs.model import Snapshot
 from drs.model.selector import Selector
 from drs.planning.limits import Concurrency
+from drs.precopy.profiles import Profile
 from drs.rules.selecting import select_vms
 
 MigrationScope = Literal["cluster", "vcenter", "any"]
@@ -154,7 +155,8 @@ class Policy:
 
     goals : the goals, the most important first.
     limits, concurrency, trigger, restart, power, storage, windows : the parts, each with its defaults.
-    profile : the profile of the pre-copy model: a built-in name, or a fitted TOML file.
+    profile : the profile of the pre-copy model: a built-in name, or a fitted one. In `policy.toml` that is the
+        name of a TOML file beside it, or a table `[profile.NAME]` with what such a file holds.
     migration_scope : how far a VM may move; DRS works within a `cluster`.
     storage_moves : whether a VM may go to a host that does not see its datastores; its disks then move too.
     """
@@ -167,6 +169,6 @@ class Policy:
     power: Power = field(default_factory=Power)
     storage: StorageBalance = field(default_factory=StorageBalance)
     windows: Windows = field(default_factory=Windows)
-    profile: str = "vmware"
+    profile: str | Profile = "vmware"
     migration_scope: MigrationScope = "cluster"
     storage_moves: bool = False

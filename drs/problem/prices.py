@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,11 +12,13 @@ from drs.goals import Prices
 from drs.model import Snapshot
 from drs.model.dirtying import dirtying
 from drs.model.network import Network
-from drs.planning.pricing import Leg, Pricer
+from drs.planning.pricing import NEVER_ENDS, Leg, Pricer
+from drs.precopy.profiles import Profile
 from drs.problem.policy import Policy
 from drs.rules.base import HostFilter, Judge
 from drs.terms import Allowed
 from drs.terms.base import Bools, Floats, Ints
+from drs.units import MIBPS_PER_MBPS
 from drs.words import milliseconds, seconds
 
 MOST_LEGS = 300_000
@@ -29,32 +31,34 @@ class Migrations:
 
     prices : what the goals count.
     kind : i4[n_hosts], hosts of one kind cost the same. total_s, downtime_ms : f8[n_vms, n_kinds], NaN where a VM
-        cannot go by the reach of migrations or the path. refused : why it cannot, where a path is there.
+        cannot go by the reach of migrations or the path. endless : bool[n_vms, n_kinds], where it would never end.
     """
 
     prices: Prices
     kind: Ints
     total_s: Floats
     downtime_ms: Floats
-    refused: dict[tuple[int, int], str]
+    endless: Bools
 
 
 def migrations(snapshot: Snapshot, policy: Policy) -> Migrations:
     """What moving each VM costs, and where it cannot go."""
-    nominal = nominal_prices(snapshot, policy.profile)
+    alone = nominal_prices(snapshot, policy.profile)
+    nominal = finite_prices(alone, snapshot)
     kind, reach = _kinds(snapshot, policy)
     n_kinds = int(kind.max(initial=-1)) + 1
     if not snapshot.n_vms or n_kinds <= 1 or int(reach.sum()) > MOST_LEGS:
         alike = np.zeros(snapshot.n_hosts, dtype=np.int32)
-        return Migrations(nominal, alike, nominal.move_s[:, None], nominal.downtime_ms[:, None], {})
+        endless = ~np.isfinite(alone.move_s) & snapshot.vms.on & (snapshot.vms.host_idx >= 0)
+        return Migrations(nominal, alike, alone.move_s[:, None], alone.downtime_ms[:, None], endless[:, None])
     pairs, legs = _legs(snapshot, kind, reach, policy.storage_moves)
     priced = Pricer(snapshot, policy.profile).price(legs)
     shape = (snapshot.n_vms, n_kinds)
     total_s, downtime_ms, disk_gib = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
-    refused: dict[tuple[int, int], str] = {}
+    endless = np.zeros(shape, dtype=np.bool_)
     for i, (pair, leg) in enumerate(zip(pairs, legs, strict=True)):
         if priced.refused[i]:
-            refused[pair] = priced.refused[i]
+            endless[pair] = priced.refused[i] == NEVER_ENDS
             continue
         total_s[pair], downtime_ms[pair] = priced.total_s[i], priced.downtime_ms[i]
         disk_gib[pair] = snapshot.disks.used_gib[list(leg.disks)].sum()
@@ -72,7 +76,7 @@ def migrations(snapshot: Snapshot, policy: Policy) -> Migrations:
         np.where(extra_s > 1e-9, extra_s, 0.0),
         disk_gib,
     )
-    return Migrations(prices, kind, total_s, downtime_ms, refused)
+    return Migrations(prices, kind, total_s, downtime_ms, endless)
 
 
 def _kinds(snapshot: Snapshot, policy: Policy) -> tuple[Ints, Bools]:
@@ -155,7 +159,7 @@ class Unaffordable(HostFilter):
 
 
 def limits_of(snapshot: Snapshot, policy: Policy, known: Migrations) -> list[Unaffordable]:
-    """The limits of the policy, the downtime budgets of the VMs, and what paths cannot carry."""
+    """The limits of the policy, the downtime budgets of the VMs, and migrations that would never end."""
     limits, vms = policy.limits, snapshot.vms
     longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
     budget_ms = np.where(np.isnan(vms.downtime_budget_ms), np.inf, vms.downtime_budget_ms)
@@ -163,8 +167,8 @@ def limits_of(snapshot: Snapshot, policy: Policy, known: Migrations) -> list[Una
         budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
     live = vms.on[:, None]
     with np.errstate(invalid="ignore"):
-        too_long = live & (known.total_s > longest_s)
-        too_hard = live & (known.downtime_ms > budget_ms[:, None])
+        too_long = live & ~known.endless & (known.total_s > longest_s)
+        too_hard = live & ~known.endless & (known.downtime_ms > budget_ms[:, None])
 
     def long(vm: int, k: int) -> str:
         took = seconds(float(known.total_s[vm, k]))
@@ -174,21 +178,23 @@ def limits_of(snapshot: Snapshot, policy: Policy, known: Migrations) -> list[Una
         stopped = milliseconds(float(known.downtime_ms[vm, k]))
         return f"its migration stops it for {stopped}, longer than {milliseconds(float(budget_ms[vm]))}"
 
+    def never(vm: int, k: int) -> str:
+        return NEVER_ENDS
+
     found = []
-    for name, forbids, words in (("max_migration_s", too_long, long), ("downtime budget", too_hard, hard)):
+    for name, forbids, words in (
+        ("migration never ends", known.endless, never),
+        ("max_migration_s", too_long, long),
+        ("downtime budget", too_hard, hard),
+    ):
         if forbids.any():
             at = zip(*(axis.tolist() for axis in np.nonzero(forbids)), strict=True)
             why = {(vm, k): words(vm, k) for vm, k in at}
             found.append(Unaffordable(forbids, known.kind, why, name=name))
-    if known.refused:
-        refused = np.zeros(known.total_s.shape, dtype=np.bool_)
-        for pair in known.refused:
-            refused[pair] = True
-        found.append(Unaffordable(refused, known.kind, known.refused, name="path of migrations"))
     return found
 
 
-def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
+def nominal_prices(snapshot: Snapshot, profile: str | Profile) -> Prices:
     """One live migration of each VM alone on its host's vMotion network, by the pre-copy model.
 
     A VM without a measured dirty rate or working set is priced with the model's defaults.
@@ -212,6 +218,23 @@ def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
         vms.memory_mib / 1024,
         disk_gib.astype(np.float64),
         np.asarray(price.downtime_ms),
+    )
+
+
+def finite_prices(nominal: Prices, snapshot: Snapshot) -> Prices:
+    """Prices with an end: where the model gives none, the memory is sent once and the VM stands still as long.
+
+    Such a VM stays (`Problem.rules_in_force`), or is off, or is placed for the first time; its price only
+    has to keep sums finite.
+    """
+    host = snapshot.vms.host_idx
+    mbps = np.where(host >= 0, snapshot.hosts.vmotion_mbps[host], 10_000.0) if len(host) else np.zeros(0)
+    once_s = snapshot.vms.memory_mib / (np.maximum(mbps, 1.0) * MIBPS_PER_MBPS)
+    ends = np.isfinite(nominal.move_s) & np.isfinite(nominal.downtime_ms)
+    return replace(
+        nominal,
+        move_s=np.where(ends, nominal.move_s, once_s),
+        downtime_ms=np.where(ends, nominal.downtime_ms, 1e3 * once_s),
     )
 
 

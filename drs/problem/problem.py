@@ -17,6 +17,7 @@ from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
 from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
+from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
     Level,
@@ -81,6 +82,7 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
+            MigrationPath(profile=self.policy.profile),
             *limits_of(self.snapshot, self.policy, self.migrations),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),

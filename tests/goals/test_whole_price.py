@@ -115,7 +115,7 @@ def test_a_path_that_is_too_slow_or_too_long_is_a_wall():
     walls = {
         wall.origin for wall in result.problem.lowered.broken_walls(np.array([2, 3, 0, 0, 0, 0], np.int32))
     }
-    assert walls == {"path of migrations"}
+    assert walls == {"migration-path"}
 
 
 def test_a_slower_path_is_dearer():

@@ -13,7 +13,7 @@ from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
-from drs.problem.prices import disks_follow, finite_prices, nominal_prices
+from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
 from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
@@ -82,34 +82,12 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
-            *self._costly(),
+            MigrationPath(profile=self.policy.profile),
+            *limits_of(self.snapshot, self.policy, self.migrations),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
         )  # fmt: skip
-
-    def _costly(self) -> list[Rule]:
-        """VMs whose migration would never end, or exceed a limit of the policy or their own downtime budget, stay;
-        no VM goes where the path refuses its migration."""
-        limits, names = self.policy.limits, self.snapshot.vms.name
-        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
-        budget_ms = self.snapshot.vms.downtime_budget_ms
-        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
-        if limits.max_downtime_ms is not None:
-            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
-        live = self.snapshot.vms.on
-        never = live & (self.snapshot.vms.host_idx >= 0) & ~np.isfinite(self.nominal.move_s)
-        too_long = live & ~never & (self.prices.move_s > longest_s)
-        too_hard = live & ~never & (self.prices.downtime_ms > budget_ms)
-        named = (
-            (never, "migration never ends"),
-            (too_long, "max_migration_s"),
-            (too_hard, "downtime budget"),
-        )
-        return [
-            MigrationPath(profile=self.policy.profile),
-            *(Pinned(names[vms].tolist(), name=why) for vms, why in named if vms.any()),
-        ]
 
     @cached_property
     def today(self) -> Placement:
@@ -117,14 +95,14 @@ class Problem:
         return Placement.of(self.snapshot)
 
     @cached_property
-    def nominal(self) -> Prices:
-        """What moving each VM costs, from the pre-copy model; inf or NaN of a migration that never ends."""
-        return nominal_prices(self.snapshot, self.policy.profile)
+    def prices(self) -> Prices:
+        """What moving each VM costs, from the pre-copy model."""
+        return self.migrations.prices
 
     @cached_property
-    def prices(self) -> Prices:
-        """The same as goals count it: no price is without end, for such a VM stays where it is."""
-        return finite_prices(self.nominal, self.snapshot)
+    def migrations(self) -> Migrations:
+        """One migration of each VM to each kind of host, as planning prices it."""
+        return migrations(self.snapshot, self.policy)
 
     @cached_property
     def compatible(self) -> Allowed:

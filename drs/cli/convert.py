@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drs.cli import base
+from drs.cli.inputs import Clusters
 
 
 @base.app.command()
@@ -21,9 +22,12 @@ def convert(
         bool,
         typer.Option("--without-unknown-hosts", help="Leave out running VMs whose host the export lacks."),
     ] = False,
+    cluster: Clusters = None,
 ) -> None:
     """Turn an RVTools export or a vCenter into a snapshot folder."""
     from drs import io
 
-    facts = io.convert(source, folder, without_unknown_hosts=without_unknown_hosts)
+    facts = io.convert(
+        source, folder, without_unknown_hosts=without_unknown_hosts, cluster=tuple(cluster or ())
+    )
     typer.echo(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}", err=True)

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from drs.errors import Fault, InputError
+from drs.io.changes import OnlyClusters, apply
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
 from drs.io.readers.rvtools import is_workbook, read_rvtools
 from drs.io.readers.vcenter import parse_address, read_vcenter
 from drs.io.readers.workbook import is_tab_export
+from drs.model.selector import Selector, entries
 from drs.model.snapshot import Snapshot
+from drs.problem.scope import hosts_of
 
 
 def read_source(
@@ -76,6 +79,7 @@ def convert(
     password: str | None = None,
     verify: bool = True,
     without_unknown_hosts: bool = False,
+    cluster: Selector = (),
 ) -> Snapshot:
     """Make a snapshot folder of an RVTools workbook, a vCenter or another snapshot folder.
 
@@ -93,6 +97,9 @@ def convert(
         Whether a vCenter's certificate is checked.
     without_unknown_hosts : bool, default False
         Leave out running VMs whose host an RVTools export does not have; they are a fault otherwise.
+    cluster : str or sequence of str
+        Only these clusters, names or patterns; every one where none is given. What the others' disks take on
+        shared datastores stays taken.
 
     Returns
     -------
@@ -108,5 +115,8 @@ def convert(
     snapshot = read_source(
         source, user=user, password=password, verify=verify, without_unknown_hosts=without_unknown_hosts
     )
+    if entries(cluster):
+        hosts_of(snapshot, cluster)  # before any table is made
+        snapshot = apply(snapshot, [OnlyClusters(clusters=entries(cluster))], where="cluster").snapshot
     write_folder(snapshot, folder, format)
     return snapshot

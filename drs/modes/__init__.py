@@ -13,12 +13,13 @@ from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Snapshot
 from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
-from drs.modes.base import Mode, cluster_faults
+from drs.modes.base import Mode
 from drs.modes.rolling import Rolling, rolling
 from drs.modes.rolling import check as check_rolling
 from drs.options import OPTIONS, ROLLING, Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.scope import cluster_faults
 from drs.result import Report, Result
 from drs.rules import Rule
 
@@ -87,7 +88,7 @@ def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> No
     """Raises InputError for what `check_options` finds, else for what the mode finds wrong for this cluster."""
     check_options(mode, options)
     own = MODES[mode].check
-    faults = list(cluster_faults(snapshot, options))
+    faults = list(cluster_faults(snapshot, options.cluster))
     faults += [] if own is None else list(own(snapshot, policy, options))
     if faults:
         raise InputError(faults)

@@ -1,5 +1,5 @@
 """`python -m drs.cli` is the command too."""
 
-from drs.cli import main
+from drs.__main__ import main
 
 main()

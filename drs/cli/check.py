@@ -69,6 +69,7 @@ def check(
                 "digest": facts.digest,
                 "n_hosts": facts.n_hosts,
                 "n_vms": facts.n_vms,
+                "provenance": dataclasses.asdict(facts.rests_on),
             },
             "clusters": clusters_of(facts, taking_part),
             "metrics": load,

@@ -1,4 +1,4 @@
-"""`drs convert`: a snapshot folder of another source."""
+"""`drs convert`: a snapshot folder of other sources."""
 
 from __future__ import annotations
 
@@ -15,19 +15,43 @@ from drs.cli.inputs import Clusters
 @base.reporting
 def convert(
     source: Annotated[
-        str, typer.Argument(help="An RVTools workbook or its CSV files, or a vCenter's address.")
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Exports, addresses, snapshot folders; see below."),
     ],
     folder: Annotated[Path, typer.Argument(help="The snapshot folder to write.")],
+    into: Annotated[
+        bool,
+        typer.Option("--into", help="Join load histories to the snapshot that is in FOLDER; all else stays."),
+    ] = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="The sources are one cluster at several times: a load history."),
+    ] = False,
     without_unknown_hosts: Annotated[
         bool,
-        typer.Option("--without-unknown-hosts", help="Leave out running VMs whose host the export lacks."),
+        typer.Option("--without-unknown-hosts", help="Leave out running VMs whose host the source lacks."),
+    ] = False,
+    scale_to_hosts: Annotated[
+        bool,
+        typer.Option(
+            "--scale-to-hosts",
+            help="Scale the VMs' figures so that their sums are what their hosts measured.",
+        ),
     ] = False,
     cluster: Clusters = None,
 ) -> None:
-    """Turn an RVTools export or a vCenter into a snapshot folder."""
+    """Turn exports of other tools, or a vCenter, into a snapshot folder."""
     from drs import io
 
-    facts = io.convert(
-        source, folder, without_unknown_hosts=without_unknown_hosts, cluster=tuple(cluster or ())
+    options = io.Options(without_unknown_hosts=without_unknown_hosts, scale_to_hosts=scale_to_hosts)
+    found = io.convert(
+        source, folder, into=into, history=history, cluster=tuple(cluster or ()), options=options
     )
-    typer.echo(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}", err=True)
+    for line in found.unused:
+        base.say(f"not used: {line}")
+    assert found.snapshot is not None
+    facts, said = found.snapshot, found.snapshot.rests_on.sentence()
+    if said:
+        base.say(said)
+    rules = f", {len(found.rules)} rules" if found.rules else ""
+    base.say(f"{facts.n_hosts} hosts, {facts.n_vms} VMs{rules} → {folder}")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from drs.errors import InputError
-from drs.io import convert
-from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter, snapshot_of
+from drs.io import Options, convert
+from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter, reading_of
 
 
 class Ref:
@@ -50,7 +50,7 @@ def inventory() -> dict[str, list[tuple[Ref, dict[str, Any]]]]:
                 {
                     "name": "prod",
                     "summary": Fake(currentEVCModeKey="intel-haswell"),
-                    "configuration": Fake(
+                    "configurationEx": Fake(
                         drsConfig=Fake(enabled=True, defaultVmBehavior="partiallyAutomated", vmotionRate=1),
                         dasConfig=Fake(enabled=True, failoverLevel=2),
                         drsVmConfig=[Fake(key=V1, behavior="manual", enabled=True)],
@@ -172,8 +172,10 @@ def inventory() -> dict[str, list[tuple[Ref, dict[str, Any]]]]:
     }
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_the_mapping() -> None:
-    found = snapshot_of(inventory().__getitem__, name="vc01")
+    found = reading_of(inventory().__getitem__, name="vc01").snapshot
+    assert found is not None
     assert set(inventory()) == set(PROPERTIES)
     hosts, vms, clusters = found.hosts, found.vms, found.clusters
     assert hosts.name.tolist() == ["esx-01", "esx-02"] and hosts.cpu_mhz.tolist() == [32000, 32000]
@@ -213,7 +215,7 @@ def test_the_mapping() -> None:
 
 def test_an_account_that_may_see_nothing() -> None:
     with pytest.raises(InputError) as caught:
-        snapshot_of(lambda kind: [], name="vc01")
+        reading_of(lambda kind: [], name="vc01")
     assert [fault.given for fault in caught.value.faults] == ["it shows no hosts", "it shows no vms"]
 
 
@@ -306,9 +308,11 @@ def pyvmomi(monkeypatch: pytest.MonkeyPatch) -> Fake:
     return Fake(log=log)
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRS_VCENTER_PASSWORD", "secret")
-    snapshot = read_vcenter("vcenter://me@vc01")
+    snapshot = read_vcenter("vcenter://me@vc01").snapshot
+    assert snapshot is not None
     assert (snapshot.n_hosts, snapshot.n_vms, snapshot.name) == (2, 2, "vc01")
     assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect"]
 
@@ -326,6 +330,6 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_when_it_does_not_answer(source: str, password: str, given: str, pyvmomi: Fake) -> None:
     with pytest.raises(InputError) as caught:
-        read_vcenter(source, password=password)
+        read_vcenter(source, Options(password=password))
     assert caught.value.given == given
     assert "secret" not in str(caught.value)

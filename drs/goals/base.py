@@ -63,6 +63,11 @@ class Goal:
     worth_ratio: float | None = None
     default_slack_ratio: ClassVar[float] = 0.0
     default_worth_ratio: ClassVar[float] = 0.0
+    when_left: ClassVar[str] = "{host} is left by the last VM that counts"
+    """Why the last VM that counts leaves a host, for goals that pay for hosts in use; `{before}` and `{after}` are
+    the goal's values."""
+    left_code: ClassVar[str] = "checkResource"
+    """vSphere's word (`RecommendationReasonCode` of its API) for such a move."""
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         """The value of a placement, found the naive way; `snapshot` says where the VMs are today."""

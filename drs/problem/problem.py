@@ -14,7 +14,8 @@ from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
 from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
-from drs.problem.request import Request, Scope
+from drs.problem.request import Request
+from drs.problem.scope import Scope, vms_of
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
 from drs.rules.migration_path import MigrationPath
@@ -179,8 +180,12 @@ class Problem:
 
     def takes_part(self, vm: int) -> bool:
         """Whether a VM is in the scope."""
-        home = int(self.snapshot.vms.host_idx[vm])
-        return self.scope is None or home < 0 or bool(self.scope[home])
+        return bool(self.taking_part[vm])
+
+    @cached_property
+    def taking_part(self) -> NDArray[np.bool_]:
+        """The VMs in the scope, bool[n_vms]."""
+        return vms_of(self.snapshot, self.scope)
 
     def _of_goals(self) -> Iterator[Level]:
         """One level for each goal, in order."""

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from drs.errors import InputError
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
@@ -16,7 +17,6 @@ from drs.problem.policy import Policy
 from drs.problem.prices import disks_follow, finite_prices, nominal_prices
 from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
-from drs.rules.base import raise_faults
 from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
@@ -42,7 +42,7 @@ class Problem:
     datastore and network visibility, migration scope, host state, local devices), of which a user's rule of
     the same `replaces` key takes the place.
 
-    Raises InputError with every fault of every rule.
+    Raises InputError with every fault of every rule and goal.
     """
 
     snapshot: Snapshot
@@ -59,7 +59,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        raise_faults(self.rules, self.snapshot)
+        faults = [fault for rule in self.rules for fault in rule.faults(self.snapshot)]
+        for number, goal in enumerate(self.goals, start=1):
+            faults += goal.faults(self.snapshot, f"[[goal]] {number} ({goal.type})")
+        if faults:
+            raise InputError(faults)
 
     def __repr__(self) -> str:
         goals = ", ".join(goal.type for goal in self.goals)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from drs.errors import InputError
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
@@ -17,7 +18,6 @@ from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
 from drs.problem.request import Request
 from drs.problem.scope import Scope, vms_of
 from drs.rules import Pinned, Rule, Violation, default_rules
-from drs.rules.base import raise_faults
 from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
@@ -43,7 +43,7 @@ class Problem:
     datastore and network visibility, migration scope, host state, local devices), of which a user's rule of
     the same `replaces` key takes the place.
 
-    Raises InputError with every fault of every rule.
+    Raises InputError with every fault of every rule and goal.
     """
 
     snapshot: Snapshot
@@ -62,7 +62,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        raise_faults(self.rules, self.snapshot)
+        faults = [fault for rule in self.rules for fault in rule.faults(self.snapshot)]
+        for number, goal in enumerate(self.goals, start=1):
+            faults += goal.faults(self.snapshot, f"[[goal]] {number} ({goal.type})")
+        if faults:
+            raise InputError(faults)
 
     def __repr__(self) -> str:
         goals = ", ".join(goal.type for goal in self.goals)

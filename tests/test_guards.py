@@ -109,7 +109,6 @@ WIDEST = 12
 """Positional parameters of any function."""
 
 TOO_LONG = {
-    "drs/io/readers/vcenter.py:snapshot_of",
     "drs/plotting/schedule.py:timeline",
     "drs/plotting/schedule.py:topology",
 }

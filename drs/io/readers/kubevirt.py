@@ -423,8 +423,8 @@ class _Converter:
 
 READER = Reader(
     name="KubeVirt",
-    give="the file of kubectl get vmi,nodes -A -o json, and with it that of "
-    "kubectl get --raw /apis/metrics.k8s.io/v1beta1/pods",
+    give="the file of kubectl get vmi,nodes -A -o json, and with it the metrics of its pods "
+    "(raw path /apis/metrics.k8s.io/v1beta1/pods)",
     tried="files built from published formats",
     recognises=recognises,
     read=read,

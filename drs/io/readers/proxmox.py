@@ -150,7 +150,7 @@ def read(seen: Sequence[Look], options: Options) -> Reading:
             Fault(
                 seen[0].given,
                 "no nodes and VMs",
-                "the output of pvesh get /cluster/resources --output-format json among the files",
+                "the output of pvesh get /cluster/resources, as JSON, among the files",
             )
         )
     return _Converter(cluster, first["resources"], options).reading()
@@ -444,7 +444,7 @@ def _clock_mhz(info: dict[str, Any]) -> float | None:
 
 READER = Reader(
     name="Proxmox VE",
-    give="files of pvesh get PATH --output-format json: /cluster/resources, and with it /nodes/NODE/status, "
+    give="files of pvesh get PATH in the output format json: /cluster/resources, and with it /nodes/NODE/status, "
     "/cluster/ha/rules, …; one by one or their folder",
     tried="files built from published formats",
     recognises=recognises,

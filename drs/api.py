@@ -170,7 +170,7 @@ def estimate(
         else io.moves_from(moves, snapshot)
     )
     policy = read_policy(source)
-    priced = planning.price_moves(snapshot, **rows, profile=profile or policy.profile)
+    priced = planning.price_moves(snapshot, **rows, profile=profile or policy.cost_profile)
     problem = Problem(snapshot, read_rules(source), policy)
     return Estimate(tuple(priced), audit_moves(problem, priced))
 

@@ -244,6 +244,7 @@ def _hosts(read: dict[str, Reader], clusters: ClusterTable) -> HostTable:
         power_idle_w=reader.number("power_idle_w"),
         power_max_w=reader.number("power_max_w"),
         capacity=capacity,
+        sender_mbps=reader.number("sender_mbps"),
     )
 
 
@@ -338,6 +339,8 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
         gpus=reader.number("gpus"),
         demand=demand,
         pool_idx=pool_idx,
+        dirtied_1s_mib=reader.number("dirtied_1s_mib"),
+        dirtied_10s_mib=reader.number("dirtied_10s_mib"),
     )
 
 
@@ -456,6 +459,8 @@ def _links(reader: Reader) -> LinkTable:
         latency_ms=reader.number("latency_ms"),
         loss_ratio=reader.number("loss_ratio"),
         shared_mbps=reader.number("shared_mbps"),
+        mtu_bytes=reader.number("mtu_bytes"),
+        congestion_control=reader.names("congestion_control"),
     )
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from drs import precopy
 from drs.goals import Prices
 from drs.model import Snapshot
-from drs.model.dirtying import dirtying
+from drs.planning.guests import Guests
 from drs.terms.base import Ints
 
 
-def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
+def nominal_prices(snapshot: Snapshot, profile: str | precopy.Profile) -> Prices:
     """One live migration of each VM alone on its host's vMotion network, by the pre-copy model.
 
     A VM without a measured dirty rate or working set is priced with the model's defaults.
@@ -21,13 +21,11 @@ def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
     if not len(vms):
         nothing = np.zeros(0)
         return Prices(nothing, nothing, nothing, nothing)
-    bandwidth_mbps = np.where(vms.host_idx >= 0, snapshot.hosts.vmotion_mbps[vms.host_idx], 10_000.0)
-    rate_mibps, working_set_mib = dirtying(vms)
+    sends_mbps = np.minimum(snapshot.hosts.vmotion_mbps, snapshot.hosts.sender_mbps)
+    bandwidth_mbps = np.where(vms.host_idx >= 0, sends_mbps[vms.host_idx], 10_000.0)
     price = precopy.estimate(
-        memory_mib=vms.memory_mib,
+        **Guests(snapshot).ask(np.arange(len(vms), dtype=np.int32)),
         bandwidth_mbps=np.maximum(bandwidth_mbps, 1.0),
-        dirty_rate_mibps=rate_mibps,
-        working_set_mib=working_set_mib,
         profile=profile,
     )
     return Prices(

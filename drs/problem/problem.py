@@ -110,7 +110,7 @@ class Problem:
     @cached_property
     def prices(self) -> Prices:
         """What moving each VM costs, from the pre-copy model."""
-        return nominal_prices(self.snapshot, self.policy.profile)
+        return nominal_prices(self.snapshot, self.policy.cost_profile)
 
     @cached_property
     def compatible(self) -> Allowed:

@@ -87,7 +87,7 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
-            MigrationPath(profile=self.policy.profile),
+            MigrationPath(profile=self.policy.cost_profile),
             *limits_of(self.snapshot, self.policy, self.migrations),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),

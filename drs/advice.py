@@ -123,7 +123,7 @@ def _with_plan(
     # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
     spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
-        if not made.stranded or not modes.MODES[mode].replans or spare.reached(0):
+        if not made.stranded or not modes.MODES[mode].replans(problem) or spare.reached(0):
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.

@@ -338,6 +338,8 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
         gpus=reader.number("gpus"),
         demand=demand,
         pool_idx=pool_idx,
+        on_maintenance=reader.names("on_maintenance"),
+        home_idx=reader.refer("home", read["hosts"]),
     )
 
 

@@ -23,7 +23,7 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-AUTOMATION = ("manual", "partial", "full")
+AUTOMATION = ("disabled", "manual", "partial", "full")
 
 
 def _owned_for_good(array: NDArray[Any]) -> bool:
@@ -165,10 +165,18 @@ class VmTable(_Table):
     """Demand for the hosts' further resources: `<name>_demand` columns."""
     pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+    on_maintenance: Names = field(default_factory=lambda: np.empty(0, dtype="U9"))
+    """`migrate`, or `shut-down` with its host. Not given: `migrate` for all."""
+    home_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """Where it belongs; -1 for no matter where. Not given: no matter where for all."""
 
     def __post_init__(self) -> None:
-        if len(self.pool_idx) != len(self.name):
-            object.__setattr__(self, "pool_idx", np.full(len(self.name), -1, dtype=np.int32))
+        n = len(self.name)
+        for column in ("pool_idx", "home_idx"):
+            if len(getattr(self, column)) != n:
+                object.__setattr__(self, column, np.full(n, -1, dtype=np.int32))
+        if len(self.on_maintenance) != n:
+            object.__setattr__(self, "on_maintenance", np.full(n, "migrate"))
         super().__post_init__()
 
     @cached_property

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Snapshot
-from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
+from drs.modes import balance, consolidate, evacuate, move, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode, cluster_faults
 from drs.modes.rolling import Rolling, rolling
@@ -51,6 +51,7 @@ MODES: Mapping[str, Mode] = {
     "place": place.MODE,
     "upgrade-evc": upgrade_evc.MODE,
     "storage": storage.MODE,
+    "move": move.MODE,
 }
 
 

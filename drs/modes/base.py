@@ -61,6 +61,7 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
+Replans = Callable[[Problem], bool]
 Priorities = Callable[[Problem, Options], Mapping[int, float]]
 
 
@@ -80,7 +81,7 @@ class Mode:
     answer: Answers | None = None
     report: Reports | None = None
     priorities: Priorities | None = None
-    replans: bool = True
+    replans: Replans = lambda problem: True
 
 
 def named(names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -15,7 +15,7 @@ from drs.problem import levels
 from drs.problem.policy import Policy
 from drs.problem.prices import disks_follow, nominal_prices
 from drs.problem.request import Request, Scope
-from drs.rules import Pinned, Rule, Violation, default_rules
+from drs.rules import Automation, Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
 from drs.terms import (
     Allowed,
@@ -80,6 +80,7 @@ class Problem:
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
             *self._costly(),
+            *self._disabled(),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
@@ -101,6 +102,15 @@ class Problem:
             for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
             if vms
         ]
+
+    def _disabled(self) -> list[Rule]:
+        """VMs whose automation is disabled stay, unless they are what is asked."""
+        vms = self.snapshot.vms
+        asked = {
+            vm for rule in (self.request.rules if self.request else ()) for vm in getattr(rule, "vms", ())
+        }
+        held = [name for name in vms.name[vms.automation == "disabled"].tolist() if name not in asked]
+        return [Automation(vms=held, at_least="manual")] if held else []
 
     @cached_property
     def today(self) -> Placement:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drs import explain, solvers
+from drs.model import Placement
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
@@ -58,6 +59,26 @@ def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
     bounds = np.zeros(len(scores))
     return dataclasses.replace(
         answer, status=order.status(lowered, scores, bounds), assign=assign, scores=scores, bounds=bounds
+    )
+
+
+def settled(result: Result, placement: Placement) -> Result:
+    """The result where only a part of its moves is made: what is reached is scored and checked anew."""
+    problem, lowered = result.problem, result.problem.lowered
+    before = lowered.scores(lowered.start)
+    after = lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))
+    # Of the first level the bound holds whatever is reached; those of the others suppose that the first is at its best.
+    bounds = [score.bound if k == 0 else 0.0 for k, score in enumerate(result.goals)]
+    goals = tuple(
+        GoalScore(level.name, level.unit, float(old), float(new), float(min(bound, new)))
+        for level, old, new, bound in zip(lowered.levels, before, after, bounds, strict=True)
+    )
+    return dataclasses.replace(
+        result,
+        status="feasible" if result.status == "optimal" else result.status,
+        placement=placement,
+        goals=goals,
+        violations_after=tuple(problem.check(placement)),
     )
 
 

@@ -16,8 +16,13 @@ from urllib.parse import unquote
 
 from drs.errors import Fault, InputError
 from drs.io.build import build
-from drs.io.raw import Faults, RawTable
-from drs.model.snapshot import Snapshot
+from drs.io.raw import Faults
+from drs.io.readers.inventory import raw_tables
+from drs.io.readers.look import Look
+from drs.io.readers.protocol import Options, Reader, Reading, warn
+from drs.io.readers.vcenter_rules import rules_of
+from drs.model.provenance import Provenance
+from drs.words import some
 
 INSTALL = "pip install 'drs-optimizer[vcenter]'"
 USER, PASSWORD = "DRS_VCENTER_USER", "DRS_VCENTER_PASSWORD"
@@ -35,13 +40,14 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "network",
         "config.network.pnic",
     ),
-    "ClusterComputeResource": ("name", "summary", "configuration"),
+    "ClusterComputeResource": ("name", "summary", "configurationEx"),
     "ResourcePool": ("name", "parent", "owner", "config"),
     "VirtualMachine": (
         "name",
         "runtime.host",
         "resourcePool",
         "runtime.powerState",
+        "runtime.connectionState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
         "config.hardware",
@@ -55,6 +61,9 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "Network": ("name",),
 }
 """What is read of each kind of managed object."""
+
+LOST = frozenset({"orphaned", "inaccessible", "invalid"})
+"""Connection states of VMs that no host runs for certain: vCenter cannot move them."""
 
 Objects = Sequence[tuple[Any, Mapping[str, Any]]]
 """Managed objects with their properties."""
@@ -97,25 +106,46 @@ def parse_address(source: str) -> Address | None:
     return Address(host, int(port or 443), user or "")
 
 
-def read_vcenter(
-    source: str, *, user: str | None = None, password: str | None = None, verify: bool = True
-) -> Snapshot:
-    """Read hosts, clusters, resource pools, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
+def recognises(seen: Look) -> bool:
+    """Whether it is the address of a vCenter.
+
+    Parameters
+    ----------
+    seen : Look
+        What was given.
+    """
+    return parse_address(seen.given) is not None
+
+
+def read(seen: Sequence[Look], options: Options) -> Reading:
+    """Read one vCenter.
+
+    Parameters
+    ----------
+    seen : sequence of Look
+        One address.
+    options : Options
+        `user`, `password`, `verify`, `without_unknown_hosts`.
+    """
+    (one,) = seen
+    return read_vcenter(one.given, options)
+
+
+def read_vcenter(source: str, options: Options | None = None) -> Reading:
+    """Read the inventory of a vCenter: hosts, clusters with their DRS rules, pools, VMs, disks, datastores, networks.
 
     Parameters
     ----------
     source : str
         `vcenter://[user@]host[:port]`.
-    user, password : str, optional
-        By default the address's user, then the environment's `DRS_VCENTER_USER` and `DRS_VCENTER_PASSWORD`.
-        Read-only rights are enough.
-    verify : bool, default True
-        Whether the server's certificate is checked.
+    options : Options, optional
+        User and password are by default the address's user, then the environment's `DRS_VCENTER_USER` and
+        `DRS_VCENTER_PASSWORD`. Read-only rights are enough.
 
     Returns
     -------
-    Snapshot
-        The inventory as it is now.
+    Reading
+        The inventory as it is now, and its rules.
 
     Raises
     ------
@@ -126,8 +156,9 @@ def read_vcenter(
     address = parse_address(source)
     if address is None:
         raise InputError(Fault(source, "no vCenter address", "vcenter://[user@]host[:port]"))
-    user = user or address.user or os.environ.get(USER, "")
-    password = password if password is not None else os.environ.get(PASSWORD, "")
+    options = options or Options()
+    user = options.user or address.user or os.environ.get(USER, "")
+    password = options.password if options.password is not None else os.environ.get(PASSWORD, "")
     try:
         from pyVim.connect import Disconnect, SmartConnect
         from pyVmomi import vim, vmodl
@@ -147,7 +178,11 @@ def read_vcenter(
         raise InputError(Fault(source, f"no {missing}", "credentials in the environment"))
     try:
         service = SmartConnect(
-            host=address.host, port=address.port, user=user, pwd=password, disableSslCertValidation=not verify
+            host=address.host,
+            port=address.port,
+            user=user,
+            pwd=password,
+            disableSslCertValidation=not options.verify,
         )
     except vim.fault.InvalidLogin:
         raise InputError(Fault(source, f"the login of {user!r} was refused", "valid credentials")) from None
@@ -157,7 +192,7 @@ def read_vcenter(
         ) from None
     try:
         content = service.RetrieveContent()
-        return snapshot_of(lambda kind: _fetch(content, kind, vim, vmodl), name=address.host)
+        return reading_of(lambda kind: _fetch(content, kind, vim, vmodl), options, name=address.host)
     finally:
         Disconnect(service)
 
@@ -196,21 +231,25 @@ def _limit(value: Any) -> Any:
     return None if value is None or value < 0 else value
 
 
-def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
-    """Turn managed objects into a snapshot.
+def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, name: str = "") -> Reading:
+    """Turn managed objects into a snapshot and its rules.
 
     Parameters
     ----------
     fetch : callable
         Takes a kind of `PROPERTIES`, gives its objects with their properties.
+    options : Options, optional
+        `without_unknown_hosts`.
     name : str
         Name of the snapshot.
 
     Returns
     -------
-    Snapshot
-        Templates, and VMs without a configuration, are left out.
+    Reading
+        Without templates, VMs without a configuration, orphaned and inaccessible VMs, agents of vCLS, and
+        datastores without a capacity; all of them are named.
     """
+    faults = Faults()
     behaviour = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "manual"}
     clusters = _named(fetch("ClusterComputeResource"))
     pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
@@ -220,7 +259,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
 
     cluster_rows, overrides = [], {}
     for p in clusters.values():
-        config = p.get("configuration")
+        config = p.get("configurationEx")
         drs = _get(config, "drsConfig")
         on = _get(drs, "enabled", True)
         rate = _get(drs, "vmotionRate")
@@ -228,9 +267,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
             {
                 "cluster": p["name"],
                 "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
-                "ha_failover_hosts": _get(config, "dasConfig.failoverLevel")
-                if _get(config, "dasConfig.enabled")
-                else None,
+                "ha_failover_hosts": _failover(_get(config, "dasConfig")),
                 "automation": behaviour.get(str(_get(drs, "defaultVmBehavior"))) if on else "manual",
                 "migration_threshold": None
                 if rate is None
@@ -297,6 +334,12 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         ]
 
     store_rows = []
+    empty = {ref for ref, p in stores.items() if not p["summary"].capacity}
+    if empty:
+        said = some([str(stores[ref]["name"]) for ref in stores if ref in empty], 5)
+        warn(f"{len(empty)} datastores without a capacity are left out, with the disks on them: {said}")
+    stores = {ref: p for ref, p in stores.items() if ref not in empty}
+    mounts = [row for row in mounts if row["datastore"] in {p["name"] for p in stores.values()}]
     for p in stores.values():
         summary = p["summary"]
         down = not _get(summary, "accessible", True)
@@ -315,10 +358,9 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         )
 
     vm_rows, disks, nics = [], [], []
-    for ref, p in _named(fetch("VirtualMachine")).items():
-        hardware = p.get("config.hardware")
-        if hardware is None or p.get("config.template"):
-            continue
+    machines, left_out = _machines(_named(fetch("VirtualMachine")), hosts, options or Options(), faults)
+    for ref, p in machines.items():
+        hardware = p["config.hardware"]
         stats, cpu, memory = (
             p.get("summary.quickStats"),
             p.get("config.cpuAllocation"),
@@ -375,17 +417,92 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         "nics": nics,
         "portgroups": _all_networks(portgroups, nics),
     }
-    raw = {
-        table: RawTable(table, f"vCenter {table}", {key: [one[key] for one in found] for key in found[0]})
-        for table, found in rows.items()
-        if found
-    }
-    faults = Faults()
+    raw = raw_tables(rows, "vCenter")
     for table in ("hosts", "vms"):
         if table not in raw:
             faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
     faults.raise_if_any()
-    return build(raw, faults, name=name, source=f"vCenter {name}".strip())
+    running = [p for p in machines.values() if str(p.get("runtime.powerState")) == "poweredOn"]
+    snapshot = build(
+        raw,
+        faults,
+        name=name,
+        description=left_out,
+        source=f"vCenter {name}".strip(),
+        provenance=_provenance([p.get("summary.quickStats") for p in running], left_out),
+    )
+    rules = rules_of(
+        [(str(p["name"]), p.get("configurationEx")) for p in clusters.values()],
+        {ref: str(p["name"]) for ref, p in machines.items()},
+        {ref: str(p["name"]) for ref, p in hosts.items()},
+    )
+    return Reading(snapshot, rules, (NOT_READ,))
+
+
+NOT_READ = "restart priorities and other overrides of HA, tags, storage policies, the load history"
+
+
+def _failover(ha: Any) -> Any:
+    """Host failures that HA tolerates, as its admission control or, before vSphere 5, HA itself says."""
+    if not _get(ha, "enabled"):
+        return None
+    return _get(ha, "admissionControlPolicy.failoverLevel", _get(ha, "failoverLevel"))
+
+
+def _provenance(stats: Sequence[Any], note: str) -> Provenance:
+    """What the quick statistics of the running VMs have."""
+    cpu = [_get(one, "overallCpuDemand", _get(one, "overallCpuUsage")) for one in stats]
+    memory = [_get(one, "guestMemoryUsage", _get(one, "hostMemoryUsage")) for one in stats]
+    lacking = sum(value is None for value in cpu)
+    if lacking:
+        warn(f"{lacking} of {len(cpu)} running VMs have no statistics; their CPU demand counts as 0")
+    return Provenance(
+        "measured" if lacking < len(cpu) else "missing",
+        "measured" if any(value is not None for value in memory) else "configured",
+        note,
+    )
+
+
+def _machines(
+    given: Mapping[Any, Mapping[str, Any]],
+    hosts: Mapping[Any, Mapping[str, Any]],
+    options: Options,
+    faults: Faults,
+) -> tuple[dict[Any, Mapping[str, Any]], str]:
+    """The VMs that are planned, and a sentence on running ones that are left out; all others are named."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    left_out: dict[str, list[str]] = {}
+    for ref, p in given.items():
+        if p.get("config.template"):
+            what = "templates are left out"
+        elif str(p.get("runtime.connectionState")) in LOST:
+            what = "orphaned, inaccessible or invalid VMs are left out"
+        elif p.get("config.hardware") is None:
+            what = "VMs without a configuration are left out"
+        elif re.match(r"vcls[-_ (]", str(p["name"]).casefold()):
+            what = "agents of vSphere Cluster Services (vCLS) are left out"
+        else:
+            found[ref] = p
+            continue
+        left_out.setdefault(what, []).append(str(p["name"]))
+    suspended = [str(p["name"]) for p in found.values() if str(p.get("runtime.powerState")) == "suspended"]
+    if suspended:
+        left_out["suspended VMs count as powered off"] = suspended
+    for what, names in left_out.items():
+        warn(f"{len(names)} {what}: {some(names, 5)}")
+    running = {ref: p for ref, p in found.items() if str(p.get("runtime.powerState")) == "poweredOn"}
+    strange = {ref: str(p["name"]) for ref, p in running.items() if p.get("runtime.host") not in hosts}
+    if not strange:
+        return found, ""
+    said = f"{len(strange)} of {len(running)} running VMs are on hosts that the account cannot see"
+    if options.without_unknown_hosts:
+        warn(f"{said}; they are left out: {some(list(strange.values()), 5)}")
+        return {ref: p for ref, p in found.items() if ref not in strange}, f"{said} and are left out"
+    hint = "leave these VMs out: option without_unknown_hosts"
+    faults.add(
+        "vCenter vms", f"{said}: {some(list(strange.values()), 3)}", "an account that may see them", hint
+    )
+    return found, ""
 
 
 def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
@@ -417,3 +534,12 @@ def _all_networks(portgroups: list[dict[str, Any]], nics: list[dict[str, Any]]) 
     known = {row["network"] for row in portgroups}
     orphans = dict.fromkeys(row["network"] for row in nics if row["network"] not in known)
     return [*portgroups, *({"host": None, "network": network} for network in orphans)]
+
+
+READER = Reader(
+    name="vCenter",
+    give="its address: vcenter://[user@]host[:port]",
+    tried="a simulator and fakes",
+    recognises=recognises,
+    read=read,
+)

@@ -25,7 +25,7 @@ import typer
 from drs import cli
 from drs.goals import GOALS, Goal
 from drs.io.fields import expected
-from drs.problem.policy import Policy
+from drs.problem.policy import Freeze, Policy
 from drs.rules import RULES, Rule
 from drs.rules.fields import types_of
 from drs.units import SUFFIXES
@@ -248,6 +248,9 @@ def policy_toml() -> str:
     for name, cls in tables.items():
         first = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
         parts += [f"## [{name}]\n", f"{_plain(first)}\n", _table(typing.cast(type, cls))]
+        if name == "windows":
+            said = inspect.cleandoc(Freeze.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            parts += ["### [[windows.freeze]]\n", f"{said}\n", _table(Freeze)]
     parts += [
         "## [[goal]]\n",
         "One table for each goal, in the order in which they count. The page [Goals](goals.md) explains each.\n",

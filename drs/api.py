@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drs import advice, modes, planning, solving
+from drs import advice, in_time, modes, planning, solving
 from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
@@ -141,7 +141,7 @@ def plan(
     Without `time_s` and `stop` it takes a fixed amount of work: the same seed gives the same plan.
     """
     run = Run.begin(math.inf if time_s is None else time_s, None, seed, stop, on_progress)
-    return advice.plan(result, run)[0]
+    return in_time.plan(result, run)[0]
 
 
 def estimate(
@@ -184,6 +184,8 @@ def advise(
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     max_moves: int | None = None,
+    within_s: float | None = None,
+    between: str = "",
     solver: str = "auto",
     time_s: float | None = None,
     iterations: int | None = None,
@@ -201,6 +203,7 @@ def advise(
     options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
+    within_s : the plan ends by then. between : it starts and ends within these hours of the day, `22:00-06:00`.
     time_s, iterations, stop : as of `solve`; reading and posing do not count against the limit, but in the
         result's `elapsed_s`.
     """
@@ -212,6 +215,12 @@ def advise(
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
     options = options or modes.Options()
+    if within_s is not None or between:
+        options = dataclasses.replace(
+            options,
+            within_s=options.within_s if within_s is None else within_s,
+            between=between or options.between,
+        )
     if len(evacuate):
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
     return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)

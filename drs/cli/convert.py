@@ -61,12 +61,12 @@ def convert(
     options = io.Options(without_unknown_hosts=without_unknown_hosts, scale_to_hosts=scale_to_hosts)
     found = io.convert(source, folder, into=into, history=history, options=options)
     for line in found.unused:
-        typer.echo(f"not used: {line}", err=True)
+        base.say(f"not used: {line}")
     assert found.snapshot is not None
     facts, said = found.snapshot, found.snapshot.rests_on.sentence()
     if said:
-        typer.echo(said, err=True)
+        base.say(said)
     parts = [words.count(facts.n_hosts, "host"), words.count(facts.n_vms, "VM")]
     parts += [words.count(len(found.rules), "rule")] if found.rules else []
     parts += [words.count(len(facts.loads), "time", "times") + " of load"] if facts.loads is not None else []
-    typer.echo(f"{', '.join(parts)} → {folder}", err=True)
+    base.say(f"{', '.join(parts)} → {folder}")

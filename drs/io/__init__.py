@@ -9,7 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drs.io.atomic import atomic_file, atomic_folder, check_writable, write_text_atomic
+    from drs.io.atomic import (
+        atomic_file,
+        atomic_folder,
+        check_own_folder,
+        check_writable,
+        own_folder,
+        write_text_atomic,
+    )
     from drs.io.folder import is_snapshot, read_folder, write_folder
     from drs.io.frames import from_frames, to_frames
     from drs.io.moves_csv import moves_from, read_moves
@@ -30,11 +37,13 @@ __all__ = [
     "Reading",
     "atomic_file",
     "atomic_folder",
+    "check_own_folder",
     "check_writable",
     "convert",
     "from_frames",
     "is_snapshot",
     "moves_from",
+    "own_folder",
     "read_folder",
     "read_moves",
     "read_policy",
@@ -58,11 +67,13 @@ _HOME = {
     "InputWarning": "raw",
     "atomic_file": "atomic",
     "atomic_folder": "atomic",
+    "check_own_folder": "atomic",
     "check_writable": "atomic",
     "convert": "sources",
     "from_frames": "frames",
     "is_snapshot": "folder",
     "moves_from": "moves_csv",
+    "own_folder": "atomic",
     "read_folder": "folder",
     "read_moves": "moves_csv",
     "read_policy": "policy_toml",

@@ -20,6 +20,7 @@ from drs.io.build import build
 from drs.io.columns import TABLES_REQUIRED, Column, open_column, tables
 from drs.io.frames import to_columns
 from drs.io.raw import Faults, InputWarning, RawTable, read_csv, read_parquet
+from drs.io.toml import is_file
 from drs.model.provenance import Provenance
 from drs.model.snapshot import Snapshot
 
@@ -66,9 +67,13 @@ def read_folder(path: str | Path) -> Snapshot:
     raw: dict[str, RawTable] = {}
     unread: set[str] = set()
     for table in tables():
-        found = [
-            folder / f"{table}.{suffix}" for suffix in FORMATS if (folder / f"{table}.{suffix}").is_file()
-        ]
+        found = []
+        for file in (folder / f"{table}.{suffix}" for suffix in FORMATS):
+            try:
+                found += [file] if is_file(file) else []
+            except InputError as error:
+                faults.extend(error.faults)
+                unread.add(table)
         if len(found) > 1:
             faults.add(
                 str(folder),
@@ -154,9 +159,9 @@ def _check_files(folder: Path, found: Iterable[str], faults: Faults) -> None:
 def _read_meta(path: Path, faults: Faults) -> dict[str, Any]:
     from drs.io.toml import read_toml
 
-    if not path.is_file():
-        return {}
     try:
+        if not is_file(path):
+            return {}
         given = read_toml(path)
     except InputError as error:
         faults.extend(error.faults)
@@ -223,10 +228,9 @@ def write_folder(snapshot: Snapshot, path: str | Path, format: Literal["csv", "p
     check_target(folder)
     if format not in FORMATS:
         raise InputError(Fault("format", repr(format), f"one of {', '.join(FORMATS)}"))
-    with atomic_folder(folder) as work:
+    replaced = {f"{table}.{suffix}" for table in tables() for suffix in FORMATS} | {"snapshot.toml"}
+    with atomic_folder(folder, replaced) as work:
         write_tables(snapshot, work, format)
-        if folder.is_dir():
-            _take_over(folder, work)
     return folder
 
 
@@ -257,19 +261,6 @@ def check_target(path: str | Path) -> None:
                 "a place where the folder can be written",
             )
         )
-
-
-def _take_over(folder: Path, work: Path) -> None:
-    import shutil
-
-    tables_ = {f"{table}.{suffix}" for table in tables() for suffix in FORMATS} | {"snapshot.toml"}
-    for entry in folder.iterdir():
-        if entry.name in tables_:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, work / entry.name, symlinks=True)
-        else:
-            shutil.copy2(entry, work / entry.name, follow_symlinks=False)
 
 
 def write_tables(snapshot: Snapshot, folder: Path, format: str = "csv") -> None:

@@ -52,6 +52,11 @@ def _adapter(kind: str, bounds: str, choices: tuple[str, ...]) -> Any:
     return TypeAdapter(list[item | None], config=ConfigDict(coerce_numbers_to_str=True))
 
 
+def _is_odd(value: Any) -> bool:
+    """Whether only Python takes a cell for a number: True, and 8_192."""
+    return (isinstance(value, str) and "_" in value) or isinstance(value, bool | np.bool_)
+
+
 def _given(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
@@ -61,7 +66,7 @@ def _hint_for(column: Column, value: object, faults: Faults) -> str:
     """The likely cure for a cell that cannot be read."""
     text = str(value).strip()
     if column.numeric:
-        if re.fullmatch(r"[+-]?\d{1,3}([.,' ]\d{3})*[.,]?\d*", text) and re.search(r"[,' ]", text):
+        if re.fullmatch(r"[+-]?\d{1,3}([.,' _]\d{3})*[.,]?\d*", text) and re.search(r"[,' _]", text):
             return "a point before the decimals, and nothing between the thousands"
         if re.fullmatch(r"[+-]?[\d.]+\s*[A-Za-z%/]+", text):
             return "the number alone: the unit is the one of the column"
@@ -104,24 +109,27 @@ class Reader:
         from pydantic import ValidationError
 
         adapter = _adapter(column.kind, column.bounds, column.choices)
-        cured = cells
+        wrong = [row for row, value in enumerate(cells) if _is_odd(value)] if column.numeric else []
+        cured = list(cells) if wrong else cells
+        for row in wrong:
+            cured[row] = None
         try:
-            read = adapter.validate_python(cells)
-        except ValidationError as error:
-            cured = list(cells)
-            for one in error.errors(include_url=False, include_context=False, include_input=False):
-                row = int(one["loc"][0])
-                if cured[row] is None:
-                    continue
-                cured[row] = None
-                self._bad.setdefault(column.column, []).append(row)
-                self.faults.add(
-                    self.raw.where(row, column.column),
-                    _given(cells[row]),
-                    self._expected(column),
-                    _hint_for(column, cells[row], self.faults),
-                )
             read = adapter.validate_python(cured)
+        except ValidationError as error:
+            told = error.errors(include_url=False, include_context=False, include_input=False)
+            wrong = sorted({*wrong, *(int(one["loc"][0]) for one in told)})
+            cured = list(cells)
+            for row in wrong:
+                cured[row] = None
+            read = adapter.validate_python(cured)
+        for row in wrong:
+            self._bad.setdefault(column.column, []).append(row)
+            self.faults.add(
+                self.raw.where(row, column.column),
+                _given(cells[row]),
+                self._expected(column),
+                _hint_for(column, cells[row], self.faults),
+            )
         if column.required == "yes":
             for row, value in enumerate(cells):
                 if value is None:

@@ -144,9 +144,16 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     print_findings(console, result.findings)
     for warning in result.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if result.timing is not None:
+        print_sentences(console, result.timing.sentences())
     if result.report is not None:
         print_sentences(console, result.report.sentences())
-    speaks = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
+    speaks = result.mode in (
+        "place",
+        "recover",
+        "storage",
+        "upgrade-evc",
+    )  # these say in their own words why not
     asked = result.status in ("infeasible", "no_solution") and not speaks
     print_conflicts(console, result.conflicts, asked)
     if out is not None:

@@ -136,6 +136,10 @@ def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any
         return column.number_input(
             option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
         )
+    if option.kind in ("hours", "moment"):
+        return column.text_input(
+            option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
+        )
     names = _choices(snapshot, option.kind)
     if option.kind == "new":
         like, _, count = value[0].rpartition("=") if value else ("", "", "1")

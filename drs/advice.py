@@ -6,15 +6,19 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 from drs import explain, in_time, modes, planning
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
 from drs.in_time import plan
 from drs.model import Snapshot
+from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
+from drs.solvers import levels
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
 
@@ -42,6 +46,8 @@ def advise(
         result = solve(problem, solver=solver, run=run)
     else:
         result = answer(problem, solve=solve, options=options, solver=solver, run=run)
+    notes = [note for goal in problem.goals for note in goal.notes(problem.snapshot)]
+    result = dataclasses.replace(result, warnings=(*result.warnings, *dict.fromkeys(notes)))
     result = _with_plan(result, mode, options, solver, run)
     result = _with_conflicts(result, run)
     report = modes.report(mode, result, options)
@@ -83,6 +89,28 @@ def _with_conflicts(result: Result, run: Run) -> Result:
     return dataclasses.replace(result, conflicts=found, status=status)
 
 
+def _as_reached(result: Result, made: Plan, mode: str) -> Result:
+    """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
+    there, sought = made.placement, result.placement
+    if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
+        there.datastore_idx, sought.datastore_idx
+    ):
+        return result
+    lowered, scores = modes.scores(mode, result.problem, there)
+    goals = tuple(
+        dataclasses.replace(goal, after=float(score), bound=min(goal.bound, float(score)))
+        for goal, score in zip(result.goals, scores, strict=True)
+    )
+    status = levels.status(lowered, scores, np.array([goal.bound for goal in goals]))
+    return dataclasses.replace(
+        result,
+        status=result.status if result.status in ("infeasible", "no_solution") else status,
+        placement=there,
+        goals=goals,
+        violations_after=tuple(result.problem.check(there)),
+    )
+
+
 def _with_plan(
     result: Result,
     mode: str,
@@ -104,7 +132,7 @@ def _with_plan(
     spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
         stuck = [move for move in made.stranded if not move.no_time]
-        if not stuck or not modes.MODES[mode].replans or spare.reached(0):
+        if not stuck or not modes.MODES[mode].replans(problem) or spare.reached(0):
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.
@@ -115,11 +143,13 @@ def _with_plan(
         made, reasons = plan(result, run.within(spare.part(0.5)), when)
         whole = result
     timing = None
-    if when.limited and modes.MODES[mode].replans:
+    if when.limited and modes.MODES[mode].replans(problem):
         result, made, reasons, timing = in_time.within(
             whole, made, reasons, when, solver=solver, run=run.within(spare)
         )
-    made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
+    result = _as_reached(result, made, mode)
+    each_once = {move.vm: move for move in (*made.stranded, *stranded)}
+    made = dataclasses.replace(made, stranded=tuple(each_once.values()))
     told += [
         f"{move.vm} stays on {move.from_host}: {move.reason}"
         for move in made.stranded

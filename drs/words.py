@@ -230,3 +230,19 @@ def some(names: Sequence[str], most: int = 6) -> str:
     """
     shown = ", ".join(names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+_UNSEEN = {
+    **{sign: f"\\x{sign:02x}" for sign in (*range(0x20), *range(0x7F, 0xA0)) if sign not in (0x09, 0x0A)},
+    # Marks that turn the direction of what follows.
+    **{sign: f"\\u{sign:04x}" for sign in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+
+
+def visible(text: str) -> str:
+    """A text with its control characters spelled out, so that no name can steer a terminal.
+
+    >>> visible("web" + chr(27) + "[31m")
+    'web\\\\x1b[31m'
+    """
+    return text.translate(_UNSEEN)

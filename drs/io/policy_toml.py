@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from drs.errors import InputError
 from drs.io.fields import read_fields
 from drs.io.raw import Faults
-from drs.io.toml import read_toml
+from drs.io.toml import is_file, read_toml
 
 if TYPE_CHECKING:
+    from drs.precopy.profiles import Profile
     from drs.problem.policy import Freeze, Policy
 
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
@@ -47,7 +48,7 @@ def read_policy(path: str | Path) -> Policy:
     path = Path(path)
     if path.is_dir():
         path = path / "policy.toml"
-        if not path.exists():
+        if not is_file(path):
             return Policy()
     faults = Faults()
     policy = policy_of(read_toml(path), path.name, faults, path.parent)
@@ -103,6 +104,8 @@ def policy_of(
             faults.add(f"{label}, key {part}", repr(table), f"a table [{part}]")
             continue
         positive: tuple[str, ...] = ()
+        if part == "path":
+            positive = ("mtu_bytes", "streams", "window_mib")
         if part == "concurrency":
             positive = tuple(
                 f.name for f in dataclasses.fields(cls) if f.name not in MAPPINGS and f.name != "pause_s"
@@ -129,16 +132,11 @@ def policy_of(
     goals = _goals(document, label, faults)
     if goals is not None:
         values["goals"] = goals
-    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *classes))
-    profile = own.get("profile")
-    if isinstance(profile, str):
-        if profile.endswith(".toml") and folder is not None:
-            profile = str(folder / profile)
-        _check_profile(profile, label, faults)
+    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *classes, "profile"))
+    if "profile" in own and (profile := _profile(own["profile"], label, faults, folder)) is not None:
+        values["profile"] = profile
     if len(faults) > before or plain is None:
         return None
-    if isinstance(profile, str):
-        values["profile"] = profile
     return dataclasses.replace(plain, **values)
 
 
@@ -221,11 +219,25 @@ def _goals_of(given: list[Any], label: str, faults: Faults) -> tuple[Any, ...]:
     return tuple(goals)
 
 
-def _check_profile(which: str, label: str, faults: Faults) -> None:
-    from drs.precopy.profiles import profile
+def _profile(which: Any, label: str, faults: Faults, folder: Path | None) -> str | Profile | None:
+    """The profile that a policy names or holds; None, and a fault, where there is no such profile."""
+    from drs.precopy.profiles import of_tables, profile
 
+    where = f"{label}, field profile"
     try:
-        profile(which)
+        if isinstance(which, dict):
+            return of_tables(which, where)
+        if not isinstance(which, str):
+            faults.add(where, repr(which), "the name of a profile, or of a TOML file beside the policy")
+            return None
+        if not which.endswith(".toml"):
+            profile(which)
+            return which
+        if folder is None or Path(which).name != which:  # an upload must not name a file of this machine
+            faults.add(where, repr(which), "the name of a TOML file that lies beside the policy")
+            return None
+        return profile(folder / which)
     except InputError as error:
         for fault in error.faults:
-            faults.add(f"{label}, field profile: {fault.where}", fault.given, fault.expected, fault.hint)
+            faults.add(f"{where}: {fault.where}", fault.given, fault.expected, fault.hint)
+        return None

@@ -126,6 +126,7 @@ def make_plan(
         priorities=urgent,
         needed=needed,
         seed=run.seed,
+        stop=run.stop,
     )
     lost.extend(found.lost)
     if strict and lost:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from drs.model import Snapshot
 from drs.planning.pricing import Leg, Pricer
 from drs.planning.rooms import Amounts, Rooms
+from drs.stop import Stop
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -33,6 +34,8 @@ MAX_IN_VAIN = 4
 
 MAX_CANDIDATES = 200
 """Parking legs priced at one deadlock."""
+
+ENDED = "the search ended before a safe order of it was found"
 
 HOSTS_TRIED = 8
 """Third hosts considered for each VM, those with the least migrations first."""
@@ -111,8 +114,12 @@ def find_order(
     priorities: Mapping[int, float] | None = None,
     needed: Collection[int] = (),
     seed: int = 0,
+    stop: Stop | None = None,
 ) -> Order:
     """The safe order, with parking legs where needed and what is lost.
+
+    Each round either ends the search, or gives up a leg, or bars a VM from being parked: there are at most as
+    many rounds as VMs.
 
     Parameters
     ----------
@@ -120,8 +127,9 @@ def find_order(
     priorities : by VM, higher first.
     needed : VMs whose moves are more than an improvement: where some of them find no way, all of them go before
         the others, if more of them go so.
+    stop : when no more VMs are parked; who waits then stays where it is.
     """
-    sought = _Search(rooms, pricer, hosts_for, priorities or {})
+    sought = _Search(rooms, pricer, hosts_for, priorities or {}, stop or Stop())
     done, lost = sought.order([list(legs)], np.random.default_rng(seed))
 
     def missing(lost: Sequence[Lost]) -> tuple[int, int]:
@@ -151,6 +159,7 @@ class _Search:
     pricer: Pricer
     hosts_for: Hosts
     priorities: Mapping[int, float]
+    stop: Stop
 
     def order(
         self, stages: Sequence[Sequence[Leg]], rng: np.random.Generator
@@ -169,17 +178,23 @@ class _Search:
         self, legs: Sequence[Leg], begin: _Walk, rng: np.random.Generator
     ) -> tuple[_Walk, list[Leg], list[Lost]]:
         """From one state of the cluster on: where it ends, what goes in which order, and what is lost."""
-        rooms, priorities = self.rooms, self.priorities
+        rooms, priorities, stop = self.rooms, self.priorities, self.stop
         lost: list[Lost] = []
         rest = list(legs)
-        while True:
+        asked = {leg.vm: leg for leg in legs}
+        barred: set[int] = set()
+        walk, done = begin, list[Leg]()
+        for _ in range(2 * len(rooms.snapshot.vms) + 1):
             over = _never_fit(rest, rooms, priorities, begin.free)
             lost.extend(over)
             rest = _without(rest, over)
             done, stuck, walk = _several_tries(rest, rooms, priorities, rng, begin)
+            n_straight, waiting = len(done), list(stuck)
             parked: set[int] = set()
-            while stuck:
-                stuck = _with_parking(done, stuck, walk, rooms, self.pricer, self.hosts_for, parked)
+            while stuck and stop.remaining_s > 0:
+                stuck = _with_parking(
+                    done, stuck, walk, rooms, self.pricer, self.hosts_for, parked, barred, stop
+                )
                 if not stuck:
                     break
                 gone = _never_fit(stuck, rooms, priorities, walk.free) or _strand(stuck, walk, rooms)
@@ -188,13 +203,23 @@ class _Search:
                 if any(entry.leg.vm in parked for entry in gone):
                     break
             homeless = {entry.leg.vm for entry in lost} & parked
+            if stuck and stop.remaining_s <= 0:
+                # Whoever is parked may not be left there: what went straight to its goal stands.
+                done, walk = done[:n_straight], begin.copy()
+                for leg in done:
+                    walk.go(leg, *rooms.taken(leg))
+                told = {entry.leg.vm for entry in lost}
+                lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
+                lost.extend(Lost(leg, ENDED) for leg in waiting if leg.vm not in told)
+                break
             if not homeless:
-                return walk, done, lost
-            # Somebody was parked in vain: begin again without all that is lost.
+                break
+            # Somebody was parked in vain: begin again without all that is lost, and without parking bystanders so.
             names = {entry.leg.vm for entry in lost}
-            asked = {leg.vm: leg for leg in legs}
+            barred |= homeless - asked.keys()
             lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
             rest = [leg for leg in legs if leg.vm not in names]
+        return walk, done, lost
 
 
 def _without(legs: Sequence[Leg], lost: Sequence[Lost]) -> list[Leg]:
@@ -331,25 +356,28 @@ def _with_parking(
     pricer: Pricer,
     hosts_for: Hosts,
     parked: set[int],
+    barred: set[int],
+    stop: Stop,
 ) -> list[Leg]:
-    """Lets go whoever can, parking others where needed; grows `done`, `parked`; returns who still waits."""
+    """Lets go whoever can, parking others where needed, each VM once; grows `done`, `parked`; returns who waits."""
     stuck = list(stuck)
     in_vain = 0
-    while True:
+    for _ in range(len(rooms.snapshot.vms) + 1):
         n_before = len(stuck)
         stuck = _drain(stuck, done, walk, rooms)
         in_vain = 0 if len(stuck) < n_before else in_vain + 1
-        if not stuck or in_vain > MAX_IN_VAIN:
-            return stuck
-        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
+        if not stuck or in_vain > MAX_IN_VAIN or stop.remaining_s <= 0:
+            break
+        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked | barred)
         if found is None:
-            return stuck
+            break
         first, second = found
         take, give = rooms.taken(first)
         walk.go(first, take, give)
         done.append(first)
         parked.add(first.vm)
         stuck = [leg for leg in stuck if leg.vm != first.vm] + [second]
+    return stuck
 
 
 def _cheapest_parking(

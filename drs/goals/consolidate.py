@@ -28,6 +28,8 @@ class Consolidate(Goal):
     """
 
     unit: ClassVar[str] = "W or hosts"
+    when_left: ClassVar[str] = "{host} empties and can be powered off"
+    left_code: ClassVar[str] = "powerSaving"
     _: KW_ONLY
     by: Literal["power", "hosts"] = "power"
     hosts: str | Sequence[str] = "*"

@@ -27,6 +27,7 @@ class Licences(Goal):
     """
 
     unit: ClassVar[str] = "licences"
+    when_left: ClassVar[str] = "{host} needs no licence any more (licences in use {before:g} → {after:g})"
     _: KW_ONLY
     vms: str | Sequence[str] = "*"
     per: Literal["host", "core"] = "host"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import tomllib
@@ -20,6 +21,7 @@ from drs.io.columns import TABLES_REQUIRED, Column, open_column, tables
 from drs.io.frames import to_columns
 from drs.io.raw import Faults, InputWarning, RawTable, read_csv, read_parquet
 from drs.io.toml import is_file
+from drs.model.provenance import Provenance
 from drs.model.snapshot import Snapshot
 
 FORMATS = ("csv", "parquet")
@@ -154,7 +156,7 @@ def _check_files(folder: Path, found: Iterable[str], faults: Faults) -> None:
             )
 
 
-def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
+def _read_meta(path: Path, faults: Faults) -> dict[str, Any]:
     from drs.io.toml import read_toml
 
     try:
@@ -164,10 +166,12 @@ def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
     except InputError as error:
         faults.extend(error.faults)
         return {}
-    meta: dict[str, str] = {}
+    meta: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in META:
-            hint = faults.near(key, META)
+        if key == "provenance" and isinstance(value, dict):
+            meta[key] = _read_provenance(value, f"{path.name}, [provenance]", faults)
+        elif key not in META:
+            hint = faults.near(key, [*META, "provenance"])
             warnings.warn(
                 f"{path.name}: the key {key!r} is unknown and ignored{f'; {hint}' if hint else ''}",
                 InputWarning,
@@ -187,6 +191,12 @@ def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
         else:
             faults.add(f"{path.name}, field {key}", repr(value), "text in quotation marks")
     return meta
+
+
+def _read_provenance(given: dict[str, Any], where: str, faults: Faults) -> Provenance:
+    from drs.io.fields import read_fields
+
+    return read_fields(Provenance, given, where, faults) or Provenance()
 
 
 def write_folder(snapshot: Snapshot, path: str | Path, format: Literal["csv", "parquet"] = "csv") -> Path:
@@ -272,6 +282,9 @@ def write_tables(snapshot: Snapshot, folder: Path, format: str = "csv") -> None:
         else:
             _write_parquet(folder / f"{table}.parquet", table, spoken)
     lines = [f"{key} = {_toml_text(getattr(snapshot, key))}\n" for key in META if getattr(snapshot, key)]
+    said = {key: value for key, value in dataclasses.asdict(snapshot.provenance).items() if value}
+    if said:
+        lines += ["\n[provenance]\n", *(f"{key} = {_toml_text(value)}\n" for key, value in said.items())]
     if lines:
         (folder / "snapshot.toml").write_text("".join(lines), encoding="utf-8", newline="")
 

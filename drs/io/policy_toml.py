@@ -15,7 +15,7 @@ from drs.io.toml import is_file, read_toml
 
 if TYPE_CHECKING:
     from drs.precopy.profiles import Profile
-    from drs.problem.policy import Policy
+    from drs.problem.policy import Freeze, Policy
 
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
 
@@ -104,6 +104,8 @@ def policy_of(
             faults.add(f"{label}, key {part}", repr(table), f"a table [{part}]")
             continue
         positive: tuple[str, ...] = ()
+        if part == "path":
+            positive = ("mtu_bytes", "streams", "window_mib")
         if part == "concurrency":
             positive = tuple(
                 f.name for f in dataclasses.fields(cls) if f.name not in MAPPINGS and f.name != "pause_s"
@@ -115,6 +117,12 @@ def policy_of(
             faults,
             positive=positive,
             merge=MAPPINGS if part == "concurrency" else (),
+            skip=("freeze",) if part == "windows" else (),
+        )
+    windows = document.get("windows", {})
+    if isinstance(windows, dict) and "freeze" in windows:
+        values["windows"] = dataclasses.replace(
+            values.get("windows") or classes["windows"](), freeze=_freeze(windows["freeze"], label, faults)
         )
     pause_s = getattr(values.get("concurrency"), "pause_s", 0.0)
     if pause_s > LONGEST_PAUSE_S:
@@ -130,6 +138,36 @@ def policy_of(
     if len(faults) > before or plain is None:
         return None
     return dataclasses.replace(plain, **values)
+
+
+def _freeze(given: Any, label: str, faults: Faults) -> tuple[Freeze, ...]:
+    """The tables of frozen hours."""
+    from drs.problem.policy import Freeze
+    from drs.words import days_of_week, hours_of_day
+
+    if not isinstance(given, list):
+        cure = "write [[windows.freeze]] in double brackets" if isinstance(given, dict) else ""
+        faults.add(f"{label}, [windows], key freeze", "no list", "[[windows.freeze]] tables", cure)
+        return ()
+    found = []
+    for number, table in enumerate(given, start=1):
+        where = f"{label}, [[windows.freeze]] {number}"
+        if not isinstance(table, dict):
+            faults.add(where, repr(table), "a table")
+            continue
+        each = read_fields(Freeze, table, where, faults)
+        if each is None:
+            continue
+        for name, read, expected in (
+            ("between", hours_of_day, 'hours of the day, such as "08:00-18:00"'),
+            ("days", days_of_week, 'days of the week, such as "mon-fri" or "sat, sun"'),
+        ):
+            try:
+                read(getattr(each, name))
+            except ValueError:
+                faults.add(f"{where}, field {name}", repr(getattr(each, name)), expected)
+        found.append(each)
+    return tuple(found)
 
 
 def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any, ...] | None:

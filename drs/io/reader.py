@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from drs.io.columns import TABLES_REQUIRED, Column, keys, open_column, tables
 from drs.io.raw import Faults, RawTable
 from drs.model.snapshot import Bools, Floats, Ints, Names
+
+T = TypeVar("T")
 
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 """No blanks around a name and no control characters in it."""
@@ -262,6 +265,43 @@ class Reader:
         self.require(
             holds, low, lambda row: f"{less[row]:.10g}", lambda row: f"at most its {high} of {more[row]:.10g}"
         )
+
+
+def table_of(cls: type[T], read: Mapping[str, Reader], name: str, **made: Any) -> T:
+    """A table of the snapshot of all the columns that `columns.csv` has of it.
+
+    Parameters
+    ----------
+    cls : type
+        The table's dataclass; a column whose attribute is no field of it goes to its `more`.
+    read : mapping of str to Reader
+        The columns of all tables.
+    name : str
+        Which table it is.
+    **made : Any
+        Values that are made elsewhere, by attribute.
+
+    Returns
+    -------
+    object
+        The table.
+    """
+    reader = read[name]
+    own = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    found: dict[str, Any] = {}
+    for column in tables()[name].values():
+        if column.attribute in made:
+            continue
+        if column.attribute.endswith("_idx"):
+            found[column.attribute] = reader.refer(column.column, read[column.refers_to])
+        elif column.numeric:
+            found[column.attribute] = reader.number(column.column)
+        else:
+            found[column.attribute] = reader.names(column.column)
+    more = {attribute: value for attribute, value in found.items() if attribute not in own}
+    make: Any = cls
+    table: T = make(**made, **{key: value for key, value in found.items() if key in own}, more=more)
+    return table
 
 
 def epoch_s(value: object) -> int | None:

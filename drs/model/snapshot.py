@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drs.model.provenance import UNSAID, Provenance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -59,7 +61,36 @@ class _Frozen:
             object.__setattr__(self, name, _freeze(value))
 
 
-class _Table(_Frozen):
+def _fill(table: HostTable | VmTable | LinkTable, column: str, value: Any) -> None:
+    """Give a column that was left out the same value in every row."""
+    if len(getattr(table, column)) != len(table):
+        object.__setattr__(table, column, np.full(len(table), value))
+
+
+@dataclass(frozen=True, repr=False)
+class _Columns(_Frozen):
+    """Vectors of one length: those that code asks for are fields, all others stand in `more`."""
+
+    _: KW_ONLY
+    more: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Columns of the snapshot format that have no field, by their attribute in `columns.csv`."""
+
+    def value(self, attribute: str) -> NDArray[Any] | None:
+        """A column by its attribute in `columns.csv`, whether it has a field or not; None where it is not there."""
+        return self.more[attribute] if attribute in self.more else getattr(self, attribute, None)
+
+    def columns(self) -> Iterator[tuple[str, Any]]:
+        """(name, vector) of each column; a resource mapping yields one column per resource."""
+        for column in dataclasses.fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, Mapping):
+                for key in sorted(value):
+                    yield f"{key}_{column.name}", value[key]
+            else:
+                yield column.name, value
+
+
+class _Table(_Columns):
     """Rows with a name each."""
 
     name: Names
@@ -69,16 +100,6 @@ class _Table(_Frozen):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} rows>"
-
-    def columns(self) -> Iterator[tuple[str, Any]]:
-        """(name, vector) of each column; a resource mapping yields one column per resource."""
-        for column in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, column.name)
-            if isinstance(value, Mapping):
-                for key in sorted(value):
-                    yield f"{key}_{column.name}", value[key]
-            else:
-                yield column.name, value
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -125,6 +146,12 @@ class HostTable(_Table):
     power_max_w: Floats
     capacity: Mapping[str, Floats] = field(default_factory=dict)
     """Further resources by name: `<name>_capacity` columns."""
+    sender_mbps: Floats = field(default_factory=lambda: np.empty(0))
+    """What the host's CPU can send, shared by all migrations that leave it; inf for no limit. Not given: none."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "sender_mbps", np.inf)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,10 +192,15 @@ class VmTable(_Table):
     """Demand for the hosts' further resources: `<name>_demand` columns."""
     pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+    dirtied_1s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
+    dirtied_10s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
 
     def __post_init__(self) -> None:
-        if len(self.pool_idx) != len(self.name):
-            object.__setattr__(self, "pool_idx", np.full(len(self.name), -1, dtype=np.int32))
+        _fill(self, "pool_idx", np.int32(-1))
+        _fill(self, "dirtied_1s_mib", np.nan)
+        _fill(self, "dirtied_10s_mib", np.nan)
         super().__post_init__()
 
     @cached_property
@@ -244,7 +276,7 @@ class DatastoreTable(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class LinkTable(_Frozen):
+class LinkTable(_Columns):
     """Links of the network, shape (n_links,). Ends are hosts or any other names (switches, routers)."""
 
     a: Names
@@ -255,6 +287,15 @@ class LinkTable(_Frozen):
     loss_ratio: Floats
     shared_mbps: Floats
     """Taken by other traffic."""
+    mtu_bytes: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not given."""
+    congestion_control: Names = field(default_factory=lambda: np.empty(0, dtype=str))
+    """"" where not given."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "mtu_bytes", np.nan)
+        _fill(self, "congestion_control", "")
+        super().__post_init__()
 
     def __len__(self) -> int:
         return len(self.a)
@@ -307,6 +348,8 @@ class Snapshot(_Frozen):
     taken_at: str = ""
     description: str = ""
     source: str = ""
+    provenance: Provenance = UNSAID
+    """Where the demand of the VMs comes from, as far as it was said."""
 
     def __repr__(self) -> str:
         sizes = f"{self.n_hosts} hosts, {self.n_vms} VMs, {len(self.disks)} disks"
@@ -359,6 +402,21 @@ class Snapshot(_Frozen):
         return np.where(np.isnan(known), vms.memory_mib, known)
 
     @cached_property
+    def rests_on(self) -> Provenance:
+        """Where the demand of the VMs comes from: as it was said, else what the figures show.
+
+        Running VMs that all ask for 0 MHz have no figures of CPU; those without active and consumed memory
+        have what is configured.
+        """
+        vms, said = self.vms, self.provenance
+        if not vms.on.any():
+            return said
+        cpu = said.cpu_demand or (None if vms.cpu_demand_mhz[vms.on].any() else "missing")
+        known = ~np.isnan(vms.memory_active_mib) | ~np.isnan(vms.memory_consumed_mib)
+        memory = said.memory_demand or (None if known[vms.on].any() else "configured")
+        return Provenance(cpu, memory, said.note)
+
+    @cached_property
     def disks_of_vm(self) -> tuple[Ints, Ints]:
         """Disks by VM as CSR: (start[n_vms + 1], disk positions)."""
         order = np.argsort(self.disks.vm_idx, kind="stable").astype(np.int32)
@@ -369,7 +427,7 @@ class Snapshot(_Frozen):
     def digest(self) -> str:
         """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
 
-        The descriptive fields (name, taken_at, description, source) do not count.
+        The descriptive fields (name, taken_at, description, source, provenance) do not count.
         """
         digest = hashlib.sha256()
 
@@ -384,8 +442,8 @@ class Snapshot(_Frozen):
         for table in (self.hosts, self.vms, self.clusters, self.pools, self.disks, self.datastores):
             for label, value in table.columns():
                 feed(f"{type(table).__name__}.{label}", value)
-        for column in dataclasses.fields(self.links):
-            feed(f"links.{column.name}", getattr(self.links, column.name))
+        for label, value in self.links.columns():
+            feed(f"links.{label}", value)
         for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
             feed(label, getattr(self, label))
         if self.loads is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
-from drs.precopy.phases import THROTTLES
+from drs.precopy.phases import CONGESTION_CONTROLS, THROTTLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,17 @@ class Profile:
     title: str
     switch_ms: float
     luck_ratio: float
+    jitter_ratio: float
     stop_pages: float
     max_rounds: float
     max_sent_ratio: float
     timeout_s: float
+    timeout_per_gib_s: float
+    rate_limit_mbps: float
     timeout_forces: bool
     reread: bool
     quantum_ms: float
+    quantum_pages: float
     buffer_ratio: float
     scattered_zero_mib: float
     throttle: str
@@ -49,23 +53,32 @@ class Profile:
     device_mib: float
     setup_s: float
     resume_ms: float
+    resume_per_gib_ms: float
+    resume_per_vcpu_ms: float
     settle_s: float
     link_ratio: float
     dirty_ratio: float
     window_ratio: float
     window_mib: float
-    segment_bytes: float
+    mtu_bytes: float
+    congestion_control: str
+    loss_error_ratio: float
     streams: int
     stream_exponent: float
     stream_mbps: float
+    fill_mbps: float
     encrypt_mbps: float
     rtt_factor: float
+    rtt_unseen_factor: float
     storage_resume_ms: float
     precopy_loss_ratio: float
     settle_loss_s: float
     max_rtt_ms: float
     min_bandwidth_mbps: float
+    stun_warning_s: float
     post_copy: bool
+    load_error_ratio: float
+    load_downtime_ratio: float
     bandwidth_error_ratio: float
     dirty_error_ratio: float
     total_error_ratio: float
@@ -205,6 +218,14 @@ def _build(name: str, table: Mapping[str, Any]) -> Profile:
     if values.get("throttle", "none") not in THROTTLES:
         faults.append(
             Fault(f"profile {name}, throttle", repr(values["throttle"]), "one of " + ", ".join(THROTTLES))
+        )
+    if values.get("congestion_control", "reno") not in CONGESTION_CONTROLS:
+        faults.append(
+            Fault(
+                f"profile {name}, congestion_control",
+                repr(values["congestion_control"]),
+                "one of " + ", ".join(CONGESTION_CONTROLS),
+            )
         )
     if values.get("link_ratio") == 0 or values.get("link_ratio", 1.0) > 1.0:
         faults.append(

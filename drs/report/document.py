@@ -43,6 +43,8 @@ def to_document(result: Result) -> dict[str, Any]:
             "priority": reason.priority,
             "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
             "without": reason.without,
+            "purpose": reason.purpose,
+            "room_for": list(reason.room_for),
         }
         for reason in result.reasons
     }
@@ -59,6 +61,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "digest": snapshot.digest,
             "n_hosts": snapshot.n_hosts,
             "n_vms": snapshot.n_vms,
+            "provenance": dataclasses.asdict(snapshot.rests_on),
         },
         "mode": result.mode,
         "status": result.status,
@@ -95,6 +98,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
+        "timing": None if result.timing is None else finite(_of_report(result.timing)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
     }

@@ -68,6 +68,11 @@ def headline(result: Result) -> str:
     """The result in one sentence."""
     plan = result.plan
     if result.status == "infeasible":
+        starts = (result.snapshot.vms.host_idx < 0) & (result.placement.host_idx >= 0)
+        done = (len(plan.moves) if plan else 0) + int(starts.sum())
+        if done:
+            what = words.count(done, "move or start does", "moves and starts do")
+            return f"Not all that is asked is possible; {what} the rest."
         return "No placement satisfies the hard rules."
     if result.status == "no_solution":
         return "The search ended without an answer."
@@ -111,7 +116,7 @@ def render_report(result: Result) -> str:
         if snapshot.n_hosts
         else []
     )
-    uses = replayed_link_use(plan, result.problem.policy.profile) if plan and plan.moves else ()
+    uses = replayed_link_use(plan, result.problem.policy.cost_profile) if plan and plan.moves else ()
     drawn = plan is not None and bool(uses) and len(plan.moves) <= MOST_FLOWS
     busiest_s = busiest_moment(plan) if plan and drawn else 0.0
     script = _asset("report.js")

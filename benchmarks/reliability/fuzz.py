@@ -417,6 +417,14 @@ def check_answer(before: Tables, rules: list[Row], plan: Row, after: Tables) -> 
             yield f"goal {goal['name']} is below its bound"
     if set(plan["violations"]) != {"before", "after", "during"}:
         yield "violations are not told before, after and during"
+    yield from check_end(before, rules, plan, after)
+
+
+def check_end(before: Tables, rules: list[Row], plan: Row, after: Tables) -> Iterator[str]:
+    """What is wrong with the state in which an answer ends: rules and memory, against what the answer says."""
+    today, then = _homes(before), _homes(after)
+    new = {vm for vm in then if vm not in today}
+    started = {vm for vm in then if not today.get(vm) and then[vm]}
     told = {violation["rule"] for violation in plan["violations"]["after"]}
     cluster = {row["host"]: row.get("cluster") or "cluster-1" for row in before["hosts"]}
     requested = plan["mode"] not in ("balance", "consolidate")
@@ -609,7 +617,8 @@ def hunt(minutes: float, first: int, folder: Path, *, checked: bool) -> int:
     seed, n_cases, n_bad = first, 0, 0
     while time.monotonic() < until:
         command = [sys.executable, __file__, "--worker", "--seed", str(seed), "--out", str(folder)]
-        worker = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+        quiet = subprocess.DEVNULL
+        worker = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=quiet, text=True)
         assert worker.stdout is not None
         watch = threading.Timer(max(1.0, min(LONGEST_S, until - time.monotonic() + LONGEST_S)), worker.kill)
         watch.start()

@@ -252,7 +252,8 @@ def advise(
             between=between or options.between,
         )
     if len(evacuate):
-        options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
+        hosts = entries(evacuate)  # one name by itself too, which is no list of letters
+        options = dataclasses.replace(options, evacuate=(*options.evacuate, *hosts))
     if entries(cluster):
         options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
     return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)

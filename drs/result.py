@@ -14,8 +14,10 @@ from drs.model.changes import in_states
 from drs.model.load import metrics
 from drs.planning import Move, Plan
 from drs.problem import Problem
+from drs.problem.scope import within
 from drs.rules import Violation
 from drs.solvers.base import Status
+from drs.words import count, number, seconds, some
 
 MANDATORY = 1
 """Priority of a move that a rule, a host's state or its capacity asks for."""
@@ -82,6 +84,10 @@ class Conflict:
     relaxations: tuple[Relaxation, ...] = ()
 
 
+Purpose = Literal["asked", "repair", "wish", "goal", "room"]
+"""What a move is for: what was asked, a rule that is broken today, a soft rule, a goal, or room for another VM."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why one VM moves.
@@ -92,6 +98,7 @@ class Reason:
     gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would
         be worse if the VM stayed and all others moved. Negative: what the move costs.
     without : what happens if the VM stays.
+    purpose : what the move is for. room_for : where it is room, for which VMs.
     """
 
     vm: str
@@ -100,6 +107,55 @@ class Reason:
     priority: int = MANDATORY
     gains: Mapping[str, float] = field(default_factory=dict)
     without: str = ""
+    purpose: Purpose = "goal"
+    room_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTime:
+    """What another time for the plan would bring: so many moves, and the goals after them."""
+
+    within_s: float
+    n_moves: int
+    after: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a plan does with its time.
+
+    begins : when it starts, ISO 8601; empty for whenever it is approved. within_s : it ends by then, None for no limit.
+    n_moves, n_asked : moves that fit, of those that the best state takes. late : VMs that there is no time for.
+    goals : each goal before and after. others : what half and twice the time would bring. said : the time in words.
+    """
+
+    begins: str
+    within_s: float | None
+    n_moves: int
+    n_asked: int
+    late: tuple[str, ...]
+    goals: Mapping[str, tuple[float, float]]
+    others: tuple[OtherTime, ...]
+    said: str
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [self.said] if self.said else []
+        if self.late:
+            lines.append(
+                f"There is time for {self.n_moves} of {count(self.n_asked, 'move')}; not for {some(self.late, 20)}."
+            )
+        elif self.n_asked:
+            lines.append(f"There is time for all {count(self.n_asked, 'move')}.")
+        for other in self.others:
+            changes = [
+                f"{name} {number(before)} → {number(other.after[name])} instead of {number(after)}"
+                for name, (before, after) in self.goals.items()
+                if abs(other.after[name] - after) > 1e-4 * max(1e-9, abs(after), abs(other.after[name]))
+            ]
+            what = f"With {seconds(other.within_s)} it would be {count(other.n_moves, 'move')}"
+            lines.append(f"{what}: {'; '.join(changes)}." if changes else f"{what}, and the same state.")
+        return lines
 
 
 FindingKind = Literal["rule", "capacity", "space", "datastore", "failures", "reservation", "evc", "immovable"]
@@ -130,10 +186,12 @@ class Estimate(Sequence[Move]):
     """Moves chosen by hand, priced, as a sequence.
 
     findings : what they make worse than today one after the other, each with the number of the move.
+    left_out : so many moves are in none of the clusters that were asked about.
     """
 
     moves: tuple[Move, ...]
     findings: tuple[Finding, ...] = ()
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.moves)
@@ -178,6 +236,8 @@ class Result:
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
     findings: tuple[Finding, ...] = ()
     """What the proposed state, and those on the way to it, make worse than today (`drs.audit`)."""
+    timing: Timing | None = None
+    """What the plan does with its time, where it has a limit or some hours are frozen."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -196,23 +256,25 @@ class Result:
 
     @property
     def untouched(self) -> tuple[Violation, ...]:
-        """What is broken today, was not part of the request, and is as it was; none where repairing was asked for."""
-        request = self.problem.request
-        if request is None or request.also:
-            return ()
-        asked = {rule.label for rule in request.rules}
+        """What is broken today, as it was after the plan, and no part of what was asked: outside the clusters that
+        take part, or beside a request that does not repair."""
+        request, snapshot = self.problem.request, self.snapshot
         before = set(self.violations_before)
-        return tuple(each for each in self.violations_after if each in before and each.rule not in asked)
+        left = [each for each in self.violations_after if each in before]
+        if request is None or request.also:
+            return tuple(within(snapshot, self.problem.scope, left)[1])
+        asked = {rule.label for rule in request.rules}
+        return tuple(each for each in left if each.rule not in asked)
 
     @property
     def metrics_before(self) -> dict[str, dict[str, float]]:
-        """Load of the hosts today; see `metrics`."""
-        return metrics(self.snapshot, self.problem.today)
+        """Load today of the hosts that take part; see `metrics`."""
+        return metrics(self.snapshot, self.problem.today, self.problem.scope)
 
     @property
     def metrics_after(self) -> dict[str, dict[str, float]]:
-        """Load of the hosts after the moves."""
-        return metrics(self.snapshot, self.placement)
+        """Load after the moves of the hosts that take part."""
+        return metrics(self.snapshot, self.placement, self.problem.scope)
 
     @property
     def moved_vms(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from drs.errors import Fault, InputError
-from drs.options import Option
+from drs.options import MODES, OPTIONS, Option
+from drs.words import duration_s
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
@@ -28,6 +30,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Instead of rules.toml.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Instead of policy.toml.")]
 SolverName = Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")]
+Clusters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cluster", metavar=OPTIONS["cluster"].metavar, help=f"{OPTIONS['cluster'].help} May be repeated."
+    ),
+]
 Iterations = Annotated[
     int | None,
     typer.Option(
@@ -109,7 +117,21 @@ def read(
         check(facts, chosen_policy or DefaultPolicy())
     faults.tell()
     assert facts is not None and chosen_rules is not None and chosen_policy is not None
+    if facts.rests_on.is_weak:
+        warnings.warn(facts.rests_on.sentence(), io.InputWarning, stacklevel=2)
     return facts, chosen_rules, chosen_policy
+
+
+def clusters_known(clusters: list[str] | None) -> Callable[[Snapshot | None, Policy], None]:
+    """For `read`: raises InputError for clusters that are not there."""
+
+    def check(snapshot: Snapshot | None, policy: Policy) -> None:
+        if snapshot is not None:
+            from drs.problem.scope import hosts_of
+
+            hosts_of(snapshot, clusters or ())
+
+    return check
 
 
 def taking(options: Mapping[str, Option]) -> Callable[[F], F]:
@@ -134,13 +156,23 @@ def _parameter(option: Option) -> inspect.Parameter:
     """An option as typer wants it."""
     hint: Any = {"duration_s": float, "count": int}.get(option.kind, str)
     hint = list[hint] if option.repeatable else hint
-    said = f"{', '.join(option.modes)}: {option.help}" if option.modes else option.help
+    modes = "every mode" if len(option.modes) == len(MODES) else ", ".join(option.modes)
+    said = f"{modes}: {option.help}" if modes else option.help
     if option.repeatable:
         said += " May be repeated."
-    info = typer.Option(f"--{option.flag}", metavar=option.metavar, help=said)
+    parser = _duration_s if option.kind == "duration_s" else None
+    info = typer.Option(f"--{option.flag}", metavar=option.metavar, help=said, parser=parser)
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[hint | None, info]
     )
+
+
+def _duration_s(text: str) -> float:
+    """A duration as it is typed."""
+    try:
+        return duration_s(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no duration, such as 4h, 30m or 14400 (seconds)") from None
 
 
 def given(options: Mapping[str, Option], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -201,6 +201,11 @@ class Network:
                 self._member.append(i)
             self._class[i] = classes[key]
 
+    @property
+    def host_class(self) -> Ints:
+        """i4[n_hosts]: hosts of one class reach every other host alike, their own cables and NICs apart."""
+        return self._class.astype(np.int32)
+
     @cached_property
     def graph(self) -> networkx.MultiGraph:
         """The topology as a networkx graph.

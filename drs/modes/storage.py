@@ -25,7 +25,7 @@ import numpy as np
 from drs import solvers
 from drs.errors import Fault, InternalError
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Solve, named, unknown
+from drs.modes.base import Mode, Solve, named, scope_of, unknown
 from drs.options import Options
 from drs.problem import Problem, levels
 from drs.problem.policy import Policy
@@ -128,7 +128,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
         hard = bool(len(options.datastores))
         own.append(DatastoreState(name=NAME if hard else "", policy="hard" if hard else "not_worse"))
     changed = dataclasses.replace(snapshot, datastores=dataclasses.replace(snapshot.datastores, state=states))
-    return Problem(changed, (*rules, *own), policy)
+    return Problem(changed, (*rules, *own), policy, scope=scope_of(snapshot, policy, options))
 
 
 class _Disks:
@@ -226,6 +226,7 @@ class _Disks:
         emptier = used[None, :] <= used[here][:, None] - policy.min_difference_ratio
         faster = slow[here][:, None] & ~slow[None, :]
         mask = np.asarray(mask & (moving_out[:, None] | (same_pod & (emptier | faster))))
+        mask = mask & self.problem.taking_part[self.vm][:, None]
         stays = (self.start >= 0) & ~(stores.state[here] == "maintenance")
         mask[np.flatnonzero(stays), self.start[stays]] = True
         return mask
@@ -335,6 +336,9 @@ def _stuck(disks: _Disks) -> list[tuple[str, str]]:
         host = int(snapshot.vms.host_idx[disks.vm[item]])
         if not len(seen):
             where = snapshot.hosts.name[host] if host >= 0 else "its host"
+            if not disks.problem.takes_part(int(disks.vm[item])):
+                found.append((who, f"{where} is in a cluster that takes no part"))
+                continue
             found.append((who, f"{where} sees no other usable datastore"))
         elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(
             disks, seen, int(item)
@@ -382,4 +386,11 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-MODE = Mode(pose, check, answer, report, replans=False)
+def scores(problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
+    """The levels of this mode, and what they are of a placement of the disks."""
+    disks = _Disks(problem)
+    lowered = disks.lowered()
+    return lowered, lowered.scores(np.asarray(placement.datastore_idx[disks.first], dtype=np.int32))
+
+
+MODE = Mode(pose, check, answer, report, replans=False, scores=scores)

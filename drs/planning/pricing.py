@@ -28,6 +28,9 @@ STORAGE_MBPS = 8000.0
 """What the storage network of one host carries for disks copied in place. PLACEHOLDER, no source."""
 
 
+NEVER_ENDS = "its migration would never end: memory is dirtied faster than the path carries it"
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """One migration of one VM, by positions; `to_datastores` says where each of `disks` goes.
@@ -219,9 +222,7 @@ class Pricer:
                 rounds[at], converged[at] = price.rounds, price.converged
         for i in range(n):
             if not reasons[i] and not np.isfinite(out["total_s"][i]):
-                reasons[i] = (
-                    "its migration would never end: memory is dirtied faster than the path carries it"
-                )
+                reasons[i] = NEVER_ENDS
         moves_disks = np.array([bool(leg.disks) for leg in legs], dtype=np.bool_)
         return Priced(
             kinds, moves_disks, out["path_mbps"], out["total_s"], out["precopy_s"], out["downtime_ms"],

@@ -19,8 +19,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from drs.compiled import compiled
 from drs.precopy.phases import CUBIC
 
 RUNS = 16
@@ -41,7 +41,7 @@ CUBIC_BETA = 0.7
 CUBIC_ALPHA = 3.0 * (1.0 - CUBIC_BETA) / (1.0 + CUBIC_BETA)
 
 
-@njit(cache=True)
+@compiled
 def _grow(window: float, most: float, gap: float, step: float) -> tuple[float, float]:
     """Round trips that `gap` segments take, and the window after them; `step` segments more each round trip."""
     growing = (most * most - window * window) / (2.0 * step)
@@ -51,7 +51,7 @@ def _grow(window: float, most: float, gap: float, step: float) -> tuple[float, f
     return (most - window) / step + (gap - growing) / most, most
 
 
-@njit(cache=True)
+@compiled
 def _cubic(window: float, peak: float, most: float, gap: float, rtt: float) -> tuple[float, float]:
     """The same for CUBIC, which left `peak`: the time by bisection of the window's integral."""
     k = (max(peak - window, 0.0) / CUBIC_C) ** (1.0 / 3.0)
@@ -71,7 +71,7 @@ def _cubic(window: float, peak: float, most: float, gap: float, rtt: float) -> t
     return t / rtt, min(max(CUBIC_C * (t - k) ** 3 + peak, window), most)
 
 
-@njit(cache=True)
+@compiled
 def sampled_rates(
     control: Any, loss: Any, rtt_s: Any, segment: Any, most: Any, size: Any, draws: Any, rate: Any, sigma: Any
 ) -> None:

@@ -13,8 +13,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from drs.compiled import compiled
 from drs.precopy.phases import (
     AUTO_CONVERGE,
     CANCELLED,
@@ -133,7 +133,7 @@ class Rule(NamedTuple):
     throttle_max: float
 
 
-@njit(cache=True)
+@compiled
 def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: float) -> float:
     """Seconds of full-rate writing in `[start, start + step]` of a guest that writes in bursts."""
     if quiet <= 0.0 or math.isinf(step):
@@ -147,13 +147,13 @@ def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: floa
     return total
 
 
-@njit(cache=True)
+@compiled
 def _jitter(job: Any, state: Any) -> float:
     """How far above its mean the rate is taken to be at least once by now: the more looks, the further."""
     return float(job.jitter_ratio * min(state.round / LUCK_ROUNDS, 1.0))
 
 
-@njit(cache=True)
+@compiled
 def _keep_pages(job: Any, state: Any, page_bytes: float, bandwidth: float, rule: Rule) -> float:
     """Pages still unsent when the bitmap is read again (0 where every round is a complete pass)."""
     if not rule.reread:
@@ -166,7 +166,7 @@ def _keep_pages(job: Any, state: Any, page_bytes: float, bandwidth: float, rule:
     return float(min(max(keep, 0.0), state.pending))
 
 
-@njit(cache=True)
+@compiled
 def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Rule) -> float:
     """Read the bitmap: fold what was dirtied into what is pending. Returns the pages dirtied."""
     share = state.pending / state.round_pages if state.round_pages > 0.0 else 0.0
@@ -192,7 +192,7 @@ def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic
     return fresh
 
 
-@njit(cache=True)
+@compiled
 def _needs_slowing(job: Any, bandwidth: float, pages: Any, rates: Any, cyclic: Any) -> bool:
     """Whether the guest at full speed would dirty its goal again in the time that sending the goal takes.
 
@@ -208,7 +208,7 @@ def _needs_slowing(job: Any, bandwidth: float, pages: Any, rates: Any, cyclic: A
     return bool(hit > goal)
 
 
-@njit(cache=True)
+@compiled
 def _surprise_s(
     job: Any,
     state: Any,
@@ -243,7 +243,7 @@ def _surprise_s(
     return float((expected - state.pending) * job.resend_bytes / bandwidth)
 
 
-@njit(cache=True)
+@compiled
 def _consider_throttle(state: Any, dirtied_bytes: float, sent_bytes: float, rule: Rule) -> None:
     """QEMU's auto-converge: too much dirtied twice, at syncs a second apart, raises the throttle."""
     state.watch_dirtied += dirtied_bytes
@@ -264,7 +264,7 @@ def _consider_throttle(state: Any, dirtied_bytes: float, sent_bytes: float, rule
     state.watch_sent = 0.0
 
 
-@njit(cache=True)
+@compiled
 def _enter_stop(job: Any, state: Any, verdict: int) -> None:
     state.phase = STOP
     state.verdict = verdict
@@ -273,7 +273,7 @@ def _enter_stop(job: Any, state: Any, verdict: int) -> None:
     state.pending = 0.0
 
 
-@njit(cache=True)
+@compiled
 def _advance_one(
     job: Any,
     state: Any,
@@ -513,7 +513,7 @@ def _advance_one(
                     left -= n_more * duration
 
 
-@njit(cache=True)
+@compiled
 def advance(
     jobs: Any,
     states: Any,
@@ -572,7 +572,7 @@ OUTCOME = (
 """Columns of what `price` writes, for each run."""
 
 
-@njit(cache=True)
+@compiled
 def price(
     jobs: Any,
     pages: Any,

@@ -153,18 +153,37 @@ def _shipped() -> dict[str, Profile]:
 def _read(path: Path) -> Profile:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(Fault(f"profile {path}", str(error), "a readable TOML file")) from error
+    return of_tables(tables, f"profile {path}")
+
+
+def of_tables(tables: Mapping[str, Any], where: str) -> Profile:
+    """The profile of a TOML document that is read already: one table, named as the profile.
+
+    Raises
+    ------
+    InputError
+        For a document that is no profile; `base` names a profile that comes with drs, never a file.
+    """
     if len(tables) != 1 or not isinstance(next(iter(tables.values())), dict):
-        raise InputError(Fault(f"profile {path}", f"{len(tables)} tables", "one table, named as the profile"))
+        raise InputError(Fault(where, f"{len(tables)} tables", "one table, named as the profile"))
     name, table = next(iter(tables.items()))
     table = dict(table)
     base = table.pop("base", None)
     if base is not None:
-        start = asdict(profile(str(base)))
+        if str(base) not in _shipped():
+            raise UnknownNameError.of(f"{where}, base", str(base), _shipped(), "hypervisor profile")
+        start = asdict(_shipped()[str(base)])
         start.pop("name")
         table = {**start, **table}
     return _build(name, table)
+
+
+def to_tables(which: Profile) -> dict[str, dict[str, Any]]:
+    """A profile as `of_tables` takes it."""
+    constants = asdict(which)
+    return {constants.pop("name"): constants}
 
 
 def _build(name: str, table: Mapping[str, Any]) -> Profile:

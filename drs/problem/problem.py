@@ -9,14 +9,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from drs.errors import InputError
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
-from drs.problem.prices import disks_follow, nominal_prices
-from drs.problem.request import Request, Scope
+from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
+from drs.problem.request import Request
+from drs.problem.scope import Scope, vms_of
 from drs.rules import Pinned, Rule, Violation, default_rules
-from drs.rules.base import raise_faults
+from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
     Level,
@@ -41,7 +43,7 @@ class Problem:
     datastore and network visibility, migration scope, host state, local devices), of which a user's rule of
     the same `replaces` key takes the place.
 
-    Raises InputError with every fault of every rule.
+    Raises InputError with every fault of every rule and goal.
     """
 
     snapshot: Snapshot
@@ -53,12 +55,18 @@ class Problem:
     """Hosts that take part, None for all."""
     held: Sequence[Rule] = ()
     """VMs that an earlier round found no way for, kept where they are."""
+    budget_s: float | None = None
+    """So many seconds of migration at most, by the prices of the VMs; None for no limit."""
     built_in: bool = True
     """Whether the built-in rules apply (off for benchmarks that are no virtual machines)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        raise_faults(self.rules, self.snapshot)
+        faults = [fault for rule in self.rules for fault in rule.faults(self.snapshot)]
+        for number, goal in enumerate(self.goals, start=1):
+            faults += goal.faults(self.snapshot, f"[[goal]] {number} ({goal.type})")
+        if faults:
+            raise InputError(faults)
 
     def __repr__(self) -> str:
         goals = ", ".join(goal.type for goal in self.goals)
@@ -79,28 +87,12 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
-            *self._costly(),
+            MigrationPath(profile=self.policy.cost_profile),
+            *limits_of(self.snapshot, self.policy, self.migrations),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
         )  # fmt: skip
-
-    def _costly(self) -> list[Rule]:
-        """VMs whose migration would exceed a limit of the policy, or their own downtime budget, stay."""
-        limits, names = self.policy.limits, self.snapshot.vms.name
-        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
-        budget_ms = self.snapshot.vms.downtime_budget_ms
-        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
-        if limits.max_downtime_ms is not None:
-            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
-        live = self.snapshot.vms.on
-        too_long = names[live & (self.prices.move_s > longest_s)].tolist()
-        too_hard = names[live & (self.prices.downtime_ms > budget_ms)].tolist()
-        return [
-            Pinned(vms, name=why)
-            for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
-            if vms
-        ]
 
     @cached_property
     def today(self) -> Placement:
@@ -110,7 +102,12 @@ class Problem:
     @cached_property
     def prices(self) -> Prices:
         """What moving each VM costs, from the pre-copy model."""
-        return nominal_prices(self.snapshot, self.policy.cost_profile)
+        return self.migrations.prices
+
+    @cached_property
+    def migrations(self) -> Migrations:
+        """One migration of each VM to each kind of host, as planning prices it."""
+        return migrations(self.snapshot, self.policy)
 
     @cached_property
     def compatible(self) -> Allowed:
@@ -152,6 +149,10 @@ class Problem:
         """The same problem with these VMs kept where they are."""
         return replace(self, held=(*self.held, Pinned(list(vms), name=why)))
 
+    def with_less_to_move(self, budget_s: float) -> Problem:
+        """The same problem with so many seconds of migration at most."""
+        return replace(self, budget_s=budget_s)
+
     def check(self, placement: Placement) -> list[Violation]:
         """Every rule in force, checked the naive way, independent of terms and solvers."""
         return [
@@ -174,6 +175,8 @@ class Problem:
         most = self.policy.limits.max_moves
         if most is not None:
             yield Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves")
+        if self.budget_s is not None:
+            yield Wall(MoveLimit(np.asarray(self.prices.move_s), self.budget_s), "time")
         if self.scope is not None:
             outside = (start >= 0) & ~self.scope[np.maximum(start, 0)]
             mask = np.vstack([self.scope, np.zeros_like(self.scope)])
@@ -181,8 +184,12 @@ class Problem:
 
     def takes_part(self, vm: int) -> bool:
         """Whether a VM is in the scope."""
-        home = int(self.snapshot.vms.host_idx[vm])
-        return self.scope is None or home < 0 or bool(self.scope[home])
+        return bool(self.taking_part[vm])
+
+    @cached_property
+    def taking_part(self) -> NDArray[np.bool_]:
+        """The VMs in the scope, bool[n_vms]."""
+        return vms_of(self.snapshot, self.scope)
 
     def _of_goals(self) -> Iterator[Level]:
         """One level for each goal, in order."""

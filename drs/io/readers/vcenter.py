@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from drs.errors import Fault, InputError
-from drs.io.build import build
-from drs.io.raw import Faults, RawTable
-from drs.model.snapshot import Snapshot
+from drs.io.readers.look import Look
+from drs.io.readers.protocol import Options, Reader, Reading
+from drs.io.readers.vcenter_tables import Objects, reading_of
 
 INSTALL = "pip install 'drs-optimizer[vcenter]'"
 USER, PASSWORD = "DRS_VCENTER_USER", "DRS_VCENTER_PASSWORD"
@@ -35,13 +33,14 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "network",
         "config.network.pnic",
     ),
-    "ClusterComputeResource": ("name", "summary", "configuration"),
+    "ClusterComputeResource": ("name", "summary", "configurationEx"),
     "ResourcePool": ("name", "parent", "owner", "config"),
     "VirtualMachine": (
         "name",
         "runtime.host",
         "resourcePool",
         "runtime.powerState",
+        "runtime.connectionState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
         "config.hardware",
@@ -55,9 +54,6 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "Network": ("name",),
 }
 """What is read of each kind of managed object."""
-
-Objects = Sequence[tuple[Any, Mapping[str, Any]]]
-"""Managed objects with their properties."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +93,46 @@ def parse_address(source: str) -> Address | None:
     return Address(host, int(port or 443), user or "")
 
 
-def read_vcenter(
-    source: str, *, user: str | None = None, password: str | None = None, verify: bool = True
-) -> Snapshot:
-    """Read hosts, clusters, resource pools, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
+def recognises(seen: Look) -> bool:
+    """Whether it is the address of a vCenter.
+
+    Parameters
+    ----------
+    seen : Look
+        What was given.
+    """
+    return parse_address(seen.given) is not None
+
+
+def read(seen: Sequence[Look], options: Options) -> Reading:
+    """Read one vCenter.
+
+    Parameters
+    ----------
+    seen : sequence of Look
+        One address.
+    options : Options
+        `user`, `password`, `verify`, `without_unknown_hosts`.
+    """
+    (one,) = seen
+    return read_vcenter(one.given, options)
+
+
+def read_vcenter(source: str, options: Options | None = None) -> Reading:
+    """Read the inventory of a vCenter: hosts, clusters with their DRS rules, pools, VMs, disks, datastores, networks.
 
     Parameters
     ----------
     source : str
         `vcenter://[user@]host[:port]`.
-    user, password : str, optional
-        By default the address's user, then the environment's `DRS_VCENTER_USER` and `DRS_VCENTER_PASSWORD`.
-        Read-only rights are enough.
-    verify : bool, default True
-        Whether the server's certificate is checked.
+    options : Options, optional
+        User and password are by default the address's user, then the environment's `DRS_VCENTER_USER` and
+        `DRS_VCENTER_PASSWORD`. Read-only rights are enough.
 
     Returns
     -------
-    Snapshot
-        The inventory as it is now.
+    Reading
+        The inventory as it is now, and its rules.
 
     Raises
     ------
@@ -126,8 +143,9 @@ def read_vcenter(
     address = parse_address(source)
     if address is None:
         raise InputError(Fault(source, "no vCenter address", "vcenter://[user@]host[:port]"))
-    user = user or address.user or os.environ.get(USER, "")
-    password = password if password is not None else os.environ.get(PASSWORD, "")
+    options = options or Options()
+    user = options.user or address.user or os.environ.get(USER, "")
+    password = options.password if options.password is not None else os.environ.get(PASSWORD, "")
     try:
         from pyVim.connect import Disconnect, SmartConnect
         from pyVmomi import vim, vmodl
@@ -147,7 +165,11 @@ def read_vcenter(
         raise InputError(Fault(source, f"no {missing}", "credentials in the environment"))
     try:
         service = SmartConnect(
-            host=address.host, port=address.port, user=user, pwd=password, disableSslCertValidation=not verify
+            host=address.host,
+            port=address.port,
+            user=user,
+            pwd=password,
+            disableSslCertValidation=not options.verify,
         )
     except vim.fault.InvalidLogin:
         raise InputError(Fault(source, f"the login of {user!r} was refused", "valid credentials")) from None
@@ -157,7 +179,7 @@ def read_vcenter(
         ) from None
     try:
         content = service.RetrieveContent()
-        return snapshot_of(lambda kind: _fetch(content, kind, vim, vmodl), name=address.host)
+        return reading_of(lambda kind: _fetch(content, kind, vim, vmodl), options, name=address.host)
     finally:
         Disconnect(service)
 
@@ -183,237 +205,10 @@ def _fetch(content: Any, kind: str, vim: Any, vmodl: Any) -> Objects:
         view.Destroy()
 
 
-def _get(thing: Any, path: str, default: Any = None) -> Any:
-    """An attribute of an attribute; the default where one is missing."""
-    for part in path.split("."):
-        thing = getattr(thing, part, None)
-        if thing is None:
-            return default
-    return thing
-
-
-def _limit(value: Any) -> Any:
-    return None if value is None or value < 0 else value
-
-
-def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
-    """Turn managed objects into a snapshot.
-
-    Parameters
-    ----------
-    fetch : callable
-        Takes a kind of `PROPERTIES`, gives its objects with their properties.
-    name : str
-        Name of the snapshot.
-
-    Returns
-    -------
-    Snapshot
-        Templates, and VMs without a configuration, are left out.
-    """
-    behaviour = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "manual"}
-    clusters = _named(fetch("ClusterComputeResource"))
-    pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
-    networks = {ref: p["name"] for ref, p in _named(fetch("Network")).items()}
-    stores = _named(fetch("Datastore"))
-    hosts = _named(fetch("HostSystem"))
-
-    cluster_rows, overrides = [], {}
-    for p in clusters.values():
-        config = p.get("configuration")
-        drs = _get(config, "drsConfig")
-        on = _get(drs, "enabled", True)
-        rate = _get(drs, "vmotionRate")
-        cluster_rows.append(
-            {
-                "cluster": p["name"],
-                "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
-                "ha_failover_hosts": _get(config, "dasConfig.failoverLevel")
-                if _get(config, "dasConfig.enabled")
-                else None,
-                "automation": behaviour.get(str(_get(drs, "defaultVmBehavior"))) if on else "manual",
-                "migration_threshold": None
-                if rate is None
-                else 6 - rate,  # the API counts the other way round
-            }
-        )
-        for one in _get(config, "drsVmConfig", []):
-            level = behaviour.get(str(_get(one, "behavior"))) if _get(one, "enabled", True) else "manual"
-            overrides[one.key] = level
-
-    # A cluster's own pool (its parent is the cluster) is the cluster; below it are the pools proper.
-    pools = _named(
-        [
-            (ref, p)
-            for ref, p in fetch("ResourcePool")
-            if p.get("owner") in clusters and p["parent"] != p["owner"]
-        ]
-    )
-    pool_rows = [
-        {
-            "pool": p["name"],
-            "parent": pools[p["parent"]]["name"] if p["parent"] in pools else None,
-            "cluster": clusters[p["owner"]]["name"],
-            **_allocation(p.get("config"), "cpu", "mhz"),
-            **_allocation(p.get("config"), "memory", "mib"),
-        }
-        for p in pools.values()
-    ]
-
-    host_rows, mounts, portgroups = [], [], []
-    for p in hosts.values():
-        hardware = p["summary.hardware"]
-        speeds = [_get(nic, "linkSpeed.speedMb", 0) for nic in p.get("config.network.pnic") or []]
-        state = str(p.get("runtime.connectionState", "connected"))
-        if state != "connected":
-            state = "disconnected"
-        elif p.get("runtime.inMaintenanceMode"):
-            state = "maintenance"
-        elif p.get("runtime.inQuarantineMode"):
-            state = "quarantine"
-        maker = str(_get(hardware, "cpuModel", "")).casefold()
-        parent = clusters.get(p.get("parent"))
-        host_rows.append(
-            {
-                "host": p["name"],
-                "cluster": parent["name"] if parent else p["name"],
-                "cpu_mhz": hardware.cpuMhz * hardware.numCpuCores,
-                "memory_mib": hardware.memorySize / 2**20,
-                "cpu_cores": hardware.numCpuCores,
-                "cpu_vendor": "intel" if "intel" in maker else "amd" if "amd" in maker else None,
-                "evc_max": p.get("summary.maxEVCModeKey"),
-                "state": state,
-                "vmotion_mbps": max(speeds, default=0) or None,
-                "vcenter": name or None,
-            }
-        )
-        mounts += [
-            {"host": p["name"], "datastore": stores[ref]["name"]}
-            for ref in p.get("datastore") or []
-            if ref in stores
-        ]
-        portgroups += [
-            {"host": p["name"], "network": networks[ref]} for ref in p.get("network") or [] if ref in networks
-        ]
-
-    store_rows = []
-    for p in stores.values():
-        summary = p["summary"]
-        down = not _get(summary, "accessible", True)
-        store_rows.append(
-            {
-                "datastore": p["name"],
-                "capacity_gib": summary.capacity / 2**30,
-                "free_gib": min(summary.freeSpace, summary.capacity) / 2**30,
-                "datastore_cluster": pods.get(p.get("parent")),
-                "state": "disconnected"
-                if down
-                else "maintenance"
-                if _get(summary, "maintenanceMode", "normal") != "normal"
-                else "connected",
-            }
-        )
-
-    vm_rows, disks, nics = [], [], []
-    for ref, p in _named(fetch("VirtualMachine")).items():
-        hardware = p.get("config.hardware")
-        if hardware is None or p.get("config.template"):
-            continue
-        stats, cpu, memory = (
-            p.get("summary.quickStats"),
-            p.get("config.cpuAllocation"),
-            p.get("config.memoryAllocation"),
-        )
-        host = hosts.get(p.get("runtime.host"))
-        devices = _get(hardware, "device", [])
-        vm_rows.append(
-            {
-                "vm": p["name"],
-                "host": host["name"] if host else None,
-                "memory_mib": hardware.memoryMB,
-                "vcpus": hardware.numCPU,
-                "cpu_demand_mhz": _get(stats, "overallCpuDemand", _get(stats, "overallCpuUsage", 0)),
-                "memory_active_mib": _get(stats, "guestMemoryUsage"),
-                "memory_consumed_mib": _get(stats, "hostMemoryUsage"),
-                "cpu_reservation_mhz": _get(cpu, "reservation"),
-                "cpu_limit_mhz": _limit(_get(cpu, "limit")),
-                "cpu_shares": _get(cpu, "shares.shares"),
-                "memory_reservation_mib": _get(memory, "reservation"),
-                "memory_limit_mib": _limit(_get(memory, "limit")),
-                "memory_shares": _get(memory, "shares.shares"),
-                "evc_mode": p.get("runtime.minRequiredEVCModeKey"),
-                "power": "on" if str(p.get("runtime.powerState")) == "poweredOn" else "off",
-                "automation": overrides.get(ref),
-                "pool": pools[p["resourcePool"]]["name"] if p.get("resourcePool") in pools else None,
-                "gpus": sum(type(device).__name__.endswith("VirtualPCIPassthrough") for device in devices)
-                or None,
-            }
-        )
-        for device in devices:
-            store = stores.get(_get(device, "backing.datastore"))
-            if store and _get(device, "capacityInKB") is not None:
-                disks.append(
-                    {
-                        "vm": p["name"],
-                        "disk": _get(device, "deviceInfo.label", f"disk-{device.key}"),
-                        "datastore": store["name"],
-                        "size_gib": device.capacityInKB / 2**20,
-                    }
-                )
-        nics += [
-            {"vm": p["name"], "network": networks[one]} for one in p.get("network") or [] if one in networks
-        ]
-
-    rows: dict[str, list[dict[str, Any]]] = {
-        "hosts": host_rows,
-        "clusters": cluster_rows,
-        "pools": pool_rows,
-        "vms": vm_rows,
-        "datastores": store_rows,
-        "disks": disks,
-        "mounts": mounts,
-        "nics": nics,
-        "portgroups": _all_networks(portgroups, nics),
-    }
-    raw = {
-        table: RawTable(table, f"vCenter {table}", {key: [one[key] for one in found] for key in found[0]})
-        for table, found in rows.items()
-        if found
-    }
-    faults = Faults()
-    for table in ("hosts", "vms"):
-        if table not in raw:
-            faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
-    faults.raise_if_any()
-    return build(raw, faults, name=name, source=f"vCenter {name}".strip())
-
-
-def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
-    """Reservation, limit, shares and expandability of a pool."""
-    found = _get(config, f"{resource}Allocation")
-    expandable = _get(found, "expandableReservation")
-    return {
-        f"{resource}_reservation_{unit}": _get(found, "reservation"),
-        f"{resource}_limit_{unit}": _limit(_get(found, "limit")),
-        f"{resource}_shares": _get(found, "shares.shares"),
-        f"{resource}_expandable": None if expandable is None else "yes" if expandable else "no",
-    }
-
-
-def _named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
-    """The objects with tidy names; two of one name are told apart by their id."""
-    names = [" ".join(unquote(str(p["name"])).split()) for _, p in objects]
-    often = Counter(names)
-    return {
-        ref: {**p, "name": name if often[name] == 1 else f"{name} ({getattr(ref, '_moId', number)})"}
-        for number, ((ref, p), name) in enumerate(zip(objects, names, strict=True), start=1)
-    }
-
-
-def _all_networks(portgroups: list[dict[str, Any]], nics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The port groups, and a row without a host for networks that only VMs name."""
-    if not portgroups:
-        return []
-    known = {row["network"] for row in portgroups}
-    orphans = dict.fromkeys(row["network"] for row in nics if row["network"] not in known)
-    return [*portgroups, *({"host": None, "network": network} for network in orphans)]
+READER = Reader(
+    name="vCenter",
+    give="its address: vcenter://[user@]host[:port]",
+    tried="a simulator and fakes",
+    recognises=recognises,
+    read=read,
+)

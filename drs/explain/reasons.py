@@ -38,13 +38,16 @@ def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
     for disk in np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx):
         vm = int(snapshot.disks.vm_idx[disk])
         if vm not in answer:
-            code, text, purpose = _why_off(problem, int(snapshot.disks.datastore_idx[disk]))
+            code, text, purpose = _why_off(problem, int(disk), int(snapshot.disks.datastore_idx[disk]))
             answer[vm] = Reason(str(snapshot.vms.name[vm]), code, text, purpose=purpose)
     return answer
 
 
-def _why_off(problem: Problem, store: int) -> tuple[str, str, Purpose]:
-    """Why disks leave a datastore, as vSphere codes it, in words, and what that is for."""
+def _why_off(problem: Problem, disk: int, store: int) -> tuple[str, str, Purpose]:
+    """Why a disk leaves its datastore, as vSphere codes it, in words, and what that is for."""
+    for rule in problem.request.rules if problem.request is not None else ():
+        if rule.items == "disks" and disk in getattr(rule, "disks", ()):
+            return rule.code(), rule.why_move(str(problem.snapshot.datastores.name[store])), "asked"
     stores, policy = problem.snapshot.datastores, problem.policy.storage
     name = str(stores.name[store])
     if stores.state[store] == "maintenance":

@@ -318,13 +318,14 @@ class _Edit:
                 self.tables[table] = frame[~frame[key].isin(gone)]
 
     def drop_hosts(self, gone: Sequence[str]) -> None:
-        """Hosts out of every table; their VMs have no host."""
+        """Hosts out of every table; their VMs have no host, and those that belong there no home."""
         self._without(OF_HOST, "host", gone)
         if "links" in self.tables:
             links = self.tables["links"]
             self.tables["links"] = links[~links["a"].isin(gone) & ~links["b"].isin(gone)]
         vms = self.tables["vms"].copy()
-        vms["host"] = vms["host"].where(~vms["host"].isin(gone), None)
+        for column in ("host", "home"):
+            vms[column] = vms[column].where(~vms[column].isin(gone), None)
         self.tables["vms"] = vms
 
     def only(self, clusters: Names, where: str) -> None:

@@ -25,7 +25,7 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-AUTOMATION = ("manual", "partial", "full")
+AUTOMATION = ("disabled", "manual", "partial", "full")
 
 
 def _owned_for_good(array: NDArray[Any]) -> bool:
@@ -197,10 +197,17 @@ class VmTable(_Table):
     dirtied_10s_mib: Floats = field(default_factory=lambda: np.empty(0))
     """NaN where not measured. Not given: nowhere."""
 
+    on_maintenance: Names = field(default_factory=lambda: np.empty(0, dtype="U9"))
+    """`migrate`, or `shut-down` with its host. Not given: `migrate` for all."""
+    home_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """Where it belongs; -1 for no matter where. Not given: no matter where for all."""
+
     def __post_init__(self) -> None:
         _fill(self, "pool_idx", np.int32(-1))
         _fill(self, "dirtied_1s_mib", np.nan)
         _fill(self, "dirtied_10s_mib", np.nan)
+        _fill(self, "home_idx", np.int32(-1))
+        _fill(self, "on_maintenance", "migrate")
         super().__post_init__()
 
     @cached_property

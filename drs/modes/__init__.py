@@ -13,7 +13,7 @@ import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Placement, Snapshot
-from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
+from drs.modes import balance, consolidate, evacuate, move, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode
 from drs.modes.rolling import Rolling, rolling
@@ -59,6 +59,7 @@ MODES: Mapping[str, Mode] = {
     "place": place.MODE,
     "upgrade-evc": upgrade_evc.MODE,
     "storage": storage.MODE,
+    "move": move.MODE,
 }
 
 

@@ -63,6 +63,7 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
+Replans = Callable[[Problem], bool]
 Scores = Callable[[Problem, Placement], tuple[Lowered, Floats]]
 
 
@@ -82,7 +83,7 @@ class Mode:
     check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
-    replans: bool = True
+    replans: Replans = lambda problem: True
     scores: Scores | None = None
 
 

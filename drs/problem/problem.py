@@ -17,7 +17,7 @@ from drs.problem.policy import Policy
 from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
 from drs.problem.request import Request
 from drs.problem.scope import Scope, vms_of
-from drs.rules import Pinned, Rule, Violation, default_rules
+from drs.rules import Automation, Pinned, Rule, Violation, default_rules
 from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
@@ -89,10 +89,20 @@ class Problem:
         return (
             MigrationPath(profile=self.policy.cost_profile),
             *limits_of(self.snapshot, self.policy, self.migrations),
+            *self._disabled(),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
         )  # fmt: skip
+
+    def _disabled(self) -> list[Rule]:
+        """VMs whose automation is disabled stay, unless they are what is asked."""
+        vms = self.snapshot.vms
+        asked = {
+            vm for rule in (self.request.rules if self.request else ()) for vm in getattr(rule, "vms", ())
+        }
+        held = [name for name in vms.name[vms.automation == "disabled"].tolist() if name not in asked]
+        return [Automation(vms=held, at_least="manual")] if held else []
 
     @cached_property
     def today(self) -> Placement:

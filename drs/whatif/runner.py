@@ -151,6 +151,7 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
         hosts=scenario.rolling.hosts,
         at_once=scenario.rolling.at_once,
         service_s=scenario.rolling.service_s,
+        shut_down=scenario.shut_down,
         also=scenario.rolling.also,
         solver=scenario.solver,
         time_s=time_s,

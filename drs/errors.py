@@ -17,11 +17,13 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MAX_FAULTS_SHOWN = 50
-"""The text of an InputError tells this many faults; `faults` holds all of them."""
+MAX_FAULTS_SHOWN = 20
+"""The text of an InputError tells this many faults of each kind, and counts the rest; `faults` holds all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,31 @@ class InputError(DrsError, ValueError):
         first = self.faults[0]
         self.where, self.given = first.where, first.given
         self.expected, self.hint = first.expected, first.hint
-        lines = [str(fault) for fault in self.faults[:MAX_FAULTS_SHOWN]]
-        if len(self.faults) > MAX_FAULTS_SHOWN:
-            lines.append(f"and {len(self.faults) - MAX_FAULTS_SHOWN} more")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(_lines(self.faults)))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.faults,))
+
+
+def _lines(faults: Sequence[Fault]) -> list[str]:
+    """The first faults of each kind, in order, and how many more there are of it."""
+    shown: dict[str, list[str]] = {}
+    count: Counter[str] = Counter()
+    for fault in faults:
+        kind = _ROW.sub("", fault.where)
+        count[kind] += 1
+        if count[kind] <= MAX_FAULTS_SHOWN:
+            shown.setdefault(kind, []).append(str(fault))
+        elif count[kind] == MAX_FAULTS_SHOWN + 1:
+            shown[kind].append("")
+    for kind, lines in shown.items():
+        if not lines[-1]:
+            lines[-1] = f"and {count[kind] - MAX_FAULTS_SHOWN:,} more of {kind}"
+    return [line for lines in shown.values() for line in lines]
+
+
+_ROW = re.compile(r", (?:row|line) \d+(?: \([^)]*\))?|(?<=\]\]) \d+(?: \([^)]*\))?")
+"""What tells faults of one kind apart: a row with its key, the number of a table of TOML."""
 
 
 class UnknownNameError(InputError):

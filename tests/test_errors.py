@@ -22,6 +22,28 @@ def test_all_faults_stand_in_one_error() -> None:
     )  # fmt: skip
 
 
+def test_the_first_of_each_kind_and_how_many_more() -> None:
+    many = [Fault(f"vms.csv, row {i} (web-{i}), field host", f"'esx-{i}'", "a host") for i in range(200_000)]
+    few = [Fault(f"rules.toml, [[rule]] {i}, field vms", "nothing", "VMs") for i in range(22)]
+    error = InputError([*many, *few, Fault("policy.toml", "no TOML", "TOML")])
+    lines = str(error).splitlines()
+    assert len(error.faults) == 200_023 and len(lines) == 20 + 1 + 20 + 1 + 1
+    assert lines[20] == "and 199,980 more of vms.csv, field host"
+    assert lines[41] == "and 2 more of rules.toml, [[rule]], field vms"
+    assert lines[42].startswith("policy.toml: no TOML")
+
+
+def test_many_faults_are_collected_in_linear_time() -> None:
+    from drs.cli.inputs import Faults
+
+    error = InputError([Fault(f"vms.csv, row {i}, field host", "x", "a host") for i in range(100_000)])
+    faults = Faults()
+    for _ in range(2):
+        with faults.collected():
+            raise error
+    assert len(faults.found) == 100_000
+
+
 def test_errors_travel_between_processes() -> None:
     error = pickle.loads(pickle.dumps(InputError(Fault("a", "b", "c"))))
     assert error.faults == (Fault("a", "b", "c"),)

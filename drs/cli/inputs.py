@@ -62,7 +62,8 @@ class Faults:
         try:
             yield
         except InputError as error:
-            self.found.extend(fault for fault in error.faults if fault not in self.found)
+            known = set(self.found)
+            self.found.extend(fault for fault in error.faults if fault not in known)
 
     def of(self, call: Callable[..., T], *arguments: Any) -> T | None:
         """What a call returns; None where it finds faults."""

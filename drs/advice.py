@@ -46,6 +46,8 @@ def advise(
         result = solve(problem, solver=solver, run=run)
     else:
         result = answer(problem, solve=solve, options=options, solver=solver, run=run)
+    notes = [note for goal in problem.goals for note in goal.notes(problem.snapshot)]
+    result = dataclasses.replace(result, warnings=(*result.warnings, *dict.fromkeys(notes)))
     result = _with_plan(result, mode, options, solver, run)
     result = _with_conflicts(result, run)
     report = modes.report(mode, result, options)

@@ -238,7 +238,7 @@ class Options(_Given):
     )  # fmt: skip
     cluster: tuple[str, ...] = _option(
         (), "cluster", "Clusters", "A cluster that takes part; a pattern names several. All others stay as they are.",
-        modes=("balance", "evacuate", "recover", "place", "upgrade-evc", "move"), metavar="CLUSTER",
+        modes=tuple(MODES), metavar="CLUSTER",
         unset="Those that it is about",
     )  # fmt: skip
     also: tuple[str, ...] = _option(

@@ -61,6 +61,12 @@ class _Frozen:
             object.__setattr__(self, name, _freeze(value))
 
 
+def _fill(table: HostTable | VmTable | LinkTable, column: str, value: Any) -> None:
+    """Give a column that was left out the same value in every row."""
+    if len(getattr(table, column)) != len(table):
+        object.__setattr__(table, column, np.full(len(table), value))
+
+
 @dataclass(frozen=True, repr=False)
 class _Columns(_Frozen):
     """Vectors of one length: those that code asks for are fields, all others stand in `more`."""
@@ -140,6 +146,12 @@ class HostTable(_Table):
     power_max_w: Floats
     capacity: Mapping[str, Floats] = field(default_factory=dict)
     """Further resources by name: `<name>_capacity` columns."""
+    sender_mbps: Floats = field(default_factory=lambda: np.empty(0))
+    """What the host's CPU can send, shared by all migrations that leave it; inf for no limit. Not given: none."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "sender_mbps", np.inf)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,18 +192,22 @@ class VmTable(_Table):
     """Demand for the hosts' further resources: `<name>_demand` columns."""
     pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+    dirtied_1s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
+    dirtied_10s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
+
     on_maintenance: Names = field(default_factory=lambda: np.empty(0, dtype="U9"))
     """`migrate`, or `shut-down` with its host. Not given: `migrate` for all."""
     home_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """Where it belongs; -1 for no matter where. Not given: no matter where for all."""
 
     def __post_init__(self) -> None:
-        n = len(self.name)
-        for column in ("pool_idx", "home_idx"):
-            if len(getattr(self, column)) != n:
-                object.__setattr__(self, column, np.full(n, -1, dtype=np.int32))
-        if len(self.on_maintenance) != n:
-            object.__setattr__(self, "on_maintenance", np.full(n, "migrate"))
+        _fill(self, "pool_idx", np.int32(-1))
+        _fill(self, "dirtied_1s_mib", np.nan)
+        _fill(self, "dirtied_10s_mib", np.nan)
+        _fill(self, "home_idx", np.int32(-1))
+        _fill(self, "on_maintenance", "migrate")
         super().__post_init__()
 
     @cached_property
@@ -278,6 +294,15 @@ class LinkTable(_Columns):
     loss_ratio: Floats
     shared_mbps: Floats
     """Taken by other traffic."""
+    mtu_bytes: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not given."""
+    congestion_control: Names = field(default_factory=lambda: np.empty(0, dtype=str))
+    """"" where not given."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "mtu_bytes", np.nan)
+        _fill(self, "congestion_control", "")
+        super().__post_init__()
 
     def __len__(self) -> int:
         return len(self.a)

@@ -29,7 +29,7 @@ import numpy as np
 from drs import solvers
 from drs.errors import Fault, InternalError
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Solve, named, unknown
+from drs.modes.base import Mode, Solve, named, scope_of, unknown
 from drs.modes.targets import DiskTarget
 from drs.options import Options
 from drs.problem import Problem, Request, levels
@@ -155,7 +155,7 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
             stores = tuple(_open(snapshot, options))
             asked.append(DiskTarget(name=NAME, policy="hard", disks=disks, stores=stores))
         request = Request(asked, also=options.also)
-    return Problem(changed, _with_built_in(rules), policy, request)
+    return Problem(changed, _with_built_in(rules), policy, request, scope_of(snapshot, policy, options))
 
 
 def move_faults(snapshot: Snapshot, policy: Policy, stores: Mapping[str, str]) -> Iterator[Fault]:
@@ -181,7 +181,8 @@ def pose_moves(
         DiskTarget(name=f"to {store}", policy="hard", disks=tuple(disks), stores=(store,))
         for store, disks in by_store.items()
     ]
-    return Problem(snapshot, _with_built_in(rules), policy, Request(asked, also=options.also))
+    request = Request(asked, also=options.also)
+    return Problem(snapshot, _with_built_in(rules), policy, request, scope_of(snapshot, policy, options))
 
 
 def speaks_of_disks(problem: Problem) -> bool:
@@ -292,6 +293,7 @@ class _Disks:
         request = self.problem.request
         worth = emptier | faster | (request is not None and not request.also)
         mask = np.asarray(mask & (moving_out[:, None] | (same_pod & worth)))
+        mask = mask & self.problem.taking_part[self.vm][:, None]
         stays = (self.start >= 0) & ~(stores.state[here] == "maintenance")
         mask[np.flatnonzero(stays), self.start[stays]] = True
         return mask
@@ -411,6 +413,9 @@ def _stuck(disks: _Disks) -> list[tuple[str, str]]:
         host = int(snapshot.vms.host_idx[disks.vm[item]])
         if not len(seen):
             where = snapshot.hosts.name[host] if host >= 0 else "its host"
+            if not disks.problem.takes_part(int(disks.vm[item])):
+                found.append((who, f"{where} is in a cluster that takes no part"))
+                continue
             found.append((who, f"{where} sees no usable datastore that it may go to"))
         elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(
             disks, seen, int(item)

@@ -43,6 +43,8 @@ def to_document(result: Result) -> dict[str, Any]:
             "priority": reason.priority,
             "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
             "without": reason.without,
+            "purpose": reason.purpose,
+            "room_for": list(reason.room_for),
         }
         for reason in result.reasons
     }

@@ -215,7 +215,7 @@ def finish(job: Job) -> None:
     uses = (
         ()
         if job.result is None or plan is None
-        else replayed_link_use(plan, job.result.problem.policy.profile)
+        else replayed_link_use(plan, job.result.problem.policy.cost_profile)
     )
     update(job=None, result=job.result, uses=uses, trouble=trouble)
 

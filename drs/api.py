@@ -189,7 +189,9 @@ def estimate(
     chosen = {
         name: [value for value, use in zip(column, kept, strict=True) if use] for name, column in rows.items()
     }
-    priced = planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
+    priced = (
+        planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
+    )
     problem = Problem(snapshot, read_rules(source), policy)
     return Estimate(tuple(priced), audit_moves(problem, priced), kept.count(False))
 

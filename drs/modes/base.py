@@ -74,7 +74,7 @@ class Mode:
     pose : the problem, of what `check` has found nothing wrong with.
     check : what is wrong with what was asked, for this cluster and policy.
     answer : its own way to a result, handed the library's `solve`.
-    replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
+    replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts; None for always.
     scores : of a placement, what its levels are where they are no problem of VMs on hosts.
     report : what is to be said besides the plan.
     """
@@ -83,8 +83,12 @@ class Mode:
     check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
-    replans: Replans = lambda problem: True
+    replans: Replans | None = None
     scores: Scores | None = None
+
+    def solves_again(self, problem: Problem) -> bool:
+        """Whether what no safe order reaches may be solved again."""
+        return self.replans is None or self.replans(problem)
 
 
 def named(names: Iterable[str], known: Collection[str]) -> list[str]:

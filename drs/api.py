@@ -18,7 +18,7 @@ from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Estimate, Result
+from drs.result import Estimate, Given, Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
 
@@ -212,6 +212,7 @@ def advise(
         snapshot = read(source)
         rules = read_rules(source) if rules is None else rules
         policy = read_policy(source) if policy is None else policy
+    given = Given(tuple(rules), policy)
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
     options = options or modes.Options()
@@ -223,4 +224,5 @@ def advise(
         )
     if len(evacuate):
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
-    return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
+    result = advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
+    return dataclasses.replace(result, given=given)

@@ -4,6 +4,7 @@
     python benchmarks/quality/ablation.py FOLDER/model_a2_2.txt --set PROPOSALS=1 --set PROPOSALS=0,ANNEAL_SUM=1
 
     python benchmarks/quality/ablation.py 64x640 66x1320 --set SAVING=0 --seeds 2
+    python benchmarks/quality/ablation.py 64x640 66x1320 --set TODAY=1e9 --workers 1 --iterations 2e6 --seeds 2
 
 A problem is a bundled dataset with its rules, HOSTSxVMS for a generated cluster (seed 1, fill 0.6), or a model of
 the ROADEF/EURO challenge 2012 whose `assignment_*.txt` lies beside it. Every `--set` is one variant, with commas
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--set", type=variant, action="append", default=[], metavar="NAME=NUMBER,...")
     parser.add_argument("--iterations", type=float, default=4e6)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2, help="threads; each of many parts has one")
     asked = parser.parse_args()
     usual = {name: getattr(localsearch, name) for changed in asked.set for name in changed}
     print("| problem | search | mean scores |\n|---|---|---|")
@@ -71,7 +73,10 @@ def main() -> None:
             scores = np.mean(
                 [
                     localsearch.solve(
-                        lowered, lowered.start, Run(Stop(iterations=int(asked.iterations)), seed)
+                        lowered,
+                        lowered.start,
+                        Run(Stop(iterations=int(asked.iterations)), seed),
+                        workers=asked.workers,
                     ).scores
                     for seed in range(1, asked.seeds + 1)
                 ],

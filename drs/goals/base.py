@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, TypeVar
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.model import Placement, Snapshot
 from drs.terms import Weighted
 from drs.terms.base import Floats, Ints
@@ -63,6 +65,32 @@ class Goal:
     worth_ratio: float | None = None
     default_slack_ratio: ClassVar[float] = 0.0
     default_worth_ratio: ClassVar[float] = 0.0
+    when_left: ClassVar[str] = "{host} is left by the last VM that counts"
+    """Why the last VM that counts leaves a host, for goals that pay for hosts in use; `{before}` and `{after}` are
+    the goal's values."""
+    left_code: ClassVar[str] = "checkResource"
+    """vSphere's word (`RecommendationReasonCode` of its API) for such a move."""
+
+    def faults(self, snapshot: Snapshot, where: str = "") -> Iterator[Fault]:
+        """What is wrong with the goal's fields against this snapshot; found before solving.
+
+        Parameters
+        ----------
+        where : what the goal is called in a fault.
+        """
+        where = where or f"goal {self.type}"
+        for name in ("slack_ratio", "worth_ratio"):
+            if (value := getattr(self, name)) is not None:
+                yield from checks.at_least(f"{where}, field {name}", value)
+        yield from self.misfits(snapshot, f"{where}, field ")
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        """What is wrong with its own fields; `field` is what stands before a field's name in a fault."""
+        yield from ()
+
+    def notes(self, snapshot: Snapshot) -> Iterator[str]:
+        """What an administrator should know of how this goal is counted here, a sentence each."""
+        yield from ()
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         """The value of a placement, found the naive way; `snapshot` says where the VMs are today."""

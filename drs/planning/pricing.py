@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs import precopy
 from drs.model import Placement, Snapshot
-from drs.model.dirtying import dirtying
 from drs.model.network import Network
+from drs.planning.guests import Guests
 from drs.planning.limits import Concurrency
 from drs.planning.plan import KINDS, Kind, Move
 
@@ -104,8 +104,7 @@ class Pricer:
         self.snapshot = snapshot
         self.profile = precopy.profile(profile)
         self.network = network or Network.of(snapshot)
-        vms = snapshot.vms
-        self.dirty_rate_mibps, self.working_set_mib = dirtying(vms)
+        self.guests = Guests(snapshot)
 
     def kinds(self, legs: Sequence[Leg], rtt_ms: Floats) -> tuple[Kind, ...]:
         """The kind of each leg."""
@@ -136,6 +135,7 @@ class Pricer:
         src = np.array([leg.src for leg in legs], dtype=np.int32)
         dst = np.array([leg.dst for leg in legs], dtype=np.int32)
         bandwidth, rtt, loss = (np.array(a) for a in self.network.paths(src, dst))
+        mtu, control = self.network.packets(src, dst)
         kinds = self.kinds(legs, rtt)
         same = src == dst
         gib = np.array([float(disks.size_gib[list(leg.disks)].sum()) for leg in legs], dtype=float)
@@ -167,12 +167,12 @@ class Pricer:
                 continue
             who = vm[at]
             ask: dict[str, Any] = {
-                "memory_mib": vms.memory_mib[who],
+                **self.guests.ask(who),
                 "bandwidth_mbps": bandwidth[at],
                 "rtt_ms": np.nan_to_num(rtt[at]),
                 "loss_ratio": np.nan_to_num(loss[at]),
-                "dirty_rate_mibps": self.dirty_rate_mibps[who],
-                "working_set_mib": self.working_set_mib[who],
+                "mtu_bytes": np.where(np.isnan(mtu[at]), self.profile.mtu_bytes, mtu[at]),
+                "congestion_control": control[at],
                 "disk_gib": gib[at],
                 "disk_used_gib": np.minimum(used[at], gib[at]),
                 "disk_write_mibps": write[at],

@@ -10,8 +10,8 @@ import numpy as np
 from drs import precopy
 from drs.goals import Prices
 from drs.model import Snapshot
-from drs.model.dirtying import dirtying
 from drs.model.network import Network
+from drs.planning.guests import Guests
 from drs.planning.pricing import NEVER_ENDS, Leg, Pricer
 from drs.precopy.profiles import Profile
 from drs.problem.policy import Policy
@@ -43,7 +43,7 @@ class Migrations:
 
 def migrations(snapshot: Snapshot, policy: Policy) -> Migrations:
     """What moving each VM costs, and where it cannot go."""
-    alone = nominal_prices(snapshot, policy.profile)
+    alone = nominal_prices(snapshot, policy.cost_profile)
     nominal = finite_prices(alone, snapshot)
     kind, reach = _kinds(snapshot, policy)
     n_kinds = int(kind.max(initial=-1)) + 1
@@ -52,7 +52,7 @@ def migrations(snapshot: Snapshot, policy: Policy) -> Migrations:
         endless = ~np.isfinite(alone.move_s) & snapshot.vms.on & (snapshot.vms.host_idx >= 0)
         return Migrations(nominal, alike, alone.move_s[:, None], alone.downtime_ms[:, None], endless[:, None])
     pairs, legs = _legs(snapshot, kind, reach, policy.storage_moves)
-    priced = Pricer(snapshot, policy.profile).price(legs)
+    priced = Pricer(snapshot, policy.cost_profile).price(legs)
     shape = (snapshot.n_vms, n_kinds)
     total_s, downtime_ms, disk_gib = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     endless = np.zeros(shape, dtype=np.bool_)
@@ -204,13 +204,11 @@ def nominal_prices(snapshot: Snapshot, profile: str | Profile) -> Prices:
     if not len(vms):
         nothing = np.zeros(0)
         return Prices(nothing, nothing, nothing, nothing)
-    bandwidth_mbps = np.where(vms.host_idx >= 0, snapshot.hosts.vmotion_mbps[vms.host_idx], 10_000.0)
-    rate_mibps, working_set_mib = dirtying(vms)
+    sends_mbps = np.minimum(snapshot.hosts.vmotion_mbps, snapshot.hosts.sender_mbps)
+    bandwidth_mbps = np.where(vms.host_idx >= 0, sends_mbps[vms.host_idx], 10_000.0)
     price = precopy.estimate(
-        memory_mib=vms.memory_mib,
+        **Guests(snapshot).ask(np.arange(len(vms), dtype=np.int32)),
         bandwidth_mbps=np.maximum(bandwidth_mbps, 1.0),
-        dirty_rate_mibps=rate_mibps,
-        working_set_mib=working_set_mib,
         profile=profile,
     )
     return Prices(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
 from drs.planning import Move, Plan
+from drs.report.summary import by_cluster, not_touched, problems
 from drs.result import Finding, Given, Report, Result
 from drs.rules import Violation
 
@@ -43,11 +44,13 @@ def to_document(result: Result) -> dict[str, Any]:
             "priority": reason.priority,
             "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
             "without": reason.without,
+            "purpose": reason.purpose,
+            "room_for": list(reason.room_for),
         }
         for reason in result.reasons
     }
     counted = {
-        when: {**table, "violations": len(violations)}
+        when: {**table, "violations": len(problems(result, violations))}
         for when, table, violations in (
             ("before", result.metrics_before, result.violations_before),
             ("after", result.metrics_after, result.violations_after),
@@ -99,6 +102,9 @@ def to_document(result: Result) -> dict[str, Any]:
         "timing": None if result.timing is None else finite(_of_report(result.timing)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
+        "not_more": None if result.not_more is None else finite(_of_report(result.not_more)),
+        "not_touched": not_touched(result),
+        "clusters": [dataclasses.asdict(row) for row in by_cluster(result)],
     }
 
 
@@ -195,11 +201,12 @@ def rolling_document(campaign: Rolling) -> dict[str, Any]:
                 "start_s": step.start_s,
                 "end_s": step.end_s,
                 "service_s": step.service_s,
+                "shut_down": list(step.shut_down),
                 "advice": to_document(step.result),
             }
             for step in campaign.steps
         ],
-        "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in campaign.blocked],
+        "blocked": [dataclasses.asdict(each) for each in campaign.blocked],
         "waiting": list(campaign.waiting),
         "final": None if campaign.final is None else to_document(campaign.final),
         "upgrade": None if campaign.upgrade is None else dataclasses.asdict(campaign.upgrade),

@@ -75,6 +75,9 @@ STEPS_A_ROUND, MOST_ROUNDS = 700, 64
 """Where moves are all that is minimised: steps per item of one annealing, after which another begins, and into how
 many at most a budget is cut. Many short ones find cheaper plans than a long one (measured on
 `small`, `medium` and 66x1320; a single one now and then ends far from the edge)."""
+TODAY = 2
+"""There, each such turn of a worker begins at today's placement, the others at the best plan so far. One that is even
+but was bought with many moves is far from one with few."""
 HOT_MOVES = 0.3
 """Start temperature over the price of a typical move, where moves are all that is minimised."""
 COOLING, COOLING_SUM, COOLING_MOVES = 1e-3, 5e-4, 0.02
@@ -241,7 +244,7 @@ class _Call:
             if from_today:
                 for _ in range(3):
                     self.undo_useless(w)
-                if (which + self.turn + len(self.workers)) % 2 == 1:
+                if (which + self.turn + len(self.workers)) % TODAY == TODAY - 1:
                     w.search.load(self.fused.start)
                     w.search.aim(aim.weight, aim.limits, aim.steep)
             w.rounds = 0

@@ -11,7 +11,8 @@ import pytest
 
 from drs.errors import InputError
 from drs.io import InputWarning, Options, convert
-from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter, reading_of
+from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter
+from drs.io.readers.vcenter_tables import reading_of
 from drs.problem import Problem
 from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
 

@@ -7,7 +7,19 @@ import pytest
 
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Run, Stop
-from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, MoveLimit, OverTarget, Wall, Weighted
+from drs.terms import (
+    Allowed,
+    BinsUsed,
+    Capacity,
+    Deviation,
+    Level,
+    Lowered,
+    MoveCost,
+    MoveLimit,
+    OverTarget,
+    Wall,
+    Weighted,
+)
 from drs.testing.problems import optimum, tiny, with_slack
 
 
@@ -87,3 +99,23 @@ def test_load_above_the_total_room_cannot_vanish():
     lowered = Lowered(n, m, np.zeros(n, dtype=np.int32), (), (Level("load", (Weighted(over),)),))
     bounds = lower_bounds(lowered, np.array([6.0]), Stop())
     assert 5.7 <= bounds[0] <= 6.0
+
+
+def test_what_takes_no_time_is_bounded_without_any():
+    """Of hosts that may hold ten each and must not hold more than the level before allows."""
+    start = np.arange(12, dtype=np.int32) % 6
+    demand = np.full(12, 5.0)
+    over = Level("room", (Weighted(Capacity("memory", demand, np.full(6, 20.0)), 0.5),), role="not_worse")
+    used = Level("used", (Weighted(BinsUsed(np.ones(6), np.arange(12, dtype=np.int32))),))
+    lowered = Lowered(12, 6, start, (), (over, used))
+    assert lower_bounds(lowered, np.array([0.0, 6.0]), Stop(time_s=0.0))[1] == 3.0
+    # ten more than fits may be there when the level before costs five
+    assert lower_bounds(lowered, np.array([5.0, 6.0]), Stop(time_s=0.0))[1] == 3.0
+    assert lower_bounds(lowered, np.array([10.0, 6.0]), Stop(time_s=0.0))[1] == 2.0
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_bins_in_use_are_never_bounded_above_the_optimum(seed):
+    lowered = with_slack(tiny(seed, levels=3, costs=("capacity", "used", "move")), seed)
+    scores = optimum(lowered)
+    assert (lower_bounds(lowered, scores, Stop(time_s=0.0)) <= scores + 1e-6).all()

@@ -16,7 +16,7 @@ from drs.solvers import auto, greedy, localsearch
 from drs.solvers import levels as order
 from drs.stop import Run, Stop
 from drs.terms import Capacity, Level, Lowered, Unplaced, Wall, Weighted
-from drs.testing.problems import is_sound, optimum, random_lowered, tiny
+from drs.testing.problems import is_sound, optimum, random_lowered, tiny, with_slack
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -106,3 +106,15 @@ def test_an_item_that_fits_nowhere_stays_nowhere() -> None:
     )  # fmt: skip
     answer = localsearch.solve(lowered, lowered.start.copy(), Run.begin(None, 5_000, 1))
     assert answer.assign.tolist() == [-1]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_plan_of_an_earlier_search_is_never_refused_for_one_that_ties(seed, caplog):
+    """Slack spent where an earlier level gained a little must not cost a later level more than the start did."""
+    lowered = with_slack(random_lowered(seed, n=14, m=4, levels=3, place_all=True), seed)
+    start = lowered.start.copy()
+    for turn in range(3):
+        answer = localsearch.solve(lowered, start, Run(Stop(iterations=4_000), seed + turn), workers=1)
+        assert not order.better(lowered, lowered.scores(start), answer.scores)
+        start = answer.assign
+    assert "its own check" not in caplog.text

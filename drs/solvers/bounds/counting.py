@@ -26,9 +26,13 @@ from drs.terms import (
 from drs.terms.base import Floats, Level
 
 
-def analytic(lowered: Lowered, level: Level) -> float:
-    """What needs no prices: pigeonholes and whole items per term, summed."""
+def analytic(lowered: Lowered, k: int, limits: Floats) -> float:
+    """What needs no prices: pigeonholes and whole items per term of level `k`, summed.
+
+    `limits`: f8[n_levels], the ceilings of the levels before it.
+    """
     total = 0.0
+    level = lowered.levels[k]
     may_leave = lowered.start < 0
     where = reach(lowered) if any(isinstance(entry.term, Deviation) for entry in level.terms) else None
     for entry in level.terms:
@@ -42,25 +46,35 @@ def analytic(lowered: Lowered, level: Level) -> float:
             reachable = len(np.unique(term.domain[term.domain >= 0]))
             value = max(0.0, term.at_least - min(reachable, len(term.items)))
         elif isinstance(term, BinsUsed):
-            value = _fewest_bins(lowered, term)
+            value = _fewest_bins(lowered, term, k, limits)
         elif isinstance(term, Deviation) and where is not None:
             value = max(0.0, flattest(term, where) - term.target)
         total += entry.weight * value
     return total
 
 
-def _fewest_bins(lowered: Lowered, term: BinsUsed) -> float:
-    """Cheapest bins whose limits together hold the items that must be somewhere, per resource."""
+def _fewest_bins(lowered: Lowered, term: BinsUsed, k: int, limits: Floats) -> float:
+    """Cheapest bins whose limits together hold the items that must be somewhere, per resource.
+
+    A limit is a wall, or a term of an earlier level, whose ceiling then says how much may be beyond it in all.
+    """
     items = term.items[lowered.start[term.items] >= 0]
     best = 0.0
     usable = term.price > 0
     if len(items) and bool(usable.all()):
         best = float(term.price.min())
-    for wall in lowered.walls:
-        if not isinstance(wall.term, Capacity) or not np.isfinite(wall.term.limit).all():
+    held = [(wall.term, 0.0) for wall in lowered.walls if isinstance(wall.term, Capacity)]
+    held += [
+        (entry.term, float(limits[j]) / entry.weight)
+        for j in range(k)
+        for entry in lowered.levels[j].terms
+        if isinstance(entry.term, Capacity) and entry.weight > 0
+    ]
+    for of, beyond in held:
+        if not np.isfinite(of.limit).all():
             continue
-        need = float(wall.term.demand[items].sum())
-        limit, price = np.maximum(wall.term.limit, 0.0), term.price
+        need = float(of.demand[items].sum()) - beyond
+        limit, price = np.maximum(of.limit, 0.0), term.price
         ratio = np.where(limit > 0, price / np.where(limit > 0, limit, 1.0), np.inf)
         cost = 0.0
         for b in np.argsort(ratio, kind="stable"):

@@ -511,7 +511,7 @@ def lower_bounds(
     for (
         k
     ) in still:  # what takes no time first, so that none is without a bound because another one took it all
-        best[k] = max(best[k], analytic(lowered, lowered.levels[k]))
+        best[k] = max(best[k], analytic(lowered, k, limits))
         leaving = price_of_leaving(lowered, k, limits)
         best[k] = max(best[k], leaving)
         if leaving < CLOSE * scores[k] and not order.settled(

@@ -19,7 +19,7 @@ from drs.problem.policy import Policy
 from drs.result import Result
 from drs.rules import Rule
 from drs.solvers import levels
-from drs.solving import AGAIN_S, solve
+from drs.solving import AGAIN_S, solve, with_starts
 from drs.stop import Run
 
 CONFLICTS_S = 10.0
@@ -97,7 +97,8 @@ def _with_conflicts(result: Result, run: Run) -> Result:
 
 def _as_reached(result: Result, made: Plan, mode: str) -> Result:
     """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
-    there, sought = made.placement, result.placement
+    sought = result.placement
+    there = with_starts(made.placement, sought, result.snapshot)
     if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
         there.datastore_idx, sought.datastore_idx
     ):

@@ -20,7 +20,7 @@ from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.problem.scope import Scope, hosts_of, vms_of, within
-from drs.result import Estimate, Result
+from drs.result import Estimate, Given, Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
 
@@ -242,6 +242,7 @@ def advise(
         snapshot = read(source)
         rules = read_rules(source) if rules is None else rules
         policy = read_policy(source) if policy is None else policy
+    given = Given(tuple(rules), policy)
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
     options = options or modes.Options()
@@ -256,4 +257,5 @@ def advise(
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *hosts))
     if entries(cluster):
         options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
-    return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
+    result = advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
+    return dataclasses.replace(result, given=given)

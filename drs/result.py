@@ -14,8 +14,9 @@ from drs.model.changes import in_states
 from drs.model.load import metrics
 from drs.planning import Move, Plan
 from drs.problem import Problem
+from drs.problem.policy import Policy
 from drs.problem.scope import within
-from drs.rules import Violation
+from drs.rules import Rule, Violation
 from drs.solvers.base import Status
 from drs.words import count, number, seconds, some
 
@@ -205,6 +206,14 @@ class Estimate(Sequence[Move]):
 
 
 @dataclass(frozen=True)
+class Given:
+    """The rules and the policy of those who ask: what stands when the request is done."""
+
+    rules: tuple[Rule, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer to a problem.
 
@@ -240,6 +249,8 @@ class Result:
     """Why the plan does no more than it does (`drs.explain.not_more`)."""
     timing: Timing | None = None
     """What the plan does with its time, where it has a limit or some hours are frozen."""
+    given: Given | None = None
+    """The rules and the policy that the caller gave, without what the request added; None where nobody gave any."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

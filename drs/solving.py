@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drs import explain, solvers
-from drs.model import Placement
+from drs.model import Placement, Snapshot
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
@@ -62,9 +62,16 @@ def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
     )
 
 
+def with_starts(reached: Placement, sought: Placement, snapshot: Snapshot) -> Placement:
+    """Where the moves of a plan lead, and the VMs that have no host today where they start: a start is no move."""
+    starts = snapshot.vms.host_idx < 0
+    return Placement(np.where(starts, sought.host_idx, reached.host_idx), reached.datastore_idx)
+
+
 def settled(result: Result, placement: Placement) -> Result:
     """The result where only a part of its moves is made: what is reached is scored and checked anew."""
     problem, lowered = result.problem, result.problem.lowered
+    placement = with_starts(placement, result.placement, result.snapshot)
     before = lowered.scores(lowered.start)
     after = lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))
     # Of the first level the bound holds whatever is reached; those of the others suppose that the first is at its best.

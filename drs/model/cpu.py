@@ -165,7 +165,10 @@ def offer_keys(snapshot: Snapshot) -> Names:
 
 
 def carried_keys(snapshot: Snapshot) -> Names:
-    """What each VM carries with it, str[n_vms]: a key, `?intel` and the like, or "" for nothing."""
+    """What each VM carries with it, str[n_vms]: a key, `?intel` and the like, or "" for nothing.
+
+    A VM on no host is to be powered on, for the first time or again after its host was lost: it carries nothing.
+    """
     vms = snapshot.vms
     if not len(vms):
         return np.zeros(0, dtype="U1")
@@ -173,7 +176,7 @@ def carried_keys(snapshot: Snapshot) -> Names:
     if snapshot.n_hosts:
         inherited = np.where(vms.host_idx >= 0, offer_keys(snapshot)[vms.host_idx], "")
     carried = np.where(vms.evc_mode != "", vms.evc_mode, inherited)
-    return np.asarray(np.where(vms.on, carried, ""))
+    return np.asarray(np.where(vms.on & (vms.host_idx >= 0), carried, ""))
 
 
 def frozen(snapshot: Snapshot) -> Snapshot:

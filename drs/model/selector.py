@@ -1,4 +1,5 @@
-"""Which rows of a table are meant: a name, a pattern (`web-*`), or a list of either; `*` is everything."""
+"""Which rows of a table are meant: a name, a pattern (`web-*`), for hosts a label (`site:B`, `rack:r1*`), or a list of
+them; `*` is everything."""
 
 from __future__ import annotations
 
@@ -12,6 +13,10 @@ from drs.model.snapshot import Ints, Names
 
 Selector = str | Sequence[str]
 """A name, a pattern, or a list of either."""
+
+
+LABELS = ("site", "rack", "vcenter")
+"""Columns of hosts by which they can be named together: `site:B`, `rack:r1*`."""
 
 
 class Named(Protocol):
@@ -42,12 +47,25 @@ def entries(selector: Selector) -> tuple[str, ...]:
     return (selector,) if isinstance(selector, str) else tuple(selector)
 
 
+def labelled(entry: str, table: Named) -> tuple[str, str]:
+    """The label and its value where an entry means all rows with a label (`site:B`), else empty."""
+    label, colon, value = entry.partition(":")
+    if colon and label in LABELS and hasattr(table, label) and entry not in table.position:
+        return label, value
+    return "", ""
+
+
 def _matches(entry: str, table: Named) -> Sequence[int]:
     at = table.position.get(entry)
     if at is not None:
         return (at,)
     if entry == "*":
         return range(len(table.name))
+    label, value = labelled(entry, table)
+    if label:
+        of_row = getattr(table, label).tolist()
+        meant = set(fnmatch.filter(set(of_row) - {""}, value)) | ({value} - {""})
+        return [row for row, own in enumerate(of_row) if own in meant]
     if not is_pattern(entry):
         return ()
     return [table.position[name] for name in fnmatch.filter(table.position, entry)]

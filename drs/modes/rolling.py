@@ -32,7 +32,7 @@ from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
 from drs.options import Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Result
+from drs.result import Given, Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Run, Stop
 from drs.terms import Allowed
@@ -236,6 +236,7 @@ def rolling(
             size = most
             continue
         plan_s = result.plan.makespan_s if result.plan else 0.0
+        result = dataclasses.replace(result, given=Given(tuple(rules), policy))
         down = tuple(vm for vm, _ in _emptied(result).shut_down)
         steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s, down))
         clock_s = steps[-1].end_s

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drs.errors import Fault, InputError
 from drs.planning import Move, Plan
 from drs.report.summary import by_cluster, not_touched, problems
-from drs.result import Finding, Report, Result
+from drs.result import Finding, Given, Report, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
@@ -260,5 +260,7 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
         (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
     io.write_folder(result.snapshot_after, new / "snapshot")
-    (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
-    (new / "snapshot" / "policy.toml").write_text(io.write_policy(result.problem.policy), encoding="utf-8")
+    # A request is no standing wish: what it added to the rules and the policy ends with it.
+    given = result.given or Given(tuple(result.problem.rules), result.problem.policy)
+    (new / "snapshot" / "rules.toml").write_text(io.write_rules(given.rules), encoding="utf-8")
+    (new / "snapshot" / "policy.toml").write_text(io.write_policy(given.policy), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from drs.errors import Fault, did_you_mean
 from drs.model import Snapshot
-from drs.model.selector import Named, Selector, entries, is_pattern, resolve, select
+from drs.model.selector import Named, Selector, entries, is_pattern, labelled, resolve, select
 from drs.terms.base import Ints
 
 
@@ -38,7 +38,12 @@ Vms = Annotated[
 
 Hosts = Annotated[
     Selector,
-    Chosen("hosts", "host", "hosts", "the hosts, by name, pattern or list; `*` is every host"),
+    Chosen(
+        "hosts",
+        "host",
+        "hosts",
+        "the hosts, by name, pattern, `site:NAME`, `rack:NAME`, `vcenter:NAME` or list; `*` is every host",
+    ),
 ]
 """The type of a field that names hosts."""
 
@@ -58,7 +63,16 @@ def selector_faults(where: str, selector: Selector, table: Named, what: str) -> 
     if not entries(selector):
         yield Fault(where, "an empty list", f"at least one {what}")
     for pattern in resolve(selector, table)[1]:
-        if is_pattern(pattern):
+        label, value = labelled(pattern, table)
+        if label:
+            known = set(getattr(table, label).tolist()) - {""}
+            yield Fault(
+                where,
+                f"no {what} has the {label} {value!r}",
+                f"the {label} of a {what}",
+                did_you_mean(value, known),
+            )
+        elif is_pattern(pattern):
             yield Fault(where, f"the pattern {pattern!r} names no {what}", f"at least one {what}")
         else:
             near = did_you_mean(pattern, table.position)

@@ -13,7 +13,7 @@ from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Reason, Result
+from drs.result import Asked, Reason, Result
 from drs.rules import Rule
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
@@ -33,6 +33,9 @@ def advise(
     run: Run,
 ) -> Result:
     """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget."""
+    asked = Asked(
+        snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
+    )
     with run.stop.paused():  # the time limit is the search's
         problem = modes.pose(mode, snapshot, rules, policy, options)
         mode = modes.name(mode, options)
@@ -55,7 +58,7 @@ def advise(
         moves=made.moves if made is not None else (),
         stop=run.stop,
     )
-    result = dataclasses.replace(result, report=report, findings=findings)
+    result = dataclasses.replace(result, report=report, findings=findings, asked=asked)
     return dataclasses.replace(result, elapsed_s=run.stop.wall_s, interrupted=run.stop.interrupted)
 
 

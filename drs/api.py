@@ -14,6 +14,7 @@ from drs import advice, modes, planning, solving
 from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
+from drs.io.readers.vcenter_login import is_address
 from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
@@ -26,7 +27,9 @@ Source = Snapshot | str | Path | Mapping[str, DataFrame]
 
 
 def read(source: Source) -> Snapshot:
-    """A snapshot from a folder, a saved problem, a bundled dataset, or a mapping of table name to DataFrame.
+    """A snapshot from a folder, a saved problem, a bundled dataset, a vCenter, or a mapping of table name to DataFrame.
+
+    A vCenter is `vcenter://[user@]host[:port]`; the environment holds the credentials.
 
     Raises
     ------
@@ -38,6 +41,8 @@ def read(source: Source) -> Snapshot:
         return source
     if isinstance(source, Mapping):
         return io.from_frames(source)
+    if is_address(str(source)):
+        return io.read_vcenter(str(source))
     with _folder(source) as folder:
         return io.read_folder(folder)
 
@@ -46,7 +51,7 @@ def read_rules(source: Source) -> tuple[Rule, ...]:
     """The rules that stand beside a snapshot, in its `rules.toml`; none where there is no such file."""
     from drs import io
 
-    if isinstance(source, (Snapshot, Mapping)):
+    if isinstance(source, (Snapshot, Mapping)) or is_address(str(source)):
         return ()
     with _folder(source) as folder:
         return io.read_rules(folder)
@@ -56,7 +61,7 @@ def read_policy(source: Source) -> Policy:
     """The policy that stands beside a snapshot, in its `policy.toml`; the default where there is none."""
     from drs import io
 
-    if isinstance(source, (Snapshot, Mapping)):
+    if isinstance(source, (Snapshot, Mapping)) or is_address(str(source)):
         return Policy()
     with _folder(source) as folder:
         return io.read_policy(folder)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from drs.cli import base
+from drs.cli import base, connection
 
 
 @base.app.command()
 @base.reporting
+@connection.connecting
 def convert(
     source: Annotated[
         str, typer.Argument(help="An RVTools workbook or its CSV files, or a vCenter's address.")
@@ -21,9 +22,11 @@ def convert(
         bool,
         typer.Option("--without-unknown-hosts", help="Leave out running VMs whose host the export lacks."),
     ] = False,
+    **given: Any,
 ) -> None:
     """Turn an RVTools export or a vCenter into a snapshot folder."""
     from drs import io
 
-    facts = io.convert(source, folder, without_unknown_hosts=without_unknown_hosts)
+    login = connection.login(given)
+    facts = io.convert(source, folder, login=login, without_unknown_hosts=without_unknown_hosts)
     typer.echo(f"{facts.n_hosts} hosts, {facts.n_vms} VMs → {folder}", err=True)

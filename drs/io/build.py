@@ -173,6 +173,7 @@ def _clusters(read: dict[str, Reader], given: RawTable | None) -> ClusterTable:
         cpu_overcommit_ratio=number("cpu_overcommit_ratio"),
         automation=text("automation"),
         migration_threshold=integer("migration_threshold"),
+        id=text("id"),
     )
 
 
@@ -244,6 +245,8 @@ def _hosts(read: dict[str, Reader], clusters: ClusterTable) -> HostTable:
         power_idle_w=reader.number("power_idle_w"),
         power_max_w=reader.number("power_max_w"),
         capacity=capacity,
+        id=reader.names("id"),
+        vcenter_id=reader.names("vcenter_id"),
     )
 
 
@@ -338,6 +341,8 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
         gpus=reader.number("gpus"),
         demand=demand,
         pool_idx=pool_idx,
+        id=reader.names("id"),
+        instance_uuid=reader.names("instance_uuid"),
     )
 
 
@@ -377,6 +382,7 @@ def _storage(
             iops_capacity=stores.number("iops_capacity"),
             state=stores.names("state"),
             replica_of_idx=replica_of,
+            id=stores.names("id"),
         ),
         DiskTable(
             name=disks.names("disk"),

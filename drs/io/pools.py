@@ -39,6 +39,7 @@ def build_pools(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTabl
             memory_limit_mib=pools.number("memory_limit_mib"),
             memory_shares=pools.number("memory_shares"),
             memory_expandable=pools.names("memory_expandable"),
+            id=pools.names("id"),
         ),
         pool_idx,
     )

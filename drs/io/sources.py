@@ -8,7 +8,8 @@ from typing import Literal
 from drs.errors import Fault, InputError
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
 from drs.io.readers.rvtools import is_workbook, read_rvtools
-from drs.io.readers.vcenter import parse_address, read_vcenter
+from drs.io.readers.vcenter import read_vcenter
+from drs.io.readers.vcenter_login import Login, parse_address
 from drs.io.readers.workbook import is_tab_export
 from drs.model.snapshot import Snapshot
 
@@ -16,9 +17,7 @@ from drs.model.snapshot import Snapshot
 def read_source(
     source: str | Path,
     *,
-    user: str | None = None,
-    password: str | None = None,
-    verify: bool = True,
+    login: Login | None = None,
     without_unknown_hosts: bool = False,
 ) -> Snapshot:
     """Read a snapshot from whatever holds one.
@@ -28,10 +27,8 @@ def read_source(
     source : str or Path
         An RVTools export (`.xlsx`, or CSV for each tab as a folder or `.zip`), a vCenter
         (`vcenter://[user@]host[:port]`), or a snapshot folder.
-    user, password : str, optional
+    login : Login, optional
         For a vCenter; see `drs.io.readers.vcenter.read_vcenter`.
-    verify : bool, default True
-        Whether a vCenter's certificate is checked.
     without_unknown_hosts : bool, default False
         Leave out running VMs whose host an RVTools export does not have; they are a fault otherwise.
 
@@ -46,7 +43,7 @@ def read_source(
         With all faults of the source.
     """
     if parse_address(str(source)) is not None:
-        return read_vcenter(str(source), user=user, password=password, verify=verify)
+        return read_vcenter(str(source), login)
     path = Path(source)
     if is_tab_export(path) or (not path.is_dir() and is_workbook(path)):
         return read_rvtools(path, without_unknown_hosts=without_unknown_hosts)
@@ -72,9 +69,7 @@ def convert(
     folder: str | Path,
     *,
     format: Literal["csv", "parquet"] = "csv",
-    user: str | None = None,
-    password: str | None = None,
-    verify: bool = True,
+    login: Login | None = None,
     without_unknown_hosts: bool = False,
 ) -> Snapshot:
     """Make a snapshot folder of an RVTools workbook, a vCenter or another snapshot folder.
@@ -87,10 +82,8 @@ def convert(
         The folder to make, or a snapshot folder to replace. Nothing is written when the source has a fault.
     format : {"csv", "parquet"}, default "csv"
         How the tables are written.
-    user, password : str, optional
+    login : Login, optional
         For a vCenter.
-    verify : bool, default True
-        Whether a vCenter's certificate is checked.
     without_unknown_hosts : bool, default False
         Leave out running VMs whose host an RVTools export does not have; they are a fault otherwise.
 
@@ -105,8 +98,6 @@ def convert(
         With all faults of the source, or when the folder holds something else.
     """
     check_target(folder)
-    snapshot = read_source(
-        source, user=user, password=password, verify=verify, without_unknown_hosts=without_unknown_hosts
-    )
+    snapshot = read_source(source, login=login, without_unknown_hosts=without_unknown_hosts)
     write_folder(snapshot, folder, format)
     return snapshot

@@ -25,6 +25,17 @@ Names = NDArray[np.str_]
 
 AUTOMATION = ("manual", "partial", "full")
 
+IDENTITY = ("id", "instance_uuid", "vcenter_id")
+"""Columns that say what a platform calls a thing itself; "" where not given. They do not count in a digest."""
+
+LOADS = frozenset(
+    {
+        "cpu_demand_mhz", "memory_active_mib", "memory_consumed_mib", "dirty_rate_mibps", "working_set_mib",
+        "used_gib", "write_mibps", "iops", "free_gib", "latency_ms", "loads",
+    }
+)  # fmt: skip
+"""What changes from one minute to the next while nobody moves or configures anything."""
+
 
 def _owned_for_good(array: NDArray[Any]) -> bool:
     """Whether nobody can write to it any more: read-only, and its memory is its own."""
@@ -59,10 +70,20 @@ class _Frozen:
             object.__setattr__(self, name, _freeze(value))
 
 
+def _no_names() -> Names:
+    return np.empty(0, dtype="<U1")
+
+
 class _Table(_Frozen):
     """Rows with a name each."""
 
     name: Names
+
+    def __post_init__(self) -> None:
+        for column in IDENTITY:
+            if hasattr(self, column) and len(getattr(self, column)) != len(self.name):
+                object.__setattr__(self, column, np.full(len(self.name), "", dtype="<U1"))
+        super().__post_init__()
 
     def __len__(self) -> int:
         return len(self.name)
@@ -100,6 +121,8 @@ class ClusterTable(_Table):
     """CPU demand allowed per MHz of capacity, default 1."""
     automation: Names
     migration_threshold: Ints
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,6 +148,10 @@ class HostTable(_Table):
     power_max_w: Floats
     capacity: Mapping[str, Floats] = field(default_factory=dict)
     """Further resources by name: `<name>_capacity` columns."""
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
+    vcenter_id: Names = field(default_factory=_no_names)
+    """Instance UUID of the manager."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,6 +192,10 @@ class VmTable(_Table):
     """Demand for the hosts' further resources: `<name>_demand` columns."""
     pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
+    instance_uuid: Names = field(default_factory=_no_names)
+    """What the VM keeps wherever it goes."""
 
     def __post_init__(self) -> None:
         if len(self.pool_idx) != len(self.name):
@@ -196,6 +227,8 @@ class PoolTable(_Table):
     """inf for none."""
     memory_shares: Floats
     memory_expandable: Names
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
     @classmethod
     def none(cls) -> PoolTable:
@@ -231,6 +264,8 @@ class DatastoreTable(_Table):
     state: Names
     replica_of_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The datastore whose content this one holds a copy of; -1 for none. Not given: none for all."""
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
     def __post_init__(self) -> None:
         if len(self.replica_of_idx) != len(self.name):
@@ -369,8 +404,16 @@ class Snapshot(_Frozen):
     def digest(self) -> str:
         """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
 
-        The descriptive fields (name, taken_at, description, source) do not count.
+        The descriptive fields (name, taken_at, description, source) and ids do not count.
         """
+        return self._digest(frozenset())
+
+    @cached_property
+    def structure(self) -> str:
+        """The same of placement and configuration alone: it stays as it is while only loads change."""
+        return self._digest(LOADS)
+
+    def _digest(self, without: frozenset[str]) -> str:
         digest = hashlib.sha256()
 
         def feed(label: str, value: Any) -> None:
@@ -383,12 +426,14 @@ class Snapshot(_Frozen):
 
         for table in (self.hosts, self.vms, self.clusters, self.pools, self.disks, self.datastores):
             for label, value in table.columns():
+                if label in IDENTITY or label in without:
+                    continue
                 feed(f"{type(table).__name__}.{label}", value)
         for column in dataclasses.fields(self.links):
             feed(f"links.{column.name}", getattr(self.links, column.name))
         for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
             feed(label, getattr(self, label))
-        if self.loads is not None:
+        if self.loads is not None and "loads" not in without:
             feed("loads.time", self.loads.time.astype(np.int64))
             feed("loads.cpu_mhz", self.loads.cpu_mhz)
             feed("loads.memory_active_mib", self.loads.memory_active_mib)

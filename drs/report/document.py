@@ -36,8 +36,11 @@ def violation_document(violation: Violation) -> dict[str, Any]:
 
 def to_document(result: Result) -> dict[str, Any]:
     """What `drs advise --json` prints; every number finite or null."""
+    from drs.io.plan_file import extras, move_extras
+
     snapshot, plan = result.snapshot, result.plan
     moves = plan.moves if plan else ()
+    more = move_extras(result)
     reasons = {
         reason.vm: {
             "priority": reason.priority,
@@ -54,6 +57,7 @@ def to_document(result: Result) -> dict[str, Any]:
         )
     }
     return {
+        **extras(result),
         "snapshot": {
             "name": snapshot.name,
             "digest": snapshot.digest,
@@ -84,7 +88,9 @@ def to_document(result: Result) -> dict[str, Any]:
             "after": [violation_document(violation) for violation in result.violations_after],
             "during": list(plan.broken_during) if plan else [],
         },
-        "moves": [{**move_document(move), **reasons.get(move.vm, {})} for move in moves],
+        "moves": [
+            {**move_document(move), **reasons.get(move.vm, {}), **finite(more[move.step])} for move in moves
+        ],
         "report": None if result.report is None else finite(_of_report(result.report)),
         "conflicts": [finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
         "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
@@ -205,6 +211,10 @@ def check_target(folder: Path) -> None:
     from drs import io
 
     ours = any((folder / name).exists() for name in ("plan.json", "rolling.json"))
+    if (folder / "journal.sqlite").exists():
+        raise InputError(
+            Fault("out", f"{folder} holds the journal of a plan that is or was carried out", "a new folder")
+        )
     if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(
             Fault(
@@ -219,7 +229,7 @@ def check_target(folder: Path) -> None:
 
 
 def write(result: Result, folder: Path, report_html: str) -> None:
-    """plan.json, moves.csv, report.html and the snapshot after the plan with its rules, all or nothing.
+    """plan.json, moves.csv, report.html, and the cluster before and after with its rules, all or nothing.
 
     Raises
     ------
@@ -261,12 +271,14 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
     import json
 
     from drs import io
+    from drs.io.plan_file import write_before
 
     text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     (new / "plan.json").write_text(text + "\n", encoding="utf-8")
     if result.plan is not None:
         (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
+    write_before(result, new)
     io.write_folder(result.snapshot_after, new / "snapshot")
     (new / "snapshot" / "rules.toml").write_text(io.write_rules(result.problem.rules), encoding="utf-8")
     (new / "snapshot" / "policy.toml").write_text(io.write_policy(result.problem.policy), encoding="utf-8")

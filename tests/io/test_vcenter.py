@@ -11,7 +11,8 @@ import pytest
 
 from drs.errors import InputError
 from drs.io import convert
-from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter, snapshot_of
+from drs.io.readers.vcenter import PROPERTIES, read_vcenter, snapshot_of
+from drs.io.readers.vcenter_login import Login, parse_address
 
 
 class Ref:
@@ -230,9 +231,23 @@ def test_addresses(source: str, parts: tuple[str, int, str]) -> None:
     assert address is not None and (address.host, address.port, address.user) == parts
 
 
-@pytest.mark.parametrize("source", ["vc01", "vcenter://", "https://vc01", "export.xlsx", "vcenter://a/b"])
+@pytest.mark.parametrize("source", ["vc01", "https://vc01", "export.xlsx"])
 def test_no_addresses(source: str) -> None:
     assert parse_address(source) is None
+
+
+@pytest.mark.parametrize(
+    "source", ["vcenter://", "vcenter://a/b", "vcenter://me:s3cret@vc01", "vcenter://me:s3cret@vc01:x"]
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(source: str, tmp_path: Any) -> None:
+    for ask in (parse_address, read_vcenter, lambda text: convert(text, tmp_path / "out")):
+        with pytest.raises(InputError) as caught:
+            ask(source)
+        assert "s3cret" not in str(caught.value) and "vcenter://[user@]host[:port]" in caught.value.expected
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    assert "s3cret" not in repr(Login("me", "s3cret"))
 
 
 def test_without_pyvmomi_the_cure_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -326,6 +341,6 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_when_it_does_not_answer(source: str, password: str, given: str, pyvmomi: Fake) -> None:
     with pytest.raises(InputError) as caught:
-        read_vcenter(source, password=password)
+        read_vcenter(source, Login(password=password))
     assert caught.value.given == given
     assert "secret" not in str(caught.value)

@@ -6,21 +6,17 @@ properties to tables is tested on fakes; it has not been run against every versi
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
 from drs.errors import Fault, InputError
 from drs.io.build import build
 from drs.io.raw import Faults, RawTable
+from drs.io.readers.vcenter_login import Login, parse_address, session
 from drs.model.snapshot import Snapshot
-
-INSTALL = "pip install 'drs-optimizer[vcenter]'"
-USER, PASSWORD = "DRS_VCENTER_USER", "DRS_VCENTER_PASSWORD"
 
 PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "HostSystem": (
@@ -44,6 +40,7 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "runtime.powerState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
+        "config.instanceUuid",
         "config.hardware",
         "config.cpuAllocation",
         "config.memoryAllocation",
@@ -60,57 +57,16 @@ Objects = Sequence[tuple[Any, Mapping[str, Any]]]
 """Managed objects with their properties."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a vCenter answers.
-
-    Parameters
-    ----------
-    host : str
-        Name or IP address.
-    port : int
-        443 as a rule.
-    user : str
-        "" where the address does not say.
-    """
-
-    host: str
-    port: int
-    user: str
-
-
-def parse_address(source: str) -> Address | None:
-    """The vCenter that `vcenter://[user@]host[:port]` means; None for anything else.
-
-    Parameters
-    ----------
-    source : str
-        What stood on the command line.
-
-    >>> parse_address("vcenter://admin@vsphere.local@vc01.example.org")
-    Address(host='vc01.example.org', port=443, user='admin@vsphere.local')
-    """
-    found = re.fullmatch(r"vcenter://(?:(.+)@)?([^@/:]+)(?::(\d+))?/?", source)
-    if found is None:
-        return None
-    user, host, port = found.groups()
-    return Address(host, int(port or 443), user or "")
-
-
-def read_vcenter(
-    source: str, *, user: str | None = None, password: str | None = None, verify: bool = True
-) -> Snapshot:
+def read_vcenter(source: str, login: Login | None = None) -> Snapshot:
     """Read hosts, clusters, resource pools, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
 
     Parameters
     ----------
     source : str
         `vcenter://[user@]host[:port]`.
-    user, password : str, optional
-        By default the address's user, then the environment's `DRS_VCENTER_USER` and `DRS_VCENTER_PASSWORD`.
-        Read-only rights are enough.
-    verify : bool, default True
-        Whether the server's certificate is checked.
+    login : Login, optional
+        Credentials and how the server's certificate is verified; the environment's where not given. Read-only
+        rights are enough.
 
     Returns
     -------
@@ -125,52 +81,33 @@ def read_vcenter(
     """
     address = parse_address(source)
     if address is None:
-        raise InputError(Fault(source, "no vCenter address", "vcenter://[user@]host[:port]"))
-    user = user or address.user or os.environ.get(USER, "")
-    password = password if password is not None else os.environ.get(PASSWORD, "")
-    try:
-        from pyVim.connect import Disconnect, SmartConnect
-        from pyVmomi import vim, vmodl
-    except ImportError:
-        raise InputError(
-            Fault(
-                source,
-                "pyvmomi, the library that talks to vCenter, is not installed",
-                "the extra vcenter",
-                INSTALL,
-            )
-        ) from None
-    if not user or not password:
-        missing = " and ".join(
-            what for what, is_ in ((f"user ({USER})", user), (f"password ({PASSWORD})", password)) if not is_
-        )
-        raise InputError(Fault(source, f"no {missing}", "credentials in the environment"))
-    try:
-        service = SmartConnect(
-            host=address.host, port=address.port, user=user, pwd=password, disableSslCertValidation=not verify
-        )
-    except vim.fault.InvalidLogin:
-        raise InputError(Fault(source, f"the login of {user!r} was refused", "valid credentials")) from None
-    except (OSError, vmodl.MethodFault) as error:
-        raise InputError(
-            Fault(source, f"no connection: {getattr(error, 'msg', error)}", "a vCenter that answers")
-        ) from None
-    try:
-        content = service.RetrieveContent()
-        return snapshot_of(lambda kind: _fetch(content, kind, vim, vmodl), name=address.host)
-    finally:
-        Disconnect(service)
+        raise InputError(Fault("source", "no vCenter address", "vcenter://[user@]host[:port]"))
+    with session(address, login or Login()) as service:
+        return read_service(service, address.host)
 
 
-def _fetch(content: Any, kind: str, vim: Any, vmodl: Any) -> Objects:
+def read_service(service: Any, name: str) -> Snapshot:
+    """The inventory behind a session that is open, as it is now."""
+    content = service.RetrieveContent()
+    return snapshot_of(
+        lambda kind: fetch(content, kind, PROPERTIES[kind]),
+        name=name,
+        uuid=str(_get(content, "about.instanceUuid", "")),
+        taken_at=_get(service, "CurrentTime", lambda: None)(),
+    )
+
+
+def fetch(content: Any, kind: str, properties: Sequence[str]) -> Objects:
     """All objects of a kind, with their properties, page by page."""
+    from pyVmomi import vim, vmodl
+
     query = vmodl.query.PropertyCollector
     view = content.viewManager.CreateContainerView(content.rootFolder, [getattr(vim, kind)], True)
     try:
         step = query.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
         wanted = query.FilterSpec(
             objectSet=[query.ObjectSpec(obj=view, skip=True, selectSet=[step])],
-            propSet=[query.PropertySpec(type=getattr(vim, kind), pathSet=list(PROPERTIES[kind]), all=False)],
+            propSet=[query.PropertySpec(type=getattr(vim, kind), pathSet=list(properties), all=False)],
         )
         collector = content.propertyCollector
         page = collector.RetrievePropertiesEx([wanted], query.RetrieveOptions(maxObjects=1000))
@@ -196,7 +133,9 @@ def _limit(value: Any) -> Any:
     return None if value is None or value < 0 else value
 
 
-def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
+def snapshot_of(
+    fetch: Callable[[str], Objects], name: str = "", uuid: str = "", taken_at: datetime | None = None
+) -> Snapshot:
     """Turn managed objects into a snapshot.
 
     Parameters
@@ -205,6 +144,10 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         Takes a kind of `PROPERTIES`, gives its objects with their properties.
     name : str
         Name of the snapshot.
+    uuid : str
+        Instance UUID of the vCenter.
+    taken_at : datetime, optional
+        Its clock.
 
     Returns
     -------
@@ -212,14 +155,14 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         Templates, and VMs without a configuration, are left out.
     """
     behaviour = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "manual"}
-    clusters = _named(fetch("ClusterComputeResource"))
+    clusters = named(fetch("ClusterComputeResource"))
     pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
-    networks = {ref: p["name"] for ref, p in _named(fetch("Network")).items()}
-    stores = _named(fetch("Datastore"))
-    hosts = _named(fetch("HostSystem"))
+    networks = {ref: p["name"] for ref, p in named(fetch("Network")).items()}
+    stores = named(fetch("Datastore"))
+    hosts = named(fetch("HostSystem"))
 
     cluster_rows, overrides = [], {}
-    for p in clusters.values():
+    for ref, p in clusters.items():
         config = p.get("configuration")
         drs = _get(config, "drsConfig")
         on = _get(drs, "enabled", True)
@@ -227,6 +170,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         cluster_rows.append(
             {
                 "cluster": p["name"],
+                "id": _id(ref),
                 "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
                 "ha_failover_hosts": _get(config, "dasConfig.failoverLevel")
                 if _get(config, "dasConfig.enabled")
@@ -242,7 +186,7 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
             overrides[one.key] = level
 
     # A cluster's own pool (its parent is the cluster) is the cluster; below it are the pools proper.
-    pools = _named(
+    pools = named(
         [
             (ref, p)
             for ref, p in fetch("ResourcePool")
@@ -252,70 +196,62 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
     pool_rows = [
         {
             "pool": p["name"],
+            "id": _id(ref),
             "parent": pools[p["parent"]]["name"] if p["parent"] in pools else None,
             "cluster": clusters[p["owner"]]["name"],
             **_allocation(p.get("config"), "cpu", "mhz"),
             **_allocation(p.get("config"), "memory", "mib"),
         }
-        for p in pools.values()
+        for ref, p in pools.items()
     ]
 
     host_rows, mounts, portgroups = [], [], []
-    for p in hosts.values():
+    for ref, p in hosts.items():
         hardware = p["summary.hardware"]
         speeds = [_get(nic, "linkSpeed.speedMb", 0) for nic in p.get("config.network.pnic") or []]
-        state = str(p.get("runtime.connectionState", "connected"))
-        if state != "connected":
-            state = "disconnected"
-        elif p.get("runtime.inMaintenanceMode"):
-            state = "maintenance"
-        elif p.get("runtime.inQuarantineMode"):
-            state = "quarantine"
         maker = str(_get(hardware, "cpuModel", "")).casefold()
         parent = clusters.get(p.get("parent"))
         host_rows.append(
             {
                 "host": p["name"],
+                "id": _id(ref),
+                "vcenter_id": uuid or None,
                 "cluster": parent["name"] if parent else p["name"],
                 "cpu_mhz": hardware.cpuMhz * hardware.numCpuCores,
                 "memory_mib": hardware.memorySize / 2**20,
                 "cpu_cores": hardware.numCpuCores,
                 "cpu_vendor": "intel" if "intel" in maker else "amd" if "amd" in maker else None,
                 "evc_max": p.get("summary.maxEVCModeKey"),
-                "state": state,
+                "state": host_state(p),
                 "vmotion_mbps": max(speeds, default=0) or None,
                 "vcenter": name or None,
             }
         )
         mounts += [
-            {"host": p["name"], "datastore": stores[ref]["name"]}
-            for ref in p.get("datastore") or []
-            if ref in stores
+            {"host": p["name"], "datastore": stores[store]["name"]}
+            for store in p.get("datastore") or []
+            if store in stores
         ]
         portgroups += [
-            {"host": p["name"], "network": networks[ref]} for ref in p.get("network") or [] if ref in networks
+            {"host": p["name"], "network": networks[one]} for one in p.get("network") or [] if one in networks
         ]
 
     store_rows = []
-    for p in stores.values():
+    for ref, p in stores.items():
         summary = p["summary"]
-        down = not _get(summary, "accessible", True)
         store_rows.append(
             {
                 "datastore": p["name"],
+                "id": _id(ref),
                 "capacity_gib": summary.capacity / 2**30,
                 "free_gib": min(summary.freeSpace, summary.capacity) / 2**30,
                 "datastore_cluster": pods.get(p.get("parent")),
-                "state": "disconnected"
-                if down
-                else "maintenance"
-                if _get(summary, "maintenanceMode", "normal") != "normal"
-                else "connected",
+                "state": store_state(summary),
             }
         )
 
     vm_rows, disks, nics = [], [], []
-    for ref, p in _named(fetch("VirtualMachine")).items():
+    for ref, p in named(fetch("VirtualMachine")).items():
         hardware = p.get("config.hardware")
         if hardware is None or p.get("config.template"):
             continue
@@ -329,6 +265,8 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         vm_rows.append(
             {
                 "vm": p["name"],
+                "id": _id(ref),
+                "instance_uuid": p.get("config.instanceUuid"),
                 "host": host["name"] if host else None,
                 "memory_mib": hardware.memoryMB,
                 "vcpus": hardware.numCPU,
@@ -349,17 +287,10 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
                 or None,
             }
         )
-        for device in devices:
-            store = stores.get(_get(device, "backing.datastore"))
-            if store and _get(device, "capacityInKB") is not None:
-                disks.append(
-                    {
-                        "vm": p["name"],
-                        "disk": _get(device, "deviceInfo.label", f"disk-{device.key}"),
-                        "datastore": store["name"],
-                        "size_gib": device.capacityInKB / 2**20,
-                    }
-                )
+        disks += [
+            {"vm": p["name"], "disk": label, "datastore": store, "size_gib": device.capacityInKB / 2**20}
+            for label, device, store in virtual_disks(hardware, stores)
+        ]
         nics += [
             {"vm": p["name"], "network": networks[one]} for one in p.get("network") or [] if one in networks
         ]
@@ -385,7 +316,40 @@ def snapshot_of(fetch: Callable[[str], Objects], name: str = "") -> Snapshot:
         if table not in raw:
             faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
     faults.raise_if_any()
-    return build(raw, faults, name=name, source=f"vCenter {name}".strip())
+    moment = "" if taken_at is None else taken_at.isoformat(timespec="seconds")
+    return build(raw, faults, name=name, taken_at=moment, source=f"vCenter {name}".strip())
+
+
+def virtual_disks(hardware: Any, stores: Mapping[Any, Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """(label, device, datastore) of each virtual disk, in the order of the devices."""
+    found = []
+    for device in _get(hardware, "device", []):
+        store = stores.get(_get(device, "backing.datastore"))
+        if store and _get(device, "capacityInKB") is not None:
+            found.append(
+                (str(_get(device, "deviceInfo.label", f"disk-{device.key}")), device, str(store["name"]))
+            )
+    return found
+
+
+def host_state(p: Mapping[str, Any]) -> str:
+    """The state of a host, of its `runtime` properties."""
+    if str(p.get("runtime.connectionState", "connected")) != "connected":
+        return "disconnected"
+    if p.get("runtime.inMaintenanceMode"):
+        return "maintenance"
+    return "quarantine" if p.get("runtime.inQuarantineMode") else "connected"
+
+
+def store_state(summary: Any) -> str:
+    """The state of a datastore, of its `summary`."""
+    if not _get(summary, "accessible", True):
+        return "disconnected"
+    return "maintenance" if _get(summary, "maintenanceMode", "normal") != "normal" else "connected"
+
+
+def _id(ref: Any) -> str | None:
+    return getattr(ref, "_moId", None)
 
 
 def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
@@ -400,7 +364,7 @@ def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
     }
 
 
-def _named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
+def named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
     """The objects with tidy names; two of one name are told apart by their id."""
     names = [" ".join(unquote(str(p["name"])).split()) for _, p in objects]
     often = Counter(names)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 from drs.errors import InputError
 from drs.execute.platform import DatastoreNow, HostNow, Refused, State, TaskNow, Unreachable, VmNow
 from drs.io.readers.vcenter import fetch, host_state, named, read_service, store_state, virtual_disks
-from drs.io.readers.vcenter_login import Address, Login, open_session
+from drs.io.readers.vcenter_login import Address, Login, close_session, open_session
 from drs.model import Snapshot
 from drs.planning import Move
 
@@ -61,12 +62,10 @@ class VCenter:
 
     def close(self) -> None:
         """End the session."""
-        from pyVim.connect import Disconnect
+        from pyVmomi import vmodl
 
-        try:
-            Disconnect(self._service)
-        except Exception:
-            return  # the vCenter ends it by itself
+        with suppress(OSError, http.client.HTTPException, vmodl.MethodFault):  # the vCenter ends it by itself
+            close_session(self._service)
 
     # -- questions ----------------------------------------------------------------------------------------
 
@@ -249,6 +248,7 @@ class VCenter:
             raise Unreachable(str(error)) from None
 
     def _reopen(self) -> None:
+        self.close()
         try:
             self._service = open_session(self._where, self._login)
             self._content = self._service.RetrieveContent()

@@ -278,7 +278,8 @@ def pyvmomi(monkeypatch: pytest.MonkeyPatch) -> Fake:
             raise MethodFault
         if kwargs["host"] == "nowhere":
             raise OSError("name or service not known")
-        return Fake(RetrieveContent=lambda: content)
+        stub = Fake(DropConnections=lambda: log.append("drop"))
+        return Fake(RetrieveContent=lambda: content, _stub=stub)
 
     def page(kind: str, number: int) -> Fake:
         objects = inventory()[kind]
@@ -325,7 +326,7 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DRS_VCENTER_PASSWORD", "secret")
     snapshot = read_vcenter("vcenter://me@vc01")
     assert (snapshot.n_hosts, snapshot.n_vms, snapshot.name) == (2, 2, "vc01")
-    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect"]
+    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect", "drop"]
 
 
 @pytest.mark.parametrize(

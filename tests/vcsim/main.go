@@ -7,13 +7,22 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
 	"encoding/xml"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"math"
+	"math/big"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -160,6 +169,7 @@ type site struct {
 	perGB     time.Duration
 	cancelled map[string]bool
 	moving    map[string]bool
+	made      map[string]int // completed moves by VM
 	faults    map[string]int // "refuse vm-3", "fail vm-3", "drop": how many more times
 }
 
@@ -310,6 +320,9 @@ func (s *site) control(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		d.Summary.FreeSpace = 0
+	case "moves":
+		json.NewEncoder(w).Encode(s.made)
+		return
 	case "drop":
 		s.faults["drop"] = n
 	default:
@@ -350,7 +363,11 @@ func (s *site) move(w http.ResponseWriter, kind, method, id string, spec moveSpe
 		if wrong := s.wrong(vm, spec); wrong != nil {
 			return nil, wrong
 		}
-		return nil, s.arrive(vm, spec)
+		if wrong := s.arrive(vm, spec); wrong != nil {
+			return nil, wrong
+		}
+		s.made[vm.Name]++
+		return nil, nil
 	})
 	now := time.Now()
 	simulator.Map.Update(task, []types.PropertyChange{{Name: "info.startTime", Val: now}, {Name: "info.state", Val: types.TaskInfoStateRunning}, {Name: "info.cancelable", Val: true}})
@@ -446,6 +463,20 @@ func (s *site) arrive(vm *simulator.VirtualMachine, spec moveSpec) types.BaseMet
 	return nil
 }
 
+// certificate makes a key and a certificate for 127.0.0.1 that signs itself.
+func certificate(out string, die func(error)) *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	die(err)
+	start := time.Now().Add(-time.Hour)
+	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "vcsim"}, NotBefore: start, NotAfter: start.AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.ParseIP("127.0.0.1")}}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	die(err)
+	if out != "" {
+		die(os.WriteFile(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
 func main() {
 	m := simulator.VPX()
 	flag.IntVar(&m.Datacenter, "dc", m.Datacenter, "datacenters")
@@ -463,6 +494,7 @@ func main() {
 	useTLS := flag.Bool("tls", true, "serve HTTPS with a built-in test certificate")
 	strict := flag.Bool("strict", false, "refuse migrations to hosts in maintenance, and maintenance on hosts with running VMs")
 	perGB := flag.Duration("vmotion-per-gb", 0, "time each migration takes per GB of VM memory")
+	pemOut := flag.String("cert-out", "", "where the server's certificate is written (PEM)")
 	verbose := flag.Bool("v", false, "log property updates")
 	flag.Parse()
 	if !*verbose {
@@ -514,11 +546,11 @@ func main() {
 	}
 	m.Service.Listen = u
 	if *useTLS {
-		m.Service.TLS = new(tls.Config)
+		m.Service.TLS = certificate(*pemOut, die)
 	}
 	m.Service.RegisterEndpoints = true
 	s := m.Service.NewServer()
-	s.Config.Handler = &site{next: s.Config.Handler, strict: *strict, perGB: *perGB, cancelled: map[string]bool{}, moving: map[string]bool{}, faults: map[string]int{}}
+	s.Config.Handler = &site{next: s.Config.Handler, strict: *strict, perGB: *perGB, cancelled: map[string]bool{}, moving: map[string]bool{}, made: map[string]int{}, faults: map[string]int{}}
 	fmt.Printf("export GOVC_URL=%s GOVC_SIM_PID=%d\n", s.URL, os.Getpid())
 	sig := make(chan os.Signal, 1)
 	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM)

@@ -119,7 +119,7 @@ def _context(address: Address, login: Login) -> ssl.SSLContext:
 
 
 def open_session(address: Address, login: Login) -> Any:
-    """A service instance that is logged in; `pyVim.connect.Disconnect` ends it.
+    """A service instance that is logged in; `close_session` ends it.
 
     Raises
     ------
@@ -160,13 +160,21 @@ def open_session(address: Address, login: Login) -> Any:
         raise InputError(Fault(where, given, "a vCenter that answers")) from None
 
 
+def close_session(service: Any) -> None:
+    """Log out, and end the connections."""
+    from pyVim.connect import Disconnect
+
+    try:
+        Disconnect(service)
+    finally:
+        service._stub.DropConnections()
+
+
 @contextmanager
 def session(address: Address, login: Login) -> Iterator[Any]:
     """A service instance for as long as the block lasts."""
     service = open_session(address, login)
-    from pyVim.connect import Disconnect
-
     try:
         yield service
     finally:
-        Disconnect(service)
+        close_session(service)

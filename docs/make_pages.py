@@ -25,7 +25,7 @@ import typer
 from drs import cli
 from drs.goals import GOALS, Goal
 from drs.io.fields import expected
-from drs.problem.policy import Policy
+from drs.problem.policy import Freeze, Policy
 from drs.rules import RULES, Rule
 from drs.rules.fields import types_of
 from drs.units import SUFFIXES
@@ -55,7 +55,11 @@ EXAMPLES = {
     "diff": ["drs diff plan-a plan-a"],
     "what-if": ["drs what-if small scenarios.toml --out results.csv"],
     "replay": ["drs replay medium --out history.parquet"],
-    "convert": ["drs convert rvtools.xlsx my-cluster"],
+    "convert": [
+        "drs convert rvtools.xlsx my-cluster",
+        "drs convert north.xlsx south.xlsx my-cluster",
+        "drs convert view.csv my-cluster --into",
+    ],
     "datasets": ["drs datasets", "drs datasets small my-copy"],
     "ui": ["drs ui small"],
 }
@@ -86,6 +90,7 @@ def _parameters(command: Callable[..., Any]) -> Iterator[tuple[bool, str, str, s
         # Within Annotated the first flag stands where typer otherwise has the default.
         flags = [flag for flag in (info.default, *(info.param_decls or ())) if str(flag).startswith("--")]
         word = info.metavar or (_type_of(hint) if is_option else parameter.name.upper())
+        word += "..." if not is_option and typing.get_origin(hint) is list else ""
         name = ", ".join(flags or [f"--{parameter.name.replace('_', '-')}"]) if is_option else ""
         default = parameter.default
         required = default is inspect.Parameter.empty or default is ...
@@ -240,6 +245,9 @@ def policy_toml() -> str:
     for name, cls in tables.items():
         first = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
         parts += [f"## [{name}]\n", f"{_plain(first)}\n", _table(typing.cast(type, cls))]
+        if name == "windows":
+            said = inspect.cleandoc(Freeze.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            parts += ["### [[windows.freeze]]\n", f"{said}\n", _table(Freeze)]
     parts += [
         "## [[goal]]\n",
         "One table for each goal, in the order in which they count. The page [Goals](goals.md) explains each.\n",

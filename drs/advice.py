@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from drs import explain, modes, planning
+import numpy as np
+
+from drs import explain, in_time, modes, planning
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
+from drs.in_time import plan
 from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Asked, Reason, Result
+from drs.result import Asked, Result
 from drs.rules import Rule
+from drs.solvers import levels
 from drs.solving import AGAIN_S, solve
 from drs.stop import Run
 
@@ -86,24 +90,26 @@ def _with_conflicts(result: Result, run: Run) -> Result:
     return dataclasses.replace(result, conflicts=found, status=status)
 
 
-def plan(
-    result: Result, run: Run, priorities: Mapping[int, float] | None = None
-) -> tuple[Plan, tuple[Reason, ...]]:
-    """The plan, and why each VM in it moves."""
-    problem = result.problem
-    reasons = explain.reasons(problem, result.placement)
-    made = planning.make_plan(
-        problem.snapshot,
-        result.placement,
-        problem.lowered.during,
-        concurrency=problem.policy.concurrency,
-        profile=problem.policy.profile,
-        reasons={vm: reason.text for vm, reason in reasons.items()},
-        allowed=problem.parking_hosts,
-        priorities=priorities,
-        run=run,
+def _as_reached(result: Result, made: Plan, mode: str) -> Result:
+    """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
+    there, sought = made.placement, result.placement
+    if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
+        there.datastore_idx, sought.datastore_idx
+    ):
+        return result
+    lowered, scores = modes.scores(mode, result.problem, there)
+    goals = tuple(
+        dataclasses.replace(goal, after=float(score), bound=min(goal.bound, float(score)))
+        for goal, score in zip(result.goals, scores, strict=True)
     )
-    return explain.annotate(problem, made, reasons)
+    status = levels.status(lowered, scores, np.array([goal.bound for goal in goals]))
+    return dataclasses.replace(
+        result,
+        status=result.status if result.status in ("infeasible", "no_solution") else status,
+        placement=there,
+        goals=goals,
+        violations_after=tuple(result.problem.check(there)),
+    )
 
 
 def _with_plan(
@@ -115,28 +121,41 @@ def _with_plan(
 ) -> Result:
     """Adds the plan; moves that no safe order reaches are given up and the rest is solved again."""
     problem, stop = result.problem, run.stop
-    priorities = modes.priorities(mode, problem, options)
+    when = modes.when(problem.snapshot, problem.policy, options)
+    whole = result
     # Scheduling comes after the search and gets a share of its own; under an iteration budget a fixed amount
     # of work, so that the clock is never read.
     budget_s = None if stop.time_s is None else min(5.0, max(1.0, 0.1 * stop.time_s))
-    made, reasons = plan(result, run.followed_by(budget_s), priorities)
+    made, reasons = plan(result, run.followed_by(budget_s), when)
     told = list(result.warnings)
     stranded: list[planning.Stranded] = []
     # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
     spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
-        if not made.stranded or not modes.MODES[mode].replans or spare.reached(0):
+        stuck = [move for move in made.stranded if not move.no_time]
+        if not stuck or not modes.MODES[mode].replans or spare.reached(0):
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.
-        stranded += made.stranded
+        stranded += stuck
         problem = problem.holding([move.vm for move in stranded], "no safe order")
         again_s = None if spare.time_s is None else min(AGAIN_S, spare.remaining_s / 2)
         result = solve(problem, solver=solver, run=run.followed_by(again_s, stop.iterations))
-        made, reasons = plan(result, run.within(spare.part(0.5)))
-    made = dataclasses.replace(made, stranded=(*stranded, *made.stranded))
-    for move in made.stranded:
-        told.append(f"{move.vm} stays on {move.from_host}: {move.reason}")
+        made, reasons = plan(result, run.within(spare.part(0.5)), when)
+        whole = result
+    timing = None
+    if when.limited and modes.MODES[mode].replans:
+        result, made, reasons, timing = in_time.within(
+            whole, made, reasons, when, solver=solver, run=run.within(spare)
+        )
+    result = _as_reached(result, made, mode)
+    each_once = {move.vm: move for move in (*made.stranded, *stranded)}
+    made = dataclasses.replace(made, stranded=tuple(each_once.values()))
+    told += [
+        f"{move.vm} stays on {move.from_host}: {move.reason}"
+        for move in made.stranded
+        if timing is None or not move.no_time
+    ]
     status = result.status
     if made.stranded and status == "optimal":
         status = "feasible"
@@ -150,4 +169,5 @@ def _with_plan(
         reasons=reasons,
         warnings=(*told, *made.warnings),
         mode=mode,
+        timing=timing,
     )

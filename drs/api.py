@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drs import advice, modes, planning, solving
+from drs import advice, in_time, modes, planning, solving
 from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
@@ -42,17 +42,25 @@ def read(source: Source) -> Snapshot:
     if isinstance(source, Mapping):
         return io.from_frames(source)
     if is_address(str(source)):
-        return io.read_vcenter(str(source))
+        from drs.io.readers.vcenter import read_vcenter
+
+        live = read_vcenter(str(source)).snapshot
+        assert live is not None
+        return live
     with _folder(source) as folder:
         return io.read_folder(folder)
 
 
 def read_rules(source: Source) -> tuple[Rule, ...]:
-    """The rules that stand beside a snapshot, in its `rules.toml`; none where there is no such file."""
+    """The rules beside a snapshot, in its `rules.toml`; none where there is no such file; a vCenter's own."""
     from drs import io
 
-    if isinstance(source, (Snapshot, Mapping)) or is_address(str(source)):
+    if isinstance(source, (Snapshot, Mapping)):
         return ()
+    if is_address(str(source)):
+        from drs.io.readers.vcenter import read_vcenter
+
+        return read_vcenter(str(source)).rules
     with _folder(source) as folder:
         return io.read_rules(folder)
 
@@ -81,7 +89,7 @@ def _folder(source: str | Path) -> Iterator[Path]:
         yield path
     elif path.exists():
         held = io.is_snapshot(path.parent)
-        hint = f"did you mean {path.parent}?" if held else "drs convert reads an RVTools workbook"
+        hint = f"did you mean {path.parent}?" if held else "drs convert reads exports of other tools"
         raise InputError(
             Fault("source", f"{path} is a file", "a snapshot folder or a saved problem (.zip)", hint)
         )
@@ -146,7 +154,7 @@ def plan(
     Without `time_s` and `stop` it takes a fixed amount of work: the same seed gives the same plan.
     """
     run = Run.begin(math.inf if time_s is None else time_s, None, seed, stop, on_progress)
-    return advice.plan(result, run)[0]
+    return in_time.plan(result, run)[0]
 
 
 def estimate(
@@ -189,6 +197,8 @@ def advise(
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     max_moves: int | None = None,
+    within_s: float | None = None,
+    between: str = "",
     solver: str = "auto",
     time_s: float | None = None,
     iterations: int | None = None,
@@ -206,6 +216,7 @@ def advise(
     options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
+    within_s : the plan ends by then. between : it starts and ends within these hours of the day, `22:00-06:00`.
     time_s, iterations, stop : as of `solve`; reading and posing do not count against the limit, but in the
         result's `elapsed_s`.
     """
@@ -217,6 +228,12 @@ def advise(
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
     options = options or modes.Options()
+    if within_s is not None or between:
+        options = dataclasses.replace(
+            options,
+            within_s=options.within_s if within_s is None else within_s,
+            between=between or options.between,
+        )
     if len(evacuate):
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
     return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)

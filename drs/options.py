@@ -11,11 +11,14 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from drs.errors import Fault, did_you_mean
 
-Kind = Literal["host", "site", "datastore", "cluster", "baseline", "new", "duration_s", "count", "also"]
+Kind = Literal[
+    "host", "site", "datastore", "cluster", "baseline", "new", "duration_s", "count", "also", "hours", "moment"
+]  # fmt: skip
 
 ALSO = ("repair", "balance")
 """What a request can be asked to do in the same plan."""
@@ -30,6 +33,9 @@ MODES: Mapping[str, str] = {
     "storage": "even out datastores, or empty them",
 }
 """The modes, and what each is for."""
+
+IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage")
+"""The modes whose plan can be given a time."""
 
 MOST_NEW = 10_000
 """So many new VMs at most like one existing VM."""
@@ -79,6 +85,18 @@ class Option:
             if value not in BASELINES:
                 yield Fault(self.name, f"unknown EVC baseline {value!r}",
                             "a key such as intel-broadwell or amd-zen2", did_you_mean(value, BASELINES))  # fmt: skip
+        elif self.kind == "hours":
+            from drs.words import hours_of_day
+
+            try:
+                hours_of_day(value)
+            except ValueError:
+                yield Fault(self.name, repr(value), "hours of the day, such as 22:00-06:00")
+        elif self.kind == "moment":
+            try:
+                datetime.fromisoformat(value)
+            except ValueError:
+                yield Fault(self.name, repr(value), "a date and time, such as 2026-12-01T22:00")
         elif self.kind == "also":
             for text in value:
                 if text not in ALSO:
@@ -180,6 +198,18 @@ class Options(_Given):
     also: tuple[str, ...] = _option(
         (), "also", "In the same plan", "'repair' what is broken or 'balance' the load in the same plan.",
         modes=("evacuate", "recover", "place"), metavar="REPAIR|BALANCE", unset="Nothing else",
+    )  # fmt: skip
+    within_s: float | None = _option(
+        None, "duration_s", "Time for the plan", "The plan ends by then; what there is no time for stays.",
+        modes=IN_TIME, above=0.0, flag="within", metavar="TIME", unset="As long as it takes",
+    )  # fmt: skip
+    between: str = _option(
+        "", "hours", "Hours of the day", "The plan starts and ends within these hours, the next time they come.",
+        modes=IN_TIME, metavar="HH:MM-HH:MM", unset="At any hour",
+    )  # fmt: skip
+    start: str = _option(
+        "", "moment", "Start", "When the plan starts at the earliest.",
+        modes=IN_TIME, metavar="YYYY-MM-DDTHH:MM", unset="Now",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.rules import Rule, Violation
 from drs.solvers.base import Status
+from drs.words import count, number, seconds, some
 
 MANDATORY = 1
 """Priority of a move that a rule, a host's state or its capacity asks for."""
@@ -103,6 +104,53 @@ class Reason:
     priority: int = MANDATORY
     gains: Mapping[str, float] = field(default_factory=dict)
     without: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTime:
+    """What another time for the plan would bring: so many moves, and the goals after them."""
+
+    within_s: float
+    n_moves: int
+    after: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a plan does with its time.
+
+    begins : when it starts, ISO 8601; empty for whenever it is approved. within_s : it ends by then, None for no limit.
+    n_moves, n_asked : moves that fit, of those that the best state takes. late : VMs that there is no time for.
+    goals : each goal before and after. others : what half and twice the time would bring. said : the time in words.
+    """
+
+    begins: str
+    within_s: float | None
+    n_moves: int
+    n_asked: int
+    late: tuple[str, ...]
+    goals: Mapping[str, tuple[float, float]]
+    others: tuple[OtherTime, ...]
+    said: str
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [self.said] if self.said else []
+        if self.late:
+            lines.append(
+                f"There is time for {self.n_moves} of {count(self.n_asked, 'move')}; not for {some(self.late, 20)}."
+            )
+        elif self.n_asked:
+            lines.append(f"There is time for all {count(self.n_asked, 'move')}.")
+        for other in self.others:
+            changes = [
+                f"{name} {number(before)} → {number(other.after[name])} instead of {number(after)}"
+                for name, (before, after) in self.goals.items()
+                if abs(other.after[name] - after) > 1e-4 * max(1e-9, abs(after), abs(other.after[name]))
+            ]
+            what = f"With {seconds(other.within_s)} it would be {count(other.n_moves, 'move')}"
+            lines.append(f"{what}: {'; '.join(changes)}." if changes else f"{what}, and the same state.")
+        return lines
 
 
 FindingKind = Literal["rule", "capacity", "space", "datastore", "failures", "reservation", "evc", "immovable"]
@@ -200,6 +248,8 @@ class Result:
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
     findings: tuple[Finding, ...] = ()
     """What the proposed state, and those on the way to it, make worse than today (`drs.audit`)."""
+    timing: Timing | None = None
+    """What the plan does with its time, where it has a limit or some hours are frozen."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
     asked: Asked | None = None
     """Where it answers a question of the user's; None for a part of a longer answer."""

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from drs import explain, solvers
+from drs.model import Placement
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
 from drs.solvers import requests
-from drs.solvers.base import Answer
+from drs.solvers.base import Answer, Status
 from drs.solvers.parts import worthwhile
 from drs.stop import Run
+from drs.terms import Lowered
 from drs.verify import verify
 
 AGAIN_S = 5.0
@@ -60,6 +62,26 @@ def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
     )
 
 
+def settled(result: Result, placement: Placement) -> Result:
+    """The result where only a part of its moves is made: what is reached is scored and checked anew."""
+    problem, lowered = result.problem, result.problem.lowered
+    before = lowered.scores(lowered.start)
+    after = lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))
+    # Of the first level the bound holds whatever is reached; those of the others suppose that the first is at its best.
+    bounds = [score.bound if k == 0 else 0.0 for k, score in enumerate(result.goals)]
+    goals = tuple(
+        GoalScore(level.name, level.unit, float(old), float(new), float(min(bound, new)))
+        for level, old, new, bound in zip(lowered.levels, before, after, bounds, strict=True)
+    )
+    return dataclasses.replace(
+        result,
+        status="feasible" if result.status == "optimal" else result.status,
+        placement=placement,
+        goals=goals,
+        violations_after=tuple(problem.check(placement)),
+    )
+
+
 def _result(problem: Problem, answer: Answer, run: Run) -> Result:
     lowered = problem.lowered
     placement = problem.placement(answer.assign)
@@ -70,7 +92,7 @@ def _result(problem: Problem, answer: Answer, run: Run) -> Result:
     )
     result = Result(
         problem,
-        answer.status,
+        _status(lowered, answer),
         placement,
         goals,
         tuple(problem.check(problem.today)),
@@ -85,3 +107,11 @@ def _result(problem: Problem, answer: Answer, run: Run) -> Result:
     )
     verify(result)
     return result
+
+
+def _status(lowered: Lowered, answer: Answer) -> Status:
+    """The answer's word, unless an item that is nowhere stays so: then what was asked is not all done."""
+    for level, score, bound in zip(lowered.levels, answer.scores, answer.bounds, strict=True):
+        if level.role == "placed" and score > order.TOLERANCE and answer.status != "infeasible":
+            return "infeasible" if bound > order.TOLERANCE else "no_solution"
+    return answer.status

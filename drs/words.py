@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from datetime import time
 from types import MappingProxyType
 
 KIND_TITLES: Mapping[str, str] = MappingProxyType(
@@ -55,6 +57,79 @@ def seconds(value_s: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(value_s / 60)
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+UNITS_S: Mapping[str, float] = MappingProxyType(
+    {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+)
+"""Units in which people write a duration."""
+
+
+def duration_s(text: str) -> float:
+    """A duration as people write it, in seconds; a plain number is seconds.
+
+    Raises
+    ------
+    ValueError : where it is none.
+
+    >>> duration_s("4h"), duration_s("1h30m"), duration_s("90 s"), duration_s("14400")
+    (14400.0, 5400.0, 90.0, 14400.0)
+    """
+    whole = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|[smhd])", whole)
+    if parts and re.fullmatch(r"(?:\d+(?:\.\d+)?\s*(?:min|[smhd])\s*)+", whole):
+        return sum(float(figure) * UNITS_S[unit] for figure, unit in parts)
+    value = float(whole)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def hours_of_day(text: str) -> tuple[time, time]:
+    """Hours of the day as people write them.
+
+    Raises
+    ------
+    ValueError : where they are none.
+
+    >>> hours_of_day("22:00-06:00")
+    (datetime.time(22, 0), datetime.time(6, 0))
+    """
+    first, dash, last = text.replace(" ", "").partition("-")
+    if not dash:
+        raise ValueError(text)
+
+    def clock(part: str) -> time:
+        hour, _, minute = part.partition(":")
+        if not (hour.isdecimal() and minute.isdecimal() and len(minute) == 2):
+            raise ValueError(text)
+        return time(0) if (hour, minute) == ("24", "00") else time(int(hour), int(minute))
+
+    return clock(first), clock(last)
+
+
+def days_of_week(text: str) -> tuple[int, ...]:
+    """Days of the week as people write them, 0 for Monday; all of them where nothing is written.
+
+    Raises
+    ------
+    ValueError : where they are none.
+
+    >>> days_of_week("mon-fri"), days_of_week("sat, sun"), days_of_week("fri-mon")
+    ((0, 1, 2, 3, 4), (5, 6), (0, 4, 5, 6))
+    """
+    if not text.strip():
+        return tuple(range(7))
+    found: set[int] = set()
+    for part in text.lower().split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        begin = WEEKDAYS.index(first)
+        end = WEEKDAYS.index(last) if dash else begin
+        found.update((begin + k) % 7 for k in range((end - begin) % 7 + 1))
+    return tuple(sorted(found))
 
 
 def milliseconds(value_ms: float) -> str:
@@ -155,3 +230,19 @@ def some(names: Sequence[str], most: int = 6) -> str:
     """
     shown = ", ".join(names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+_UNSEEN = {
+    **{sign: f"\\x{sign:02x}" for sign in (*range(0x20), *range(0x7F, 0xA0)) if sign not in (0x09, 0x0A)},
+    # Marks that turn the direction of what follows.
+    **{sign: f"\\u{sign:04x}" for sign in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+
+
+def visible(text: str) -> str:
+    """A text with its control characters spelled out, so that no name can steer a terminal.
+
+    >>> visible("web" + chr(27) + "[31m")
+    'web\\\\x1b[31m'
+    """
+    return text.translate(_UNSEEN)

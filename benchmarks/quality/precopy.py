@@ -88,10 +88,14 @@ def price_qemu(
             ask["rate_limit_mbps"] = own
         elif link == "own":
             ask |= {"bandwidth_mbps": own, "link_ratio": 1.0}
+        known = curve  # each model gets the same: what two numbers do not say, no simple model is told
         if dirty == "classes":
             ask["dirty"] = curve
+        elif dirty == "samples":
+            ask |= {f"dirtied_{t}s_mib": float(curve.dirtied_mib(t)) for t in (1, 10)}
         else:
             ask |= {"dirty_rate_mibps": rate, "working_set_mib": working_set}
+            known = DirtyModel.two_numbers(rate, working_set)
         price = estimate(**ask)
         said.setdefault("this model", []).append(
             {
@@ -107,7 +111,7 @@ def price_qemu(
         )
         flow = own if link == "own" else limit or nominal
         used = row.mem_mb * (1 - zero)
-        cold = (float(curve.dirtied_mib(10.0)) - rate) / 9
+        cold = (float(known.dirtied_mib(10.0)) - rate) / 9
         for name, base in (
             ("geometric", geometric(used, flow, rate, downtime_limit_ms=row.downtime_limit_ms)),
             ("BtrPlace", btrplace(used, flow, rate, 1.0, cold)),

@@ -1,7 +1,7 @@
 """The command line: the library's verbs, a file for each. JSON alone on stdout with `--json`; people's text on stderr.
 
 Exit codes: 0 fine, 1 violations (with `--strict`), 2 usage or input, 3 infeasible, 4 stopped without an
-answer.
+answer, 70 a fault of drs itself.
 """
 
 from __future__ import annotations

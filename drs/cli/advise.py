@@ -79,27 +79,33 @@ def advise(
             stop=stop,
             on_progress=on_progress,
         )
-        if out:  # within, for the first Ctrl-C must not lose the plan that is being written
-            from drs.report.html import render_report
 
-            write(result, out, render_report(result))
+        def written() -> None:
+            if out:
+                from drs.report.html import render_report
+
+                write(result, out, render_report(result))
+
+        # Within, for the first Ctrl-C must not lose the plan that is being written.
+        fault = base.fault_of(written)
     if as_json:
         base.print_json(to_document(result))
     else:
         from drs.report import text
 
-        text.print_result(base.out_console(), result, out)
+        text.print_result(base.out_console(), result, None if fault else out)
+    if fault is not None:  # a full disk must not lose the plan: it was printed first
+        raise fault
     raise typer.Exit(exit_code(result, strict))
 
 
 def checked_before(out: Path | None, solver: str) -> inputs.Faults:
     """What is wrong with where the answer goes and with who is to find it."""
-    from drs import solvers
-    from drs.report.document import check_target
+    from drs import io, solvers
 
     faults = inputs.Faults()
     if out:
-        faults.of(check_target, out)
+        faults.of(io.check_own_folder, out, "out")
     faults.of(solvers.find, solver)
     return faults
 

@@ -7,6 +7,7 @@ import inspect
 import json
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from drs import words
 from drs.errors import (
     DrsError,
     Fault,
@@ -38,21 +40,40 @@ app = typer.Typer(
 )
 
 FINE, VIOLATIONS, BAD_INPUT, INFEASIBLE, NO_ANSWER = range(5)
+BUG = 70
+"""EX_SOFTWARE of sysexits.h: no answer of drs, but a fault in it."""
+
+REPORT = "this is a bug in drs, please report it"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def err_console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
+def say(text: str) -> None:
+    """A line on stderr for people; control characters within names are spelled out."""
+    typer.echo(words.visible(text), err=True)
 
 
 def out_console() -> Console:
+    """Where an answer is shown; control characters within names are spelled out."""
     from rich.console import Console
+    from rich.segment import Segment, Segments
+
+    class Plainly:
+        """rich itself lets the escape sequences of a text through."""
+
+        def process_renderables(self, renderables: list[Any]) -> list[Any]:
+            told = [segment for one in renderables for segment in console.render(one)]
+            return [
+                Segments(
+                    segment if segment.control else Segment(words.visible(segment.text), segment.style)
+                    for segment in told
+                )
+            ]
 
     # Into a file or a pipe there is no window whose width could be asked for.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.push_render_hook(Plainly())  # type: ignore[arg-type]
+    return console
 
 
 def reporting(command: F) -> F:
@@ -69,27 +90,42 @@ def reporting(command: F) -> F:
             return command(*args, **kwargs)
         except InputError as error:
             for line in str(as_typed(error, command)).splitlines():
-                typer.echo(f"error: {line}", err=True)
+                say(f"error: {line}")
             raise typer.Exit(BAD_INPUT) from None
         except (RuleConflictError, InfeasibleError, PlanError) as error:
-            typer.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             raise typer.Exit(INFEASIBLE) from None
         except InternalError as error:
-            typer.echo(f"error: this is a bug in drs, please report it: {error}", err=True)
-            raise typer.Exit(NO_ANSWER) from None
+            say(f"error: {REPORT}: {error}")
+            raise typer.Exit(BUG) from None
         except DrsError as error:
-            typer.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             raise typer.Exit(NO_ANSWER) from None
         except BrokenPipeError:  # the reader of our output has seen enough
             raise
         except OSError as error:  # a disk that is full, a folder without permission
-            typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            say(f"error: {error.filename or 'a file'}: {error.strerror or error}")
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            say("interrupted")
             raise typer.Exit(NO_ANSWER) from None
+        except (typer.Exit, typer.Abort):
+            raise  # how a command ends
+        except Exception as error:
+            say(traceback.format_exc().rstrip())
+            say(f"error: {REPORT}, with the lines above: {type(error).__name__}: {error}")
+            raise typer.Exit(BUG) from None
 
     return run  # type: ignore[return-value]
+
+
+def fault_of(write: Callable[[], None]) -> DrsError | OSError | None:
+    """Why an answer could not be written, to be raised when it has been shown; None where it is written."""
+    try:
+        write()
+    except (DrsError, OSError) as error:
+        return error
+    return None
 
 
 def flags(command: Callable[..., Any]) -> dict[str, str]:
@@ -117,31 +153,38 @@ def as_typed(error: InputError, command: Callable[..., Any]) -> InputError:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Something odd in an input, in one line without the place in our code that noticed it."""
-    typer.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}")
 
 
 def print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON escapes the old control characters itself; a terminal obeys those of Latin-1 too.
+    sys.stdout.write(text.translate({sign: f"\\u{sign:04x}" for sign in range(0x7F, 0xA0)}) + "\n")
 
 
 @contextmanager
 def interruptible(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C ends the search with its best plan so far, the second ends the program."""
+    """The first Ctrl-C or SIGTERM ends the search with its best plan so far, the second ends the program."""
 
     def first(signum: int, frame: object) -> None:
-        typer.echo("\nstopping with the best plan so far (Ctrl-C again to quit)", err=True)
+        say("\nstopping with the best plan so far (Ctrl-C again to quit)")
         stop.interrupt()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, first)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, first)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
+    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -151,13 +194,13 @@ def progress() -> Iterator[OnProgress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[said]}"),
     )
-    console = err_console()
+    console = Console(stderr=True, highlight=False)
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("search", total=1.0, said="")
 
         def show(progress: Progress) -> None:
             if progress.stage == "compile" and not console.is_terminal:
-                typer.echo(progress.note, err=True)
+                say(progress.note)
             said = f"score {progress.score:.4g}"
             if progress.bound > float("-inf"):
                 said += f", bound {progress.bound:.4g}"

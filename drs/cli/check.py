@@ -55,6 +55,7 @@ def check(
                 "digest": facts.digest,
                 "n_hosts": facts.n_hosts,
                 "n_vms": facts.n_vms,
+                "provenance": dataclasses.asdict(facts.rests_on),
             },
             "metrics": metrics(facts, problem.today),
             "score": happy.cluster_score,

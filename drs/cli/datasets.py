@@ -26,4 +26,4 @@ def datasets(
         typer.echo(bundled.card(name))
     else:
         bundled.copy(name, folder)
-        typer.echo(f"{name} → {folder}", err=True)
+        base.say(f"{name} → {folder}")

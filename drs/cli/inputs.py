@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from drs.errors import Fault, InputError
 from drs.options import Option
+from drs.words import duration_s
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
@@ -113,6 +115,8 @@ def read(
         check(facts, chosen_policy or DefaultPolicy())
     faults.tell()
     assert facts is not None and chosen_rules is not None and chosen_policy is not None
+    if facts.rests_on.is_weak:
+        warnings.warn(facts.rests_on.sentence(), io.InputWarning, stacklevel=2)
     return facts, chosen_rules, chosen_policy
 
 
@@ -141,10 +145,19 @@ def _parameter(option: Option) -> inspect.Parameter:
     said = f"{', '.join(option.modes)}: {option.help}" if option.modes else option.help
     if option.repeatable:
         said += " May be repeated."
-    info = typer.Option(f"--{option.flag}", metavar=option.metavar, help=said)
+    parser = _duration_s if option.kind == "duration_s" else None
+    info = typer.Option(f"--{option.flag}", metavar=option.metavar, help=said, parser=parser)
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[hint | None, info]
     )
+
+
+def _duration_s(text: str) -> float:
+    """A duration as it is typed."""
+    try:
+        return duration_s(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no duration, such as 4h, 30m or 14400 (seconds)") from None
 
 
 def given(options: Mapping[str, Option], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,18 +70,27 @@ def rolling(
             stop=stop,
             on_progress=on_progress,
         )
-        if out:  # within, for the first Ctrl-C must not lose the steps that are being written
-            from drs.report.html import render_report
 
-            write_rolling(campaign, out, render_report)
+        def written() -> None:
+            if out:
+                from drs.report.html import render_report
+
+                write_rolling(campaign, out, render_report)
+
+        # Within, for the first Ctrl-C must not lose the steps that are being written.
+        fault = base.fault_of(written)
     if as_json:
         base.print_json(rolling_document(campaign))
     else:
         from drs.report import text
 
         text.print_sentences(base.out_console(), campaign.sentences())
-        if out:
-            base.out_console().print(f"written to {out}: rolling.json, and a folder for each step")
+        if out and not fault:
+            text.print_sentences(
+                base.out_console(), [f"written to {out}: rolling.json, and a folder for each step"]
+            )
+    if fault is not None:  # a full disk must not lose the campaign: it was printed first
+        raise fault
     ended = {"feasible": base.FINE, "infeasible": base.INFEASIBLE}
     raise typer.Exit(ended.get(campaign.status, base.NO_ANSWER))
 

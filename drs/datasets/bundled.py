@@ -77,14 +77,12 @@ def copy(name: str, folder: str | Path) -> Path:
     UnknownNameError
         When there is no dataset of that name.
     InputError
-        When there is a file of that name, or a folder that holds something else than a snapshot.
+        When there is a file of that name, or a folder that holds something that drs did not write.
     """
-    from drs.io.atomic import atomic_folder
-    from drs.io.folder import check_target
+    from drs.io.atomic import own_folder
 
     source, target = path(name), Path(folder)
-    check_target(target)
-    with atomic_folder(target) as work:
+    with own_folder(target, "folder") as work:
         for file in sorted(source.iterdir()):
             if file.is_file():
                 shutil.copyfile(file, work / file.name)

@@ -19,9 +19,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from drs.errors import DrsError, Fault, InputError
+from drs.io.atomic import JOURNAL
 from drs.planning import Move
 
-NAME = "journal.sqlite"
+NAME = JOURNAL
 Status = Literal["waiting", "starting", "running", "done", "failed", "skipped"]
 
 TABLES = """

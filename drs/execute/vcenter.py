@@ -71,7 +71,9 @@ class VCenter:
 
     def snapshot(self) -> Snapshot:
         """The whole inventory."""
-        return self._asked(lambda: read_service(self._service, self._where.host))
+        found = self._asked(lambda: read_service(self._service, self._where.host)).snapshot
+        assert found is not None
+        return found
 
     def now(self) -> datetime:
         """The vCenter's clock."""

@@ -132,7 +132,7 @@ class _Book:
                 if found is None:
                     found = Marginal(entry.term, self.start, after, lowered.n_bins)
                     seen[id(entry.term)] = found
-                if level.role in ("hard", "not_worse", "soft"):
+                if level.role in ("asked", "hard", "not_worse", "soft"):
                     if found.cost_start > 0:
                         self.repairs.append((level.role, entry.origin, found))
                 elif level.role == "goal":

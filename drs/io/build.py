@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,9 @@ from drs.io.columns import (
 )
 from drs.io.pools import build_pools, check_clusters
 from drs.io.raw import Faults, InputWarning, RawTable
-from drs.io.reader import Reader, as_names, positions
+from drs.io.reader import Reader, as_names, positions, table_of
 from drs.model.cpu import BASELINES, compatible, vendor_of
+from drs.model.provenance import UNSAID, Provenance
 from drs.model.snapshot import (
     Bools,
     ClusterTable,
@@ -43,6 +46,7 @@ def build(
     taken_at: str = "",
     description: str = "",
     source: str = "",
+    provenance: Provenance = UNSAID,
 ) -> Snapshot:
     """Build a snapshot from unread tables.
 
@@ -54,6 +58,8 @@ def build(
         What was found at fault before; told together with the rest.
     name, taken_at, description, source : str
         What the snapshot says about itself.
+    provenance : Provenance
+        Where the figures of demand come from.
 
     Returns
     -------
@@ -80,6 +86,8 @@ def build(
         for column in tables()[table].values():
             if column.numeric:
                 reader.number(column.column)
+            elif column.kind == "evc":
+                _check_evc(reader, column.column)
             elif column.kind != "time":
                 reader.text(column.column)
         if table != "loads":
@@ -91,7 +99,7 @@ def build(
     vms = _vms(read, clusters, hosts, pool_idx)
     datastores, disks = _storage(read, raw, vms.name)
     mounts, networks, portgroups, nic_vm_idx, nic_network_idx = _visibility(read, raw, hosts, vms, datastores)
-    links = _links(read["links"])
+    links = _links(read)
     loads = _loads(read["loads"], read["vms"], vms.name) if "loads" in raw else None
     if not faults:
         check_clusters(read, clusters, hosts, pools, vms)
@@ -114,6 +122,7 @@ def build(
         taken_at=taken_at,
         description=description,
         source=source,
+        provenance=provenance,
     )
 
 
@@ -138,7 +147,6 @@ def _check_evc(reader: Reader, column: str) -> None:
 def _clusters(read: dict[str, Reader], given: RawTable | None) -> ClusterTable:
     """The clusters of the table, then those that only hosts name, with the defaults."""
     reader = read["clusters"]
-    _check_evc(reader, "evc_mode")
     names = reader.text("cluster")
     known = set(names)
     added = [name for name in dict.fromkeys(read["hosts"].text("cluster")) if name not in known]
@@ -153,33 +161,23 @@ def _clusters(read: dict[str, Reader], given: RawTable | None) -> ClusterTable:
                 )
     n = len(added)
 
-    def text(column: str) -> Names:
-        return as_names([*reader.text(column), *[tables()["clusters"][column].default_text] * n])
-
-    def number(column: str) -> Floats:
-        return np.concatenate(
-            [reader.number(column), np.full(n, tables()["clusters"][column].default_number)]
-        )
-
-    def integer(column: str) -> Ints:
-        return np.nan_to_num(number(column)).astype(np.int32)
-
-    return ClusterTable(
-        name=as_names([*names, *added]),
-        site=text("site"),
-        vcenter=text("vcenter"),
-        evc_mode=text("evc_mode"),
-        ha_failover_hosts=integer("ha_failover_hosts"),
-        cpu_overcommit_ratio=number("cpu_overcommit_ratio"),
-        automation=text("automation"),
-        migration_threshold=integer("migration_threshold"),
-        id=text("id"),
-    )
+    found: dict[str, Any] = {"name": as_names([*names, *added])}
+    for column in tables()["clusters"].values():
+        if column.numeric:
+            numbers = np.concatenate([reader.number(column.column), np.full(n, column.default_number)])
+            found[column.attribute] = (
+                np.nan_to_num(numbers).astype(np.int32) if column.kind == "integer" else numbers
+            )
+        elif not column.key:
+            texts = [*reader.text(column.column), *[column.default_text] * n]
+            found[column.attribute] = as_names(texts)
+    own = {each.name for each in dataclasses.fields(ClusterTable)}
+    more = {attribute: value for attribute, value in found.items() if attribute not in own}
+    return ClusterTable(**{key: value for key, value in found.items() if key in own}, more=more)
 
 
 def _hosts(read: dict[str, Reader], clusters: ClusterTable) -> HostTable:
     reader = read["hosts"]
-    _check_evc(reader, "evc_max")
     position = positions(clusters.name.tolist())
     cluster_idx = np.array([position[name] for name in reader.text("cluster")], dtype=np.int32).reshape(
         reader.n
@@ -226,27 +224,15 @@ def _hosts(read: dict[str, Reader], clusters: ClusterTable) -> HostTable:
         of_cluster = getattr(clusters, column)[cluster_idx].tolist()
         return as_names([own or theirs for own, theirs in zip(reader.text(column), of_cluster, strict=True)])
 
-    return HostTable(
-        name=reader.names("host"),
+    return table_of(
+        HostTable,
+        read,
+        "hosts",
         cluster_idx=cluster_idx,
-        cpu_mhz=reader.number("cpu_mhz"),
-        memory_mib=reader.number("memory_mib"),
-        cpu_reserved_mhz=reader.number("cpu_reserved_mhz"),
-        memory_reserved_mib=reader.number("memory_reserved_mib"),
-        cpu_cores=reader.number("cpu_cores"),
         cpu_vendor=as_names(vendors),
-        evc_max=as_names(evc_max),
-        state=reader.names("state"),
-        rack=reader.names("rack"),
         site=inherited("site"),
         vcenter=inherited("vcenter"),
-        vmotion_mbps=reader.number("vmotion_mbps"),
-        hypervisor=reader.names("hypervisor"),
-        power_idle_w=reader.number("power_idle_w"),
-        power_max_w=reader.number("power_max_w"),
         capacity=capacity,
-        id=reader.names("id"),
-        vcenter_id=reader.names("vcenter_id"),
     )
 
 
@@ -261,7 +247,6 @@ def _check_resource(reader: Reader, column: str, resource: str) -> None:
 
 def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool_idx: Ints) -> VmTable:
     reader, faults = read["vms"], read["vms"].faults
-    _check_evc(reader, "evc_mode")
     host_idx = reader.refer("host", read["hosts"])
     vcpus, memory = reader.number("vcpus"), reader.number("memory_mib")
     cpu_demand = reader.number("cpu_demand_mhz")
@@ -318,31 +303,15 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
         values = reader.number(column)
         return np.where(np.isnan(values), default, values)
 
-    return VmTable(
-        name=reader.names("vm"),
+    return table_of(
+        VmTable,
+        read,
+        "vms",
         host_idx=host_idx,
-        memory_mib=memory,
-        cpu_demand_mhz=cpu_demand,
-        vcpus=vcpus,
-        memory_active_mib=reader.number("memory_active_mib"),
-        memory_consumed_mib=reader.number("memory_consumed_mib"),
-        cpu_reservation_mhz=reader.number("cpu_reservation_mhz"),
-        cpu_limit_mhz=reader.number("cpu_limit_mhz"),
         cpu_shares=derived("cpu_shares", 1000 * vcpus),
-        memory_reservation_mib=reader.number("memory_reservation_mib"),
-        memory_limit_mib=reader.number("memory_limit_mib"),
         memory_shares=derived("memory_shares", 10 * memory),
-        evc_mode=reader.names("evc_mode"),
-        power=reader.names("power"),
-        automation=reader.names("automation"),
-        dirty_rate_mibps=reader.number("dirty_rate_mibps"),
-        working_set_mib=reader.number("working_set_mib"),
-        downtime_budget_ms=reader.number("downtime_budget_ms"),
-        gpus=reader.number("gpus"),
         demand=demand,
         pool_idx=pool_idx,
-        id=reader.names("id"),
-        instance_uuid=reader.names("instance_uuid"),
     )
 
 
@@ -373,26 +342,8 @@ def _storage(
     free = stores.number("free_gib")
     free = np.where(np.isnan(free), np.maximum(capacity - taken, 0.0), free)
     return (
-        DatastoreTable(
-            name=stores.names("datastore"),
-            capacity_gib=capacity,
-            free_gib=free,
-            datastore_cluster=stores.names("datastore_cluster"),
-            latency_ms=stores.number("latency_ms"),
-            iops_capacity=stores.number("iops_capacity"),
-            state=stores.names("state"),
-            replica_of_idx=replica_of,
-            id=stores.names("id"),
-        ),
-        DiskTable(
-            name=disks.names("disk"),
-            vm_idx=vm_idx,
-            datastore_idx=store_idx,
-            size_gib=size,
-            used_gib=used,
-            write_mibps=disks.number("write_mibps"),
-            iops=disks.number("iops"),
-        ),
+        table_of(DatastoreTable, read, "datastores", free_gib=free, replica_of_idx=replica_of),
+        table_of(DiskTable, read, "disks", vm_idx=vm_idx, datastore_idx=store_idx, used_gib=used),
     )
 
 
@@ -435,7 +386,8 @@ def _visibility(
     return mounts, as_names(networks), portgroups, nic_vm_idx, nic_network_idx.reshape(nics.n)
 
 
-def _links(reader: Reader) -> LinkTable:
+def _links(read: Mapping[str, Reader]) -> LinkTable:
+    reader = read["links"]
     a, b = reader.text("a"), reader.text("b")
     first: dict[tuple[str, str], int] = {}
     for row, (one, other) in enumerate(zip(a, b, strict=True)):
@@ -455,14 +407,7 @@ def _links(reader: Reader) -> LinkTable:
             )
         first.setdefault((one, other), row)
     reader.not_above("shared_mbps", "bandwidth_mbps")
-    return LinkTable(
-        a=as_names(a),
-        b=as_names(b),
-        bandwidth_mbps=reader.number("bandwidth_mbps"),
-        latency_ms=reader.number("latency_ms"),
-        loss_ratio=reader.number("loss_ratio"),
-        shared_mbps=reader.number("shared_mbps"),
-    )
+    return table_of(LinkTable, read, "links")
 
 
 def _loads(reader: Reader, vms: Reader, vm_names: Names) -> LoadHistory:

@@ -479,6 +479,7 @@ class _Edit:
                 name=before.name,
                 taken_at=before.taken_at,
                 description=before.description,
+                provenance=before.provenance,
                 source=before.source,
             )
         except InputError as error:

@@ -1,7 +1,8 @@
 """The columns of a snapshot: `columns.csv` as objects.
 
 That one table drives the reader, the writer, the validation and the documentation
-(`docs/snapshot-format.md`); a column is added there and nowhere else.
+(`docs/snapshot-format.md`); a column is added there and nowhere else. Code finds it in the `more` of its table, or
+under its name once the table's dataclass in `drs.model.snapshot` has a field of its `attribute`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import tomllib
@@ -19,6 +20,8 @@ from drs.io.build import build
 from drs.io.columns import TABLES_REQUIRED, Column, open_column, tables
 from drs.io.frames import to_columns
 from drs.io.raw import Faults, InputWarning, RawTable, read_csv, read_parquet
+from drs.io.toml import is_file
+from drs.model.provenance import Provenance
 from drs.model.snapshot import Snapshot
 
 FORMATS = ("csv", "parquet")
@@ -64,9 +67,13 @@ def read_folder(path: str | Path) -> Snapshot:
     raw: dict[str, RawTable] = {}
     unread: set[str] = set()
     for table in tables():
-        found = [
-            folder / f"{table}.{suffix}" for suffix in FORMATS if (folder / f"{table}.{suffix}").is_file()
-        ]
+        found = []
+        for file in (folder / f"{table}.{suffix}" for suffix in FORMATS):
+            try:
+                found += [file] if is_file(file) else []
+            except InputError as error:
+                faults.extend(error.faults)
+                unread.add(table)
         if len(found) > 1:
             faults.add(
                 str(folder),
@@ -149,20 +156,22 @@ def _check_files(folder: Path, found: Iterable[str], faults: Faults) -> None:
             )
 
 
-def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
+def _read_meta(path: Path, faults: Faults) -> dict[str, Any]:
     from drs.io.toml import read_toml
 
-    if not path.is_file():
-        return {}
     try:
+        if not is_file(path):
+            return {}
         given = read_toml(path)
     except InputError as error:
         faults.extend(error.faults)
         return {}
-    meta: dict[str, str] = {}
+    meta: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in META:
-            hint = faults.near(key, META)
+        if key == "provenance" and isinstance(value, dict):
+            meta[key] = _read_provenance(value, f"{path.name}, [provenance]", faults)
+        elif key not in META:
+            hint = faults.near(key, [*META, "provenance"])
             warnings.warn(
                 f"{path.name}: the key {key!r} is unknown and ignored{f'; {hint}' if hint else ''}",
                 InputWarning,
@@ -182,6 +191,12 @@ def _read_meta(path: Path, faults: Faults) -> dict[str, str]:
         else:
             faults.add(f"{path.name}, field {key}", repr(value), "text in quotation marks")
     return meta
+
+
+def _read_provenance(given: dict[str, Any], where: str, faults: Faults) -> Provenance:
+    from drs.io.fields import read_fields
+
+    return read_fields(Provenance, given, where, faults) or Provenance()
 
 
 def write_folder(snapshot: Snapshot, path: str | Path, format: Literal["csv", "parquet"] = "csv") -> Path:
@@ -213,10 +228,9 @@ def write_folder(snapshot: Snapshot, path: str | Path, format: Literal["csv", "p
     check_target(folder)
     if format not in FORMATS:
         raise InputError(Fault("format", repr(format), f"one of {', '.join(FORMATS)}"))
-    with atomic_folder(folder) as work:
+    replaced = {f"{table}.{suffix}" for table in tables() for suffix in FORMATS} | {"snapshot.toml"}
+    with atomic_folder(folder, replaced) as work:
         write_tables(snapshot, work, format)
-        if folder.is_dir():
-            _take_over(folder, work)
     return folder
 
 
@@ -249,19 +263,6 @@ def check_target(path: str | Path) -> None:
         )
 
 
-def _take_over(folder: Path, work: Path) -> None:
-    import shutil
-
-    tables_ = {f"{table}.{suffix}" for table in tables() for suffix in FORMATS} | {"snapshot.toml"}
-    for entry in folder.iterdir():
-        if entry.name in tables_:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, work / entry.name, symlinks=True)
-        else:
-            shutil.copy2(entry, work / entry.name, follow_symlinks=False)
-
-
 def write_tables(snapshot: Snapshot, folder: Path, format: str = "csv") -> None:
     """Write the files of a snapshot into a folder that is there.
 
@@ -281,6 +282,9 @@ def write_tables(snapshot: Snapshot, folder: Path, format: str = "csv") -> None:
         else:
             _write_parquet(folder / f"{table}.parquet", table, spoken)
     lines = [f"{key} = {_toml_text(getattr(snapshot, key))}\n" for key in META if getattr(snapshot, key)]
+    said = {key: value for key, value in dataclasses.asdict(snapshot.provenance).items() if value}
+    if said:
+        lines += ["\n[provenance]\n", *(f"{key} = {_toml_text(value)}\n" for key, value in said.items())]
     if lines:
         (folder / "snapshot.toml").write_text("".join(lines), encoding="utf-8", newline="")
 

@@ -12,6 +12,7 @@ from drs.errors import Fault, InputError
 from drs.io.build import build
 from drs.io.columns import OPEN_COLUMNS, TABLES_REQUIRED, open_column, tables
 from drs.io.raw import Faults, RawTable, check_header, drop_empty_tail
+from drs.model.provenance import UNSAID, Provenance
 from drs.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def from_frames(
     taken_at: str = "",
     description: str = "",
     source: str = "",
+    provenance: Provenance = UNSAID,
 ) -> Snapshot:
     """Build a snapshot from pandas data frames.
 
@@ -35,6 +37,8 @@ def from_frames(
         value (None, NaN, NaT) is a cell that was not given. The index does not count.
     name, taken_at, description, source : str
         What the snapshot says about itself.
+    provenance : Provenance
+        Where the figures of demand come from.
 
     Returns
     -------
@@ -79,7 +83,15 @@ def from_frames(
         check_header(raw[table], header, faults)
     if any(table not in raw for table in TABLES_REQUIRED):
         faults.raise_if_any()
-    return build(raw, faults, name=name, taken_at=taken_at, description=description, source=source)
+    return build(
+        raw,
+        faults,
+        name=name,
+        taken_at=taken_at,
+        description=description,
+        source=source,
+        provenance=provenance,
+    )
 
 
 def to_columns(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
@@ -103,7 +115,9 @@ def to_columns(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
             continue
         found[table] = {}
         for column in tables()[table].values():
-            value = getattr(part, column.attribute)
+            value = part.value(column.attribute)
+            if value is None:
+                continue
             if column.attribute.endswith("_idx"):
                 target = column.refers_to
                 found[table][column.column] = _names_at(parts[target].name, value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError, did_you_mean
 from drs.io.raw import Faults, csv_text
+from drs.io.spreadsheet import from_text, split
 from drs.planning import KINDS
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     if "to_datastore" not in table and "to_datastores" in table:
         table["to_datastore"] = table["to_datastores"]
     rows = table.reindex(columns=list(COLUMNS), fill_value="").to_dict("records")
-    return moves_from([{str(key): value for key, value in row.items()} for row in rows], snapshot, label)
+    given = [{str(key): from_text(str(value)) for key, value in row.items()} for row in rows]
+    return moves_from(given, snapshot, label)
 
 
 def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str = "moves") -> dict[str, Any]:
@@ -58,7 +60,7 @@ def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str
     ----------
     rows : iterable of mapping
         Each with `vm`, and any of `to_host`, `to_datastore` (one for all disks, or one for each, separated by
-        blanks) and `kind`.
+        blanks; a name that has a blank stands in quotation marks) and `kind`.
 
     Raises
     ------
@@ -83,11 +85,14 @@ def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str
         host = -1
         if values["to_host"]:
             host = find(values["to_host"], snapshot.hosts.position, f"{where}, field to_host", "host")
-        names = values["to_datastore"].split()
+        # A name with a blank may stand alone without quotation marks.
+        stores_known = snapshot.datastores.position
+        whole = values["to_datastore"] in stores_known
+        names = [values["to_datastore"]] if whole else split(values["to_datastore"])
         field = f"{where}, field to_datastore"
         to: Any = None
         if names:
-            to = [find(name, snapshot.datastores.position, field, "datastore") for name in names]
+            to = [find(name, stores_known, field, "datastore") for name in names]
             n_disks = int(first[vm + 1] - first[vm]) if vm >= 0 else len(to)
             if len(to) == 1:
                 to = to[0]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from drs.errors import InputError
 from drs.io.fields import read_fields
 from drs.io.raw import Faults
-from drs.io.toml import read_toml
+from drs.io.toml import is_file, read_toml
 
 if TYPE_CHECKING:
-    from drs.problem.policy import Policy
+    from drs.precopy.profiles import Profile
+    from drs.problem.policy import Freeze, Policy
 
 MAPPINGS = ("host_cost", "network_cost", "datastore_cost")
 
@@ -47,7 +48,7 @@ def read_policy(path: str | Path) -> Policy:
     path = Path(path)
     if path.is_dir():
         path = path / "policy.toml"
-        if not path.exists():
+        if not is_file(path):
             return Policy()
     faults = Faults()
     policy = policy_of(read_toml(path), path.name, faults, path.parent)
@@ -114,6 +115,12 @@ def policy_of(
             faults,
             positive=positive,
             merge=MAPPINGS if part == "concurrency" else (),
+            skip=("freeze",) if part == "windows" else (),
+        )
+    windows = document.get("windows", {})
+    if isinstance(windows, dict) and "freeze" in windows:
+        values["windows"] = dataclasses.replace(
+            values.get("windows") or classes["windows"](), freeze=_freeze(windows["freeze"], label, faults)
         )
     pause_s = getattr(values.get("concurrency"), "pause_s", 0.0)
     if pause_s > LONGEST_PAUSE_S:
@@ -123,17 +130,42 @@ def policy_of(
     goals = _goals(document, label, faults)
     if goals is not None:
         values["goals"] = goals
-    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *classes))
-    profile = own.get("profile")
-    if isinstance(profile, str):
-        if profile.endswith(".toml") and folder is not None:
-            profile = str(folder / profile)
-        _check_profile(profile, label, faults)
+    plain = read_fields(Policy, own, label, faults, skip=("goal", "goals", *classes, "profile"))
+    if "profile" in own and (profile := _profile(own["profile"], label, faults, folder)) is not None:
+        values["profile"] = profile
     if len(faults) > before or plain is None:
         return None
-    if isinstance(profile, str):
-        values["profile"] = profile
     return dataclasses.replace(plain, **values)
+
+
+def _freeze(given: Any, label: str, faults: Faults) -> tuple[Freeze, ...]:
+    """The tables of frozen hours."""
+    from drs.problem.policy import Freeze
+    from drs.words import days_of_week, hours_of_day
+
+    if not isinstance(given, list):
+        cure = "write [[windows.freeze]] in double brackets" if isinstance(given, dict) else ""
+        faults.add(f"{label}, [windows], key freeze", "no list", "[[windows.freeze]] tables", cure)
+        return ()
+    found = []
+    for number, table in enumerate(given, start=1):
+        where = f"{label}, [[windows.freeze]] {number}"
+        if not isinstance(table, dict):
+            faults.add(where, repr(table), "a table")
+            continue
+        each = read_fields(Freeze, table, where, faults)
+        if each is None:
+            continue
+        for name, read, expected in (
+            ("between", hours_of_day, 'hours of the day, such as "08:00-18:00"'),
+            ("days", days_of_week, 'days of the week, such as "mon-fri" or "sat, sun"'),
+        ):
+            try:
+                read(getattr(each, name))
+            except ValueError:
+                faults.add(f"{where}, field {name}", repr(getattr(each, name)), expected)
+        found.append(each)
+    return tuple(found)
 
 
 def _goals(document: Mapping[str, Any], label: str, faults: Faults) -> tuple[Any, ...] | None:
@@ -185,11 +217,25 @@ def _goals_of(given: list[Any], label: str, faults: Faults) -> tuple[Any, ...]:
     return tuple(goals)
 
 
-def _check_profile(which: str, label: str, faults: Faults) -> None:
-    from drs.precopy.profiles import profile
+def _profile(which: Any, label: str, faults: Faults, folder: Path | None) -> str | Profile | None:
+    """The profile that a policy names or holds; None, and a fault, where there is no such profile."""
+    from drs.precopy.profiles import of_tables, profile
 
+    where = f"{label}, field profile"
     try:
-        profile(which)
+        if isinstance(which, dict):
+            return of_tables(which, where)
+        if not isinstance(which, str):
+            faults.add(where, repr(which), "the name of a profile, or of a TOML file beside the policy")
+            return None
+        if not which.endswith(".toml"):
+            profile(which)
+            return which
+        if folder is None or Path(which).name != which:  # an upload must not name a file of this machine
+            faults.add(where, repr(which), "the name of a TOML file that lies beside the policy")
+            return None
+        return profile(folder / which)
     except InputError as error:
         for fault in error.faults:
-            faults.add(f"{label}, field profile: {fault.where}", fault.given, fault.expected, fault.hint)
+            faults.add(f"{where}: {fault.where}", fault.given, fault.expected, fault.hint)
+        return None

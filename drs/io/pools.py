@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drs.io.reader import Reader
+from drs.io.reader import Reader, table_of
 from drs.model.pools import reserved, top_down
 from drs.model.snapshot import ClusterTable, Floats, HostTable, Ints, PoolTable, VmTable
 
@@ -26,23 +26,7 @@ def build_pools(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTabl
     for resource in ("cpu_{}_mhz", "memory_{}_mib"):
         pools.not_above(resource.format("reservation"), resource.format("limit"))
         _check_reserved(pools, vms, parent, order, pool_idx, resource)
-    return (
-        PoolTable(
-            name=pools.names("pool"),
-            parent_idx=parent,
-            cluster_idx=cluster,
-            cpu_reservation_mhz=pools.number("cpu_reservation_mhz"),
-            cpu_limit_mhz=pools.number("cpu_limit_mhz"),
-            cpu_shares=pools.number("cpu_shares"),
-            cpu_expandable=pools.names("cpu_expandable"),
-            memory_reservation_mib=pools.number("memory_reservation_mib"),
-            memory_limit_mib=pools.number("memory_limit_mib"),
-            memory_shares=pools.number("memory_shares"),
-            memory_expandable=pools.names("memory_expandable"),
-            id=pools.names("id"),
-        ),
-        pool_idx,
-    )
+    return table_of(PoolTable, read, "pools", parent_idx=parent, cluster_idx=cluster), pool_idx
 
 
 def _without_circles(pools: Reader, parent: Ints) -> Ints:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,11 @@ def write_policy(policy: Policy) -> str:
     """A policy as the text of a `policy.toml`."""
     import tomli_w
 
+    from drs.precopy.profiles import Profile, to_tables
+
     document = plain(policy)
+    if isinstance(policy.profile, Profile):
+        document["profile"] = plain(to_tables(policy.profile))
     goals = document.pop("goals")
     document["goal"] = [{"type": goal.type, **table} for goal, table in zip(policy.goals, goals, strict=True)]
     return tomli_w.dumps(document)
@@ -73,19 +79,51 @@ def save_problem(path: str | Path, snapshot: Snapshot, rules: Sequence[Rule], po
                 archive.write(file, file.name)
 
 
+MOST_UNPACKED = 4 << 30
+"""Bytes of a saved problem, unpacked: twice what 20,000 VMs with a month of load history need."""
+
+
 def unpack_problem(path: Path, folder: Path) -> None:
-    """Unpack a saved problem into a folder.
+    """Unpack the files of a saved problem that drs reads into a folder.
 
     Raises
     ------
     InputError
-        When the file is no zip archive, or holds anything but plain files.
+        When the file is no whole zip archive, asks for a password, holds anything but the files of a snapshot,
+        or more of them than `MOST_UNPACKED` bytes.
     """
+    from drs.io.columns import tables
+
+    known = {f"{table}.{suffix}" for table in tables() for suffix in ("csv", "parquet")}
+    known |= {"snapshot.toml", "rules.toml", "policy.toml"}
+    expected = "a problem that drs has saved"
     try:
         with zipfile.ZipFile(path) as archive:
-            odd = [name for name in archive.namelist() if "/" in name or "\\" in name or name.startswith(".")]
-            if odd:
-                raise InputError(Fault(f"{path.name}, entry {odd[0]}", "a path", "plain file names"))
-            archive.extractall(folder)
-    except zipfile.BadZipFile:
-        raise InputError(Fault(path.name, "no zip archive", "a problem that drs has saved")) from None
+            faults = []
+            for entry in archive.infolist():
+                where = f"{path.name}, entry {entry.filename}"
+                if entry.filename not in known:
+                    faults.append(Fault(where, "no file of a snapshot", expected))
+                elif entry.flag_bits & 1:
+                    faults.append(Fault(where, "it is encrypted", "a zip archive without a password"))
+                elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    faults.append(Fault(where, "packed in an unusual way", expected))
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > MOST_UNPACKED:
+                given = f"{size / 2**30:,.1f} GiB when unpacked"
+                faults.append(Fault(path.name, given, f"at most {MOST_UNPACKED / 2**30:,.0f} GiB"))
+            if faults:
+                raise InputError(faults)
+            left = MOST_UNPACKED
+            for entry in archive.infolist():
+                with archive.open(entry) as packed, (folder / entry.filename).open("wb") as new:
+                    while block := packed.read(1 << 20):  # an archive may lie about its size
+                        left -= len(block)
+                        if left < 0:
+                            raise InputError(Fault(path.name, "more than it says", expected))
+                        new.write(block)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
+        # A place before the file's beginning is damage as well; every other OSError is the machine's.
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+            raise
+        raise InputError(Fault(path.name, f"no whole zip archive: {error}", expected)) from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from drs.io.columns import TABLES_REQUIRED, Column, keys, open_column, tables
 from drs.io.raw import Faults, RawTable
 from drs.model.snapshot import Bools, Floats, Ints, Names
+
+T = TypeVar("T")
 
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 """No blanks around a name and no control characters in it."""
@@ -49,6 +52,11 @@ def _adapter(kind: str, bounds: str, choices: tuple[str, ...]) -> Any:
     return TypeAdapter(list[item | None], config=ConfigDict(coerce_numbers_to_str=True))
 
 
+def _is_odd(value: Any) -> bool:
+    """Whether only Python takes a cell for a number: True, and 8_192."""
+    return (isinstance(value, str) and "_" in value) or isinstance(value, bool | np.bool_)
+
+
 def _given(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
@@ -58,7 +66,7 @@ def _hint_for(column: Column, value: object, faults: Faults) -> str:
     """The likely cure for a cell that cannot be read."""
     text = str(value).strip()
     if column.numeric:
-        if re.fullmatch(r"[+-]?\d{1,3}([.,' ]\d{3})*[.,]?\d*", text) and re.search(r"[,' ]", text):
+        if re.fullmatch(r"[+-]?\d{1,3}([.,' _]\d{3})*[.,]?\d*", text) and re.search(r"[,' _]", text):
             return "a point before the decimals, and nothing between the thousands"
         if re.fullmatch(r"[+-]?[\d.]+\s*[A-Za-z%/]+", text):
             return "the number alone: the unit is the one of the column"
@@ -101,24 +109,27 @@ class Reader:
         from pydantic import ValidationError
 
         adapter = _adapter(column.kind, column.bounds, column.choices)
-        cured = cells
+        wrong = [row for row, value in enumerate(cells) if _is_odd(value)] if column.numeric else []
+        cured = list(cells) if wrong else cells
+        for row in wrong:
+            cured[row] = None
         try:
-            read = adapter.validate_python(cells)
-        except ValidationError as error:
-            cured = list(cells)
-            for one in error.errors(include_url=False, include_context=False, include_input=False):
-                row = int(one["loc"][0])
-                if cured[row] is None:
-                    continue
-                cured[row] = None
-                self._bad.setdefault(column.column, []).append(row)
-                self.faults.add(
-                    self.raw.where(row, column.column),
-                    _given(cells[row]),
-                    self._expected(column),
-                    _hint_for(column, cells[row], self.faults),
-                )
             read = adapter.validate_python(cured)
+        except ValidationError as error:
+            told = error.errors(include_url=False, include_context=False, include_input=False)
+            wrong = sorted({*wrong, *(int(one["loc"][0]) for one in told)})
+            cured = list(cells)
+            for row in wrong:
+                cured[row] = None
+            read = adapter.validate_python(cured)
+        for row in wrong:
+            self._bad.setdefault(column.column, []).append(row)
+            self.faults.add(
+                self.raw.where(row, column.column),
+                _given(cells[row]),
+                self._expected(column),
+                _hint_for(column, cells[row], self.faults),
+            )
         if column.required == "yes":
             for row, value in enumerate(cells):
                 if value is None:
@@ -254,6 +265,43 @@ class Reader:
         self.require(
             holds, low, lambda row: f"{less[row]:.10g}", lambda row: f"at most its {high} of {more[row]:.10g}"
         )
+
+
+def table_of(cls: type[T], read: Mapping[str, Reader], name: str, **made: Any) -> T:
+    """A table of the snapshot of all the columns that `columns.csv` has of it.
+
+    Parameters
+    ----------
+    cls : type
+        The table's dataclass; a column whose attribute is no field of it goes to its `more`.
+    read : mapping of str to Reader
+        The columns of all tables.
+    name : str
+        Which table it is.
+    **made : Any
+        Values that are made elsewhere, by attribute.
+
+    Returns
+    -------
+    object
+        The table.
+    """
+    reader = read[name]
+    own = {each.name for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    found: dict[str, Any] = {}
+    for column in tables()[name].values():
+        if column.attribute in made:
+            continue
+        if column.attribute.endswith("_idx"):
+            found[column.attribute] = reader.refer(column.column, read[column.refers_to])
+        elif column.numeric:
+            found[column.attribute] = reader.number(column.column)
+        else:
+            found[column.attribute] = reader.names(column.column)
+    more = {attribute: value for attribute, value in found.items() if attribute not in own}
+    make: Any = cls
+    table: T = make(**made, **{key: value for key, value in found.items() if key in own}, more=more)
+    return table
 
 
 def epoch_s(value: object) -> int | None:

@@ -71,6 +71,21 @@ TAIL = """\
 Optional: `name` (the folder's where it is not given), `taken_at` (ISO 8601), `description`, `source`.
 They describe the snapshot and do not count for its digest.
 
+`[provenance]` says where the demand of the VMs comes from: `cpu_demand` and `memory_demand` are `measured`,
+`estimated` (from figures of the hosts), `configured` or `missing` (it counts as 0), `note` says how. Where it
+is not given, running VMs that all ask for 0 MHz have no CPU figures, and VMs without active and consumed
+memory have what is configured. `drs check`, `drs advise`, the report and the app repeat it.
+
+```toml
+name = "prod"
+taken_at = "2026-01-31T14:05:00Z"
+
+[provenance]
+cpu_demand = "estimated"
+memory_demand = "measured"
+note = "the CPU usage of each host is spread over its running VMs by their vCPUs"
+```
+
 ## Beside the tables
 
 `rules.toml` and `policy.toml` in the folder are read by the commands unless `--rules` and `--policy` name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.io.fields import read_fields
 from drs.io.raw import Faults
-from drs.io.toml import read_toml
+from drs.io.toml import is_file, read_toml
 
 if TYPE_CHECKING:
     from drs.rules import Rule
@@ -36,7 +36,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
     path = Path(path)
     if path.is_dir():
         path = path / "rules.toml"
-        if not path.exists():
+        if not is_file(path):
             return ()
     faults = Faults()
     rules = rules_of(read_toml(path), path.name, faults)

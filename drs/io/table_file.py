@@ -7,6 +7,7 @@ from pathlib import Path
 from drs.errors import Fault, InputError
 from drs.frame import DataFrame
 from drs.io.atomic import atomic_file, check_writable
+from drs.io.spreadsheet import csv_of
 
 
 def check_table_path(path: Path) -> None:
@@ -21,9 +22,9 @@ def check_table_path(path: Path) -> None:
 
 
 def write_table(table: DataFrame, path: Path) -> None:
-    """Writes a .parquet or .csv file whole or not at all."""
+    """Writes a .parquet or .csv file whole or not at all; the CSV is safe in a spreadsheet."""
     with atomic_file(path) as new:
         if path.suffix == ".parquet":
             table.to_parquet(new, index=False)
         else:
-            table.to_csv(new, index=False)
+            new.write_text(csv_of(table), encoding="utf-8", newline="")

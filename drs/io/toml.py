@@ -47,6 +47,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
                 "TOML in UTF-8",
             )
         ) from None
+    if deep := _deepest(text):
+        line, depth = deep
+        raise InputError(
+            Fault(f"{path.name}, line {line}", f"{depth} levels within each other", f"{MOST_LEVELS} at most")
+        )
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -58,6 +63,54 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise InputError(
             Fault(where, f"no valid TOML: {message}{shown}", "TOML", _toml_hint(message))
         ) from None
+
+
+MOST_LEVELS = 40
+"""Tables within tables and lists within lists: far more than any file of drs has."""
+
+
+def _deepest(text: str) -> tuple[int, int] | None:
+    """The first line whose brackets or dotted keys are too many within each other, with how many; None for none.
+
+    The parser of the standard library would run out of stack on brackets, and out of time on dots.
+    """
+    depth = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        plain = _QUOTED.sub("", line)
+        for sign in plain:
+            if sign == "#":
+                break
+            depth = depth + 1 if sign in "[{" else max(0, depth - 1) if sign in "]}" else depth
+            if depth > MOST_LEVELS:
+                return number, plain.count("[") + plain.count("{")
+        if plain.partition("=")[0].count(".") > MOST_LEVELS:
+            return number, plain.partition("=")[0].count(".") + 1
+    return None
+
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is to be read there: True for an ordinary one, False where nothing is.
+
+    Raises
+    ------
+    InputError
+        When something else is there, which would be passed over in silence or wait for ever: a folder, a link
+        that leads nowhere, a pipe.
+    """
+    if path.is_file():
+        return True
+    if path.is_dir():
+        given = "a folder"
+    elif path.is_symlink() and not path.exists():
+        given = f"a link to {path.readlink()}, which does not exist"
+    elif path.exists():
+        given = "neither a file nor a folder"
+    else:
+        return False
+    raise InputError(Fault(str(path), given, "an ordinary file, or nothing of that name"))
 
 
 def _toml_hint(message: str) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drs.model.provenance import UNSAID, Provenance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -74,7 +76,30 @@ def _no_names() -> Names:
     return np.empty(0, dtype="<U1")
 
 
-class _Table(_Frozen):
+@dataclass(frozen=True, repr=False)
+class _Columns(_Frozen):
+    """Vectors of one length: those that code asks for are fields, all others stand in `more`."""
+
+    _: KW_ONLY
+    more: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Columns of the snapshot format that have no field, by their attribute in `columns.csv`."""
+
+    def value(self, attribute: str) -> NDArray[Any] | None:
+        """A column by its attribute in `columns.csv`, whether it has a field or not; None where it is not there."""
+        return self.more[attribute] if attribute in self.more else getattr(self, attribute, None)
+
+    def columns(self) -> Iterator[tuple[str, Any]]:
+        """(name, vector) of each column; a resource mapping yields one column per resource."""
+        for column in dataclasses.fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, Mapping):
+                for key in sorted(value):
+                    yield f"{key}_{column.name}", value[key]
+            else:
+                yield column.name, value
+
+
+class _Table(_Columns):
     """Rows with a name each."""
 
     name: Names
@@ -90,16 +115,6 @@ class _Table(_Frozen):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} rows>"
-
-    def columns(self) -> Iterator[tuple[str, Any]]:
-        """(name, vector) of each column; a resource mapping yields one column per resource."""
-        for column in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, column.name)
-            if isinstance(value, Mapping):
-                for key in sorted(value):
-                    yield f"{key}_{column.name}", value[key]
-            else:
-                yield column.name, value
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -279,7 +294,7 @@ class DatastoreTable(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class LinkTable(_Frozen):
+class LinkTable(_Columns):
     """Links of the network, shape (n_links,). Ends are hosts or any other names (switches, routers)."""
 
     a: Names
@@ -342,6 +357,8 @@ class Snapshot(_Frozen):
     taken_at: str = ""
     description: str = ""
     source: str = ""
+    provenance: Provenance = UNSAID
+    """Where the demand of the VMs comes from, as far as it was said."""
 
     def __repr__(self) -> str:
         sizes = f"{self.n_hosts} hosts, {self.n_vms} VMs, {len(self.disks)} disks"
@@ -394,6 +411,21 @@ class Snapshot(_Frozen):
         return np.where(np.isnan(known), vms.memory_mib, known)
 
     @cached_property
+    def rests_on(self) -> Provenance:
+        """Where the demand of the VMs comes from: as it was said, else what the figures show.
+
+        Running VMs that all ask for 0 MHz have no figures of CPU; those without active and consumed memory
+        have what is configured.
+        """
+        vms, said = self.vms, self.provenance
+        if not vms.on.any():
+            return said
+        cpu = said.cpu_demand or (None if vms.cpu_demand_mhz[vms.on].any() else "missing")
+        known = ~np.isnan(vms.memory_active_mib) | ~np.isnan(vms.memory_consumed_mib)
+        memory = said.memory_demand or (None if known[vms.on].any() else "configured")
+        return Provenance(cpu, memory, said.note)
+
+    @cached_property
     def disks_of_vm(self) -> tuple[Ints, Ints]:
         """Disks by VM as CSR: (start[n_vms + 1], disk positions)."""
         order = np.argsort(self.disks.vm_idx, kind="stable").astype(np.int32)
@@ -404,7 +436,7 @@ class Snapshot(_Frozen):
     def digest(self) -> str:
         """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
 
-        The descriptive fields (name, taken_at, description, source) and ids do not count.
+        The descriptive fields (name, taken_at, description, source, provenance) and ids do not count.
         """
         return self._digest(frozenset())
 
@@ -429,8 +461,8 @@ class Snapshot(_Frozen):
                 if label in IDENTITY or label in without:
                     continue
                 feed(f"{type(table).__name__}.{label}", value)
-        for column in dataclasses.fields(self.links):
-            feed(f"links.{column.name}", getattr(self.links, column.name))
+        for label, value in self.links.columns():
+            feed(f"links.{label}", value)
         for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
             feed(label, getattr(self, label))
         if self.loads is not None and "loads" not in without:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from drs.errors import Fault, InputError, UnknownNameError
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode, cluster_faults
 from drs.modes.rolling import Rolling, rolling
 from drs.modes.rolling import check as check_rolling
+from drs.modes.when import When, when, when_faults
 from drs.options import OPTIONS, ROLLING, Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Report, Result
 from drs.rules import Rule
+from drs.terms import Lowered
+from drs.terms.base import Floats
 
 __all__ = [
     "MODES",
@@ -32,15 +37,17 @@ __all__ = [
     "Options",
     "Rolling",
     "RollingOptions",
+    "When",
     "admission",
     "check",
     "check_options",
     "check_rolling",
     "name",
     "pose",
-    "priorities",
     "report",
     "rolling",
+    "when",
+    "scores",
 ]
 
 MODES: Mapping[str, Mode] = {
@@ -87,7 +94,7 @@ def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> No
     """Raises InputError for what `check_options` finds, else for what the mode finds wrong for this cluster."""
     check_options(mode, options)
     own = MODES[mode].check
-    faults = list(cluster_faults(snapshot, options))
+    faults = [*cluster_faults(snapshot, options), *when_faults(snapshot, policy)]
     faults += [] if own is None else list(own(snapshot, policy, options))
     if faults:
         raise InputError(faults)
@@ -124,7 +131,9 @@ def report(mode: str, result: Result, options: Options) -> Report | None:
     return None if make is None else make(result, options)
 
 
-def priorities(mode: str, problem: Problem, options: Options) -> Mapping[int, float] | None:
-    """Which VMs move first, by position, higher first; None where nothing speaks for an order."""
-    make = MODES[mode].priorities
-    return (make(problem, options) or None) if make is not None else None
+def scores(mode: str, problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
+    """The levels of a problem as a mode sees it, and what they are of a placement."""
+    own = MODES[mode].scores
+    if own is not None:
+        return own(problem, placement)
+    return problem.lowered, problem.lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.errors import Fault, did_you_mean
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.model.selector import is_pattern
 from drs.options import Options
 from drs.problem import Problem
@@ -20,6 +20,8 @@ from drs.problem.request import Scope
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Run, Stop
+from drs.terms import Lowered
+from drs.terms.base import Floats
 
 Bools = NDArray[np.bool_]
 
@@ -61,7 +63,7 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
-Priorities = Callable[[Problem, Options], Mapping[int, float]]
+Scores = Callable[[Problem, Placement], tuple[Lowered, Floats]]
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,16 @@ class Mode:
     check : what is wrong with what was asked, for this cluster and policy.
     answer : its own way to a result, handed the library's `solve`.
     replans : whether what no safe order reaches may be solved again as a problem of VMs on hosts.
-    report : what is to be said besides the plan. priorities : which VMs move first, higher first.
+    scores : of a placement, what its levels are where they are no problem of VMs on hosts.
+    report : what is to be said besides the plan.
     """
 
     pose: Pose
     check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
-    priorities: Priorities | None = None
     replans: bool = True
+    scores: Scores | None = None
 
 
 def named(names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -4,8 +4,8 @@ The hosts count as in maintenance, and that no VM stays there is a hard rule: wh
 answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are
 possible all the same are in the plan. What else is in maintenance already is no part of the request and only reported.
 
-With a deadline the VMs of higher restart priority go first and the report says which make it. A site is left
-over the WAN: VMs may leave their cluster, their disks move along.
+With a deadline the VMs of higher restart priority go first, as many as make it, and the report says which. A site
+is left over the WAN: VMs may leave their cluster, their disks move along.
 """
 
 from __future__ import annotations
@@ -195,16 +195,4 @@ def report(result: Result, options: Options) -> Evacuation:
     )  # fmt: skip
 
 
-def priorities(problem: Problem, options: Options) -> dict[int, float]:
-    """With a deadline: the higher restart priority first, within a class the quicker to move first."""
-    if options.deadline_s is None:
-        return {}
-    snapshot, prices = problem.snapshot, problem.prices
-    rank = problem.policy.restart.rank(snapshot)
-    # Memory always travels, disks where the new host does not see them: from site to site they do.
-    size = prices.memory_gib + (prices.disk_gib if options.site else 0.0)
-    share = size / max(1e-9, float(size.max(initial=0.0)) * 1.001)
-    return {vm: float(-rank[vm] - share[vm]) for vm in range(snapshot.n_vms)}
-
-
-MODE = Mode(pose, check, report=report, priorities=priorities)
+MODE = Mode(pose, check, report=report)

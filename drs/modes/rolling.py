@@ -16,7 +16,6 @@ moving to a newer host.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +39,10 @@ from drs.words import seconds
 
 DEFAULT_TIME_S = 60.0
 """For all searches of a campaign together, where no limit is given."""
+ORDER_TRIALS = 1_000
+"""So many orders of the hosts are priced."""
+ORDER_SHARE = 0.05
+"""Of the time limit, where there is one."""
 WISH = "rolling: not on a host whose turn is still to come"
 
 
@@ -179,7 +182,8 @@ def rolling(
     most = min(most, max(1, len(usable) - 1))
     state = _frozen_features(snapshot)
     problem = Problem(state, rules, policy)
-    order = best_order(problem, inside, queue, most, baseline)
+    ordering = whole.followed_by(None if time_s is None else ORDER_SHARE * time_s, ORDER_TRIALS)
+    order = best_order(problem, inside, queue, most, baseline, ordering)
     per_step = None if time_s is None else max(0.5, time_s / (len(order) + 2))
     away = dataclasses.replace(policy, goals=(Moves(), Balance(target=0.0)))
     steps: list[RollingStep] = []
@@ -384,9 +388,17 @@ def _why(result: Result) -> tuple[str, ...]:
 
 
 def best_order(
-    problem: Problem, inside: NDArray[np.intp], queue: Sequence[int], at_once: int, baseline: str = ""
+    problem: Problem,
+    inside: NDArray[np.intp],
+    queue: Sequence[int],
+    at_once: int,
+    baseline: str,
+    stop: Stop,
 ) -> list[int]:
-    """The order of hosts with the least seconds of migration, under a quick packing model."""
+    """The order of hosts with the least seconds of migration, under a quick packing model.
+
+    `stop` : its iterations are orders that are priced.
+    """
     model = _Packing(problem, inside)
     use = model.memory_of_host
     features = {h: len(cpu.offers(str(problem.snapshot.hosts.evc_max[h]))) for h in queue}
@@ -397,17 +409,17 @@ def best_order(
         starts.insert(0, sorted(queue, key=lambda h: (features[h], use[h], h)))
     priced = [(model.cost(order, at_once), k, order) for k, order in enumerate(starts)]
     cost, _, order = min(priced)
-    end = time.monotonic() + 2.0
-    better = True
-    while better and time.monotonic() < end:
+    trials, better = 0, True
+    while better:
         better = False
         for i in range(len(order) - 1):
+            if stop.reached(trials):
+                return list(order)
+            trials += 1
             trial = [*order[:i], order[i + 1], order[i], *order[i + 2 :]]
             new = model.cost(trial, at_once)
             if new < cost - 1e-9:
                 order, cost, better = trial, new, True
-            if time.monotonic() > end:
-                break
     return list(order)
 
 

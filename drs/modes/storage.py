@@ -382,4 +382,11 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-MODE = Mode(pose, check, answer, report, replans=False)
+def scores(problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
+    """The levels of this mode, and what they are of a placement of the disks."""
+    disks = _Disks(problem)
+    lowered = disks.lowered()
+    return lowered, lowered.scores(np.asarray(placement.datastore_idx[disks.first], dtype=np.int32))
+
+
+MODE = Mode(pose, check, answer, report, replans=False, scores=scores)

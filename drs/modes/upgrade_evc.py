@@ -12,7 +12,7 @@ so that every step stays migratable is `rolling`'s work (`drs.modes.rolling`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Result
 from drs.rules import Rule
+from drs.solvers.base import Status
 from drs.stop import Run
 from drs.words import some
 
@@ -82,13 +83,22 @@ class ClusterUpgrade:
 
 @dataclass(frozen=True)
 class EvcUpgrade:
-    """What every cluster can take."""
+    """What every cluster can take.
+
+    broken : the rules, other than `soft` ones, that are broken today. This mode moves no VM.
+    """
 
     clusters: tuple[ClusterUpgrade, ...]
+    broken: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """In words."""
-        return [line for cluster in self.clusters for line in cluster.sentences()]
+        lines = [line for cluster in self.clusters for line in cluster.sentences()]
+        if self.broken:
+            lines.append(
+                f"Broken today: {some(self.broken)}. This mode moves no VM; mode balance mends what can be mended."
+            )
+        return lines
 
 
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
@@ -110,7 +120,10 @@ def answer(
     solver: str,
     run: Run,
 ) -> Result:
-    """Today's placement: an EVC mode moves nobody. `infeasible` when a baseline asked for is out of reach."""
+    """Today's placement: an EVC mode moves nobody, so nothing but what is at its best today is proven.
+
+    `infeasible` when a baseline asked for is out of reach.
+    """
     lowered = problem.lowered
     scores = lowered.scores(lowered.start)
     broken = tuple(problem.check(problem.today))
@@ -120,15 +133,19 @@ def answer(
     )
     told = _report(problem.snapshot, options)
     reachable = all(each.possible for each in told.clusters) or not options.baseline
+    at_best = not broken and not scores.any()
+    status: Status = "infeasible" if not reachable else "optimal" if at_best else "feasible"
     return Result(
-        problem, "optimal" if reachable else "infeasible", problem.today, goals, broken, broken, "none", run.seed,
+        problem, status, problem.today, goals, broken, broken, "none", run.seed,
         run.stop.wall_s,
     )  # fmt: skip
 
 
 def report(result: Result, options: Options) -> EvcUpgrade:
     """What each cluster can take."""
-    return _report(result.snapshot, options)
+    soft = {rule.label for rule in result.problem.rules_in_force if rule.policy == "soft"}
+    broken = dict.fromkeys(each.rule for each in result.violations_before if each.rule not in soft)
+    return replace(_report(result.snapshot, options), broken=tuple(broken))
 
 
 def _report(snapshot: Snapshot, options: Options) -> EvcUpgrade:

@@ -1,7 +1,7 @@
 """From a target placement to moves in a safe order, priced and timed."""
 
 from drs.planning.limits import Concurrency
-from drs.planning.make import make_plan
+from drs.planning.make import Method, make_plan
 from drs.planning.plan import KINDS, Kind, Move, Plan, Stranded
 from drs.planning.prefixes import PrefixState, prefix_states
 from drs.planning.pricing import price_moves
@@ -12,6 +12,7 @@ __all__ = [
     "Concurrency",
     "Difference",
     "Kind",
+    "Method",
     "Move",
     "Plan",
     "PrefixState",

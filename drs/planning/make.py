@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,13 +22,13 @@ from drs.planning.prefixes import prefix_warnings
 from drs.planning.pricing import Leg, Pricer, legs_between, move_of
 from drs.planning.replay import replay
 from drs.planning.rooms import Rooms
-from drs.planning.schedule.fluid import flows_of, run_fluid
-from drs.planning.schedule.search import Found, schedule_all, search
+from drs.planning.schedule.fluid import Timed, flows_of
+from drs.planning.schedule.search import Found, best_fluid, schedule_all, search
 from drs.planning.schedule.serial import Serial
 from drs.planning.schedule.shares import with_links
-from drs.planning.schedule.tasks import Hours, Tasks, build_tasks, slot_limit, slots_of
+from drs.planning.schedule.tasks import Tasks, build_tasks, slot_limit, slots_of
 from drs.planning.waves import by_start, edges_of, waves_of
-from drs.planning.windows import what_fits
+from drs.planning.windows import Hours, Times, Worth, by_position, times_of, what_fits
 from drs.stop import Run
 from drs.terms import During
 from drs.words import seconds
@@ -40,6 +40,9 @@ LOADED_WITH = 50
 """Legs that are asked for one with which the compiled kernels can be loaded."""
 
 _loaded = threading.Event()
+
+LISTED_AGAIN = 6
+"""How often a list schedule in which a migration runs into its forbidden hours is made anew."""
 
 REPLAYED_IN_FULL = 60
 """Moves up to which a plan has its durations replayed before it is returned; its safety always is."""
@@ -54,10 +57,13 @@ def make_plan(
     profile: Any = "vmware",
     reasons: Mapping[int, str] | None = None,
     allowed: Callable[[int], NDArray[np.bool_]] | None = None,
-    priorities: Mapping[int, float] | None = None,
+    priorities: Mapping[int, float] | Mapping[str, float] | None = None,
+    needed: Collection[int] = (),
     window: float | None = None,
-    deadline_s: float | Mapping[int, float] | None = None,
-    forbidden: Mapping[int, Hours] | None = None,
+    deadline_s: float | Mapping[int, float] | Mapping[str, float] | None = None,
+    forbidden: Mapping[int, Hours] | Mapping[str, Hours] | None = None,
+    forbidden_hosts: Mapping[int, Hours] | Mapping[str, Hours] | None = None,
+    worth: Worth | None = None,
     run: Run | None = None,
     method: Method = "auto",
     strict: bool = False,
@@ -75,16 +81,26 @@ def make_plan(
     profile : hypervisor profile of the pre-copy model.
     reasons : by VM, why it moves.
     allowed : where a VM may be parked, bool[n_hosts]; default: its cluster's hosts that can run it.
-    priorities : by VM, higher moves sooner, and stays in when a window is too short for all.
-    window : seconds; what does not fit is stranded, best first.
-    deadline_s : by host, when all that leaves it must have left (or one figure for all); a warning if late.
-    forbidden : by VM, spans in seconds from the start in which it may not migrate (`windows.daily`).
+    priorities : by VM, higher moves sooner, and stays in when there is no time for all.
+    needed : VMs that move for more than an improvement: detours are made for them before any other moves.
+    window : seconds; no migration ends later. As many VMs as fit move, the more important first; the others
+        are stranded.
+    deadline_s : by host, when all that leaves it should have left (or one figure for all): as many VMs as
+        make it go first; a warning if one is late.
+    forbidden : by VM, spans in seconds from the start in which it may not migrate (`windows.daily`): a
+        migration that cannot end before one begins after it, or is stranded.
+    forbidden_hosts : by host, the same for all that leaves or reaches it.
+    worth : what states are worth, where there is no time for all: then the VMs that gain most for their time
+        move, and the plan ends only where `worth.holds`. Without, as many as can be.
     run : budget, interrupt, seed and progress; without, a fixed amount of work under seed 0.
     method : `list` only the list schedule, `cpsat` always CP-SAT, `auto` where it helps.
     strict : raise instead of stranding.
 
+    VMs and hosts are given by name or by position.
+
     Raises
     ------
+    UnknownNameError : for a VM or host that is not there.
     NoSafeOrderError : with `strict`, where a move cannot be reached; `cycle` names who waits for whom.
     InternalError : when the independent replay finds a limit broken.
     """
@@ -94,10 +110,11 @@ def make_plan(
     pricer = Pricer(snapshot, profile, network)
     asked = legs_between(snapshot, target)
     rooms = Rooms.of(snapshot, during, [leg.vm for leg in asked])
-    job = _Job(
-        snapshot, network, pricer, rooms, concurrency, forbidden or {}, priorities or {}, deadline_s, method,
-        run,
-    )  # fmt: skip
+    times = times_of(
+        snapshot, window=window, forbidden=forbidden, forbidden_hosts=forbidden_hosts, deadline_s=deadline_s
+    )
+    urgent = by_position(priorities, snapshot.vms.name, snapshot.vms.position, "priorities", "VM")
+    job = _Job(snapshot, network, pricer, rooms, concurrency, times, urgent, worth, method, run)
     with run.stop.paused():  # no plan pays for compilation
         job.load_kernels(asked)
     lost, possible = _possible(snapshot, network, pricer, rooms, asked, concurrency)
@@ -106,8 +123,10 @@ def make_plan(
         rooms,
         pricer,
         allowed or ordering.default_hosts(snapshot),
-        priorities=priorities,
+        priorities=urgent,
+        needed=needed,
         seed=run.seed,
+        stop=run.stop,
     )
     lost.extend(found.lost)
     if strict and lost:
@@ -116,18 +135,17 @@ def make_plan(
             f"{snapshot.vms.name[lost[0].leg.vm]}: {lost[0].reason}",
             [str(snapshot.vms.name[vm]) for vm in cycle],
         )
-    tasks = job.tasks(found, range(len(found.legs)))
-    schedule = job.schedule(tasks)
-    if window is not None and schedule.timed.makespan_s > window:
-        chosen = job.fitting(found, window)
-        dropped = {leg.vm: leg for i, leg in enumerate(found.legs) if i not in set(chosen)}
+    chosen, no_time = job.in_time(found)
+    if no_time:
         whole = {leg.vm: leg for leg in asked}
+        late = {found.legs[i].vm: text for i, text in no_time.items()}
         lost.extend(
-            ordering.Lost(whole.get(vm, leg), f"does not fit into the window of {seconds(window)}")
-            for vm, leg in dropped.items()
+            ordering.Lost(whole.get(leg.vm, leg), late.pop(leg.vm), no_time=True)
+            for leg in found.legs
+            if leg.vm in late
         )
-        tasks = job.tasks(found, chosen)
-        schedule = job.schedule(tasks)
+    tasks = job.tasks(found, chosen)
+    schedule = job.schedule(tasks)
     if not math.isfinite(schedule.timed.makespan_s):
         never = [tasks.legs[i] for i in np.flatnonzero(np.isnan(schedule.timed.end_s)).tolist()]
         raise InternalError(f"no end was found for the migrations of {[leg.vm for leg in never]}")
@@ -138,10 +156,10 @@ def make_plan(
         raise InternalError(
             "the replay of the plan finds: " + "; ".join(d.sentence for d in report.differences[:5])
         )
-    late = [d.sentence for d in report.differences if d.kind == "time"]
+    differs = [d.sentence for d in report.differences if d.kind == "time"]
     return dataclasses.replace(
         plan,
-        warnings=(*plan.warnings, *late, *prefix_warnings(plan)),
+        warnings=(*plan.warnings, *differs, *prefix_warnings(plan)),
         stats={**plan.stats, "n_replay_differences": len(report.differences)},
     )
 
@@ -179,9 +197,9 @@ class _Job:
     pricer: Pricer
     rooms: Rooms
     concurrency: Concurrency
-    forbidden: Mapping[int, Hours]
+    times: Times
     priorities: Mapping[int, float]
-    deadline_s: float | Mapping[int, float] | None
+    worth: Worth | None
     method: Method
     run: Run
 
@@ -195,7 +213,7 @@ class _Job:
             [order.take[i] for i in chosen], [order.give[i] for i in chosen],
             [tuple(new[j] for j in order.before[i] if j in new) for i in chosen],
             self.concurrency, self.pricer.profile.link_ratio, flows.beside_s,
-            hours=self.forbidden, priorities=self.priorities,
+            times=self.times, priorities=self.priorities,
         )  # fmt: skip
 
     def load_kernels(self, legs: Sequence[Leg]) -> None:
@@ -210,42 +228,98 @@ class _Job:
         schedule_all(tasks, self.pricer.price([leg]), flows_of(self.pricer, [leg]))
         _loaded.set()
 
-    def due_s(self, tasks: Tasks) -> Floats | None:
-        """When each leg must have ended, inf for no matter when."""
-        if self.deadline_s is None:
-            return None
-        if not isinstance(self.deadline_s, Mapping):
-            return np.full(len(tasks), float(self.deadline_s))
-        return np.array([float(self.deadline_s.get(leg.src, np.inf)) for leg in tasks.legs])
-
     def schedule(self, tasks: Tasks) -> Found:
-        """A short schedule."""
-        return search(
-            tasks, self.pricer, self.pricer.price(tasks.legs), flows_of(self.pricer, tasks.legs),
-            method=self.method, run=self.run, due_s=self.due_s(tasks),
-        )  # fmt: skip
+        """A short schedule, in which every leg runs when it may."""
+        tasks = self._due_first(tasks)
+        priced, flows = self.pricer.price(tasks.legs), flows_of(self.pricer, tasks.legs)
+        found = search(tasks, self.pricer, priced, flows, method=self.method, run=self.run)
+        if tasks.late(found.timed.start_s, found.timed.end_s)[0]:
+            listed = self._listed(tasks, priced.total_s)
+            if listed is None:
+                raise InternalError("no schedule was found for migrations that had one")
+            found.timed, found.method, found.optimal = listed, "list in time", False
+        return found
 
-    def fitting(self, order: ordering.Order, window_s: float) -> list[int]:
-        """The legs that a window has time for."""
+    def _due_first(self, tasks: Tasks) -> Tasks:
+        """The tasks, those that make their deadline before all others."""
+        if not np.isfinite(tasks.due_s).any():
+            return tasks
+        hard = dataclasses.replace(tasks, end_by_s=np.minimum(tasks.end_by_s, tasks.due_s))
+        total_s = self.pricer.price(tasks.legs).total_s
+        possible = [math.isfinite(hard.due_s[i]) for i in range(len(tasks))]
+        order = ordering.Order(tasks.legs, tasks.take_raw, tasks.give_raw, _before(tasks), ())
+        timely = set(self._fitting(order, total_s, possible, hard.end_by_s))
+        above = 1.0 + float(np.ptp(tasks.priority))
+        return dataclasses.replace(
+            tasks, priority=tasks.priority + above * np.array([float(i in timely) for i in range(len(tasks))])
+        )
+
+    def in_time(self, order: ordering.Order) -> tuple[list[int], dict[int, str]]:
+        """The legs that there is time for, and of each other one why it stays."""
+        everything = list(range(len(order.legs)))
+        if self.times.unlimited or not everything:
+            return everything, {}
+        total_s = self.pricer.price(order.legs).total_s
+        starts = [self.times.starts_at(leg, float(total_s[i])) for i, leg in enumerate(order.legs)]
+        chosen = self._fitting(order, total_s, [math.isfinite(start) for start in starts])
+        why = {}
+        for i in sorted(set(everything) - set(chosen)):
+            lasts = f"takes {seconds(float(total_s[i]))}"
+            if self.times.forbidden(order.legs[i]):
+                lasts += " and may not run in its forbidden hours"
+            what = "" if math.isinf(self.times.within_s) else f" of {seconds(self.times.within_s)}"
+            why[i] = (
+                f"does not fit into the window{what}: it {lasts}" if what else f"finds no time: it {lasts}"
+            )
+        return chosen, why
+
+    def _fitting(
+        self, order: ordering.Order, total_s: Floats, possible: Sequence[bool], end_by_s: Floats | None = None
+    ) -> list[int]:
+        """The most important legs that all end in time."""
         room = ordering.tokens(range(len(order.legs)), self.rooms.free, order.take, order.give)
         edges = [tuple({*room[i], *order.before[i]}) for i in range(len(order.legs))]
-        price = self.pricer.price(order.legs)
         urgent = np.array([self.priorities.get(leg.vm, 0.0) for leg in order.legs])
 
-        def makespan_of(chosen: list[int]) -> float:
+        def all_end(chosen: list[int]) -> bool:
             if not chosen:
-                return 0.0
+                return True
             tasks = self.tasks(order, chosen)
-            shares = with_links(tasks, np.ones(len(tasks)), price.total_s[chosen])
-            serial = Serial(tasks, shares)
-            by_length = np.lexsort((-price.total_s[chosen], -tasks.priority))
-            start = serial.starts(serial.safe_order(by_length, np.arange(len(tasks))))
-            timed = run_fluid(
-                tasks, shares, flows_of(self.pricer, tasks.legs), np.argsort(start, kind="stable")
-            )
-            return min(timed.makespan_s, float((start + shares.total_s).max()) + 0.05)
+            if end_by_s is not None:
+                tasks = dataclasses.replace(tasks, end_by_s=end_by_s[chosen])
+            return self._listed(tasks, total_s[chosen]) is not None
 
-        return what_fits(order.legs, edges, price.total_s, urgent, window_s * 0.999, makespan_of)
+        worth = None
+        if self.worth is not None and end_by_s is None:
+            worth = self.worth, np.array(self.snapshot.vms.host_idx, dtype=np.int32)
+            everything = list(range(len(order.legs)))
+            if all(possible) and all_end(everything):
+                return everything
+        return what_fits(order.legs, edges, total_s, urgent, possible, all_end, worth)
+
+    def _listed(self, tasks: Tasks, total_s: Floats) -> Timed | None:
+        """A schedule of the tasks by one list, in which every leg runs when it may; None where that fails.
+
+        Where sharing a link makes a leg run into its forbidden hours, it is planned to take as long as it did.
+        """
+        flows = flows_of(self.pricer, tasks.legs)
+        n = len(tasks)
+        planned = total_s
+        for _ in range(LISTED_AGAIN):
+            shares = with_links(tasks, np.ones(n), planned)
+            serial = Serial(tasks, shares)
+            by_length = np.lexsort((-total_s, -tasks.priority))
+            start = serial.starts(serial.safe_order(by_length, np.arange(n)))
+            if np.isnan(start).any():
+                return None
+            timed = best_fluid(tasks, shares, flows, start, 0.0)
+            if not tasks.late(timed.start_s, timed.end_s)[0]:
+                return timed
+            lasted = np.nan_to_num(timed.end_s - timed.start_s)
+            if not len(tasks.hours.row) or (lasted <= planned + 1e-6).all():
+                return None
+            planned = np.maximum(planned, lasted)
+        return None
 
     def plan(
         self, tasks: Tasks, found: Found, target: Placement, lost: Sequence[ordering.Lost],
@@ -296,7 +370,7 @@ class _Job:
             tuple(_stranded(snapshot, entry) for entry in lost),
             makespan_s=makespan,
             makespan_bound_s=bound,
-            warnings=tuple(self._warnings(tasks, timed.end_s, timed.start_s)),
+            warnings=tuple(self._warnings(tasks, timed.end_s)),
             stats=stats,
         )
 
@@ -308,27 +382,18 @@ class _Job:
             return f"makes room: its disks wait on {', '.join(stores)} until they can go on"
         return f"makes room: parked on {self.snapshot.hosts.name[leg.dst]} until it can go on"
 
-    def _warnings(self, tasks: Tasks, end_s: Floats, start_s: Floats) -> list[str]:
+    def _warnings(self, tasks: Tasks, end_s: Floats) -> list[str]:
         names, hosts = self.snapshot.vms.name, self.snapshot.hosts.name
         warnings = []
-        due = self.due_s(tasks)
-        if due is not None:
-            late = [i for i in range(len(tasks)) if end_s[i] > due[i] + 1e-6]
-            by_host: dict[int, list[int]] = {}
-            for i in late:
-                by_host.setdefault(tasks.legs[i].src, []).append(i)
-            for host, those in sorted(by_host.items()):
-                worst = max(those, key=lambda i: end_s[i])
-                warnings.append(
-                    f"{hosts[host]} is left by {names[tasks.legs[worst].vm]} after {seconds(end_s[worst])}, "
-                    f"later than its deadline of {seconds(due[worst])}"
-                )
-        for i, leg in enumerate(tasks.legs):
-            for begin, end in self.forbidden.get(leg.vm, ()):
-                if start_s[i] < end - 1e-6 and end_s[i] > begin + 1e-6:
-                    warnings.append(
-                        f"{names[leg.vm]} migrates within its forbidden hours, until {seconds(end_s[i])}"
-                    )
+        by_host: dict[int, list[int]] = {}
+        for i in np.flatnonzero(end_s > tasks.due_s + 1e-6).tolist():
+            by_host.setdefault(tasks.legs[i].src, []).append(i)
+        for host, those in sorted(by_host.items()):
+            worst = max(those, key=lambda i: end_s[i])
+            warnings.append(
+                f"{hosts[host]} is left by {names[tasks.legs[worst].vm]} after {seconds(end_s[worst])}, "
+                f"later than its deadline of {seconds(tasks.due_s[worst])}"
+            )
         return warnings
 
 
@@ -350,4 +415,11 @@ def _stranded(snapshot: Snapshot, lost: ordering.Lost) -> Stranded:
         str(snapshot.hosts.name[lost.leg.dst]),
         lost.reason,
         tuple(str(names[vm]) for vm in lost.cycle),
+        lost.no_time,
     )
+
+
+def _before(tasks: Tasks) -> tuple[tuple[int, ...], ...]:
+    """The legs that must have ended before each one for other reasons than room."""
+    own = tasks.before
+    return tuple(tuple(own.row[own.start[i] : own.start[i + 1]].tolist()) for i in range(len(tasks)))

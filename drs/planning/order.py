@@ -2,13 +2,16 @@
 
 Moves whose room is free go first; where none can go, the cheapest parking move, on a third host or of the disks on a
 third datastore, makes room;
-where that fails too, the VMs that wait for each other are named and stay, and the rest goes on.
+where that fails too, the VMs that wait for each other are named and stay, and the rest goes on. Moves that are needed
+and find no way so are tried before all others as well: a move that only evens out the load may have taken the room
+for their detour.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from drs.model import Snapshot
 from drs.planning.pricing import Leg, Pricer
 from drs.planning.rooms import Amounts, Rooms
+from drs.stop import Stop
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -31,6 +35,8 @@ MAX_IN_VAIN = 4
 MAX_CANDIDATES = 200
 """Parking legs priced at one deadlock."""
 
+ENDED = "the search ended before a safe order of it was found"
+
 HOSTS_TRIED = 8
 """Third hosts considered for each VM, those with the least migrations first."""
 
@@ -43,6 +49,8 @@ class Lost:
     reason: str
     cycle: tuple[int, ...] = ()
     """The VMs that wait for each other, in order."""
+    no_time: bool = False
+    """Whether only time is missing."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,12 @@ class _Walk:
         self.start = np.asarray(rooms.snapshot.vms.host_idx, dtype=np.int32)
         self.host = self.start.copy()
 
+    def copy(self) -> _Walk:
+        """The same cluster, to go another way from here."""
+        other = copy(self)
+        other.free, other.host = self.free.copy(), self.host.copy()
+        return other
+
     def lacks(self, leg: Leg, take: Amounts) -> int | None:
         """The row without room for a leg, -1 - k for logic limit k, None when it can go now."""
         for row, amount in take:
@@ -98,42 +112,35 @@ def find_order(
     hosts_for: Hosts,
     *,
     priorities: Mapping[int, float] | None = None,
+    needed: Collection[int] = (),
     seed: int = 0,
+    stop: Stop | None = None,
 ) -> Order:
     """The safe order, with parking legs where needed and what is lost.
+
+    Each round either ends the search, or gives up a leg, or bars a VM from being parked: there are at most as
+    many rounds as VMs.
 
     Parameters
     ----------
     hosts_for : where a VM may be parked, bool[n_hosts].
     priorities : by VM, higher first.
+    needed : VMs whose moves are more than an improvement: where some of them find no way, all of them go before
+        the others, if more of them go so.
+    stop : when no more VMs are parked; who waits then stays where it is.
     """
-    rng = np.random.default_rng(seed)
-    priorities = priorities or {}
-    lost: list[Lost] = []
-    rest = list(legs)
-    while True:
-        over = _never_fit(rest, rooms, priorities, rooms.free)
-        lost.extend(over)
-        rest = _without(rest, over)
-        done, stuck, walk = _several_tries(rest, rooms, priorities, rng)
-        parked: set[int] = set()
-        while stuck:
-            stuck = _with_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
-            if not stuck:
-                break
-            gone = _never_fit(stuck, rooms, priorities, walk.free) or _strand(stuck, walk, rooms)
-            lost.extend(gone)
-            stuck = _without(stuck, gone)
-            if any(entry.leg.vm in parked for entry in gone):
-                break
-        homeless = {entry.leg.vm for entry in lost} & parked
-        if not homeless:
-            break
-        # Somebody was parked in vain: begin again without all that is lost.
-        names = {entry.leg.vm for entry in lost}
-        asked = {leg.vm: leg for leg in legs}
-        lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
-        rest = [leg for leg in legs if leg.vm not in names]
+    sought = _Search(rooms, pricer, hosts_for, priorities or {}, stop or Stop())
+    done, lost = sought.order([list(legs)], np.random.default_rng(seed))
+
+    def missing(lost: Sequence[Lost]) -> tuple[int, int]:
+        return sum(entry.leg.vm in needed for entry in lost), len(lost)
+
+    first = [leg for leg in legs if leg.vm in needed]
+    if missing(lost)[0] and len(first) < len(legs):
+        rest = [leg for leg in legs if leg.vm not in needed]
+        other = sought.order([first, rest], np.random.default_rng(seed))
+        if missing(other[1]) < missing(lost):
+            done, lost = other
     taken = [rooms.taken(leg) for leg in done]
     return Order(
         tuple(done),
@@ -142,6 +149,77 @@ def find_order(
         _chains(done, rooms),
         tuple(lost),
     )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What every search for an order of one plan has in common."""
+
+    rooms: Rooms
+    pricer: Pricer
+    hosts_for: Hosts
+    priorities: Mapping[int, float]
+    stop: Stop
+
+    def order(
+        self, stages: Sequence[Sequence[Leg]], rng: np.random.Generator
+    ) -> tuple[list[Leg], list[Lost]]:
+        """The legs in a safe order, those of a stage before those of later ones; what finds no way in its stage
+        has another chance in the last."""
+        walk, done, waiting = _Walk(self.rooms), list[Leg](), list[Leg]()
+        for legs in stages[:-1]:
+            walk, gone, lost = self.stage(legs, walk, rng)
+            done += gone
+            waiting += [entry.leg for entry in lost]
+        walk, gone, lost = self.stage([*waiting, *stages[-1]], walk, rng)
+        return done + gone, lost
+
+    def stage(
+        self, legs: Sequence[Leg], begin: _Walk, rng: np.random.Generator
+    ) -> tuple[_Walk, list[Leg], list[Lost]]:
+        """From one state of the cluster on: where it ends, what goes in which order, and what is lost."""
+        rooms, priorities, stop = self.rooms, self.priorities, self.stop
+        lost: list[Lost] = []
+        rest = list(legs)
+        asked = {leg.vm: leg for leg in legs}
+        barred: set[int] = set()
+        walk, done = begin, list[Leg]()
+        for _ in range(2 * len(rooms.snapshot.vms) + 1):
+            over = _never_fit(rest, rooms, priorities, begin.free)
+            lost.extend(over)
+            rest = _without(rest, over)
+            done, stuck, walk = _several_tries(rest, rooms, priorities, rng, begin)
+            n_straight, waiting = len(done), list(stuck)
+            parked: set[int] = set()
+            while stuck and stop.remaining_s > 0:
+                stuck = _with_parking(
+                    done, stuck, walk, rooms, self.pricer, self.hosts_for, parked, barred, stop
+                )
+                if not stuck:
+                    break
+                gone = _never_fit(stuck, rooms, priorities, walk.free) or _strand(stuck, walk, rooms)
+                lost.extend(gone)
+                stuck = _without(stuck, gone)
+                if any(entry.leg.vm in parked for entry in gone):
+                    break
+            homeless = {entry.leg.vm for entry in lost} & parked
+            if stuck and stop.remaining_s <= 0:
+                # Whoever is parked may not be left there: what went straight to its goal stands.
+                done, walk = done[:n_straight], begin.copy()
+                for leg in done:
+                    walk.go(leg, *rooms.taken(leg))
+                told = {entry.leg.vm for entry in lost}
+                lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
+                lost.extend(Lost(leg, ENDED) for leg in waiting if leg.vm not in told)
+                break
+            if not homeless:
+                break
+            # Somebody was parked in vain: begin again without all that is lost, and without parking bystanders so.
+            names = {entry.leg.vm for entry in lost}
+            barred |= homeless - asked.keys()
+            lost = [replace(entry, leg=asked[entry.leg.vm]) for entry in lost if entry.leg.vm in asked]
+            rest = [leg for leg in legs if leg.vm not in names]
+        return walk, done, lost
 
 
 def _without(legs: Sequence[Leg], lost: Sequence[Lost]) -> list[Leg]:
@@ -197,14 +275,14 @@ def _never_fit(
 
 
 def _several_tries(
-    legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float], rng: np.random.Generator
+    legs: Sequence[Leg], rooms: Rooms, priorities: Mapping[int, float], rng: np.random.Generator, begin: _Walk
 ) -> tuple[list[Leg], list[Leg], _Walk]:
     taken = [rooms.taken(leg) for leg in legs]
     demand: dict[int, float] = {}
     for take, _ in taken:
         for row, amount in take:
             demand[row] = demand.get(row, 0.0) + amount
-    contested = {row for row, amount in demand.items() if not fits(amount, float(rooms.free[row]))}
+    contested = {row for row, amount in demand.items() if not fits(amount, begin.free[row])}
 
     def rank(i: int) -> tuple[float, ...]:
         take, give = taken[i]
@@ -217,7 +295,7 @@ def _several_tries(
     best: tuple[list[Leg], list[Leg], _Walk] | None = None
     for attempt in range(TRIES):
         order = sorted(range(len(legs)), key=lambda i: (-boost[i], *key[i], i))
-        done, stuck, walk = _greedy(order, legs, taken, rooms)
+        done, stuck, walk = _greedy(order, legs, taken, begin)
         if best is None or len(stuck) < len(best[1]):
             best = ([legs[i] for i in done], [legs[i] for i in stuck], walk)
         if not stuck:
@@ -230,10 +308,10 @@ def _several_tries(
 
 
 def _greedy(
-    order: Sequence[int], legs: Sequence[Leg], taken: Sequence[tuple[Amounts, Amounts]], rooms: Rooms
+    order: Sequence[int], legs: Sequence[Leg], taken: Sequence[tuple[Amounts, Amounts]], begin: _Walk
 ) -> tuple[list[int], list[int], _Walk]:
     """Whatever can go, goes, in the order given; who lacks room waits for it."""
-    walk = _Walk(rooms)
+    walk, rooms = begin.copy(), begin.rooms
     rank = {i: r for r, i in enumerate(order)}
     ready = list(range(len(order)))
     waiting: dict[int, list[int]] = {}
@@ -278,25 +356,28 @@ def _with_parking(
     pricer: Pricer,
     hosts_for: Hosts,
     parked: set[int],
+    barred: set[int],
+    stop: Stop,
 ) -> list[Leg]:
-    """Lets go whoever can, parking others where needed; grows `done`, `parked`; returns who still waits."""
+    """Lets go whoever can, parking others where needed, each VM once; grows `done`, `parked`; returns who waits."""
     stuck = list(stuck)
     in_vain = 0
-    while True:
+    for _ in range(len(rooms.snapshot.vms) + 1):
         n_before = len(stuck)
         stuck = _drain(stuck, done, walk, rooms)
         in_vain = 0 if len(stuck) < n_before else in_vain + 1
-        if not stuck or in_vain > MAX_IN_VAIN:
-            return stuck
-        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked)
+        if not stuck or in_vain > MAX_IN_VAIN or stop.remaining_s <= 0:
+            break
+        found = _cheapest_parking(done, stuck, walk, rooms, pricer, hosts_for, parked | barred)
         if found is None:
-            return stuck
+            break
         first, second = found
         take, give = rooms.taken(first)
         walk.go(first, take, give)
         done.append(first)
         parked.add(first.vm)
         stuck = [leg for leg in stuck if leg.vm != first.vm] + [second]
+    return stuck
 
 
 def _cheapest_parking(

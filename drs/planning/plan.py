@@ -64,6 +64,8 @@ class Stranded:
     reason: str
     cycle: tuple[str, ...] = ()
     """The VMs that wait for each other, where that is the reason."""
+    no_time: bool = False
+    """Whether it could go and only time is missing: a window is too short, or hours are forbidden."""
 
 
 @dataclass(frozen=True)

@@ -348,8 +348,15 @@ class _World:
         for move in self.plan.moves:
             events.append((move.start_s, 1, move.step, move))
             events.append((ends[move.step], 0, move.step, move))
-        # What ends within a microsecond of a start has ended.
-        events.sort(key=lambda event: (round(event[0], 6), event[1], event[2]))
+
+        def when(event: tuple[float, int, int, Move]) -> tuple[float, bool, int, bool]:
+            """What ends within a microsecond of a start has ended, but no move ends before it has started:
+            one of no length at all, such as a powered-off VM's, ends right after its start."""
+            at, starts, step, move = event
+            now = round(at, 6)
+            return now, bool(starts) or round(move.start_s, 6) >= now, step, not starts
+
+        events.sort(key=when)
         first, order = snapshot.disks_of_vm
         for at, starts, step, move in events:
             vm, old, new = self.vm[move.vm], self.host[move.from_host], self.host[move.to_host]

@@ -48,12 +48,15 @@ def waves_of(tasks: Tasks, timed: Timed, edges: Sequence[Sequence[int]]) -> list
         first = 1 + max((wave[j] for j in edges[i]), default=0)
         a, b = tasks.run.start[i], tasks.run.start[i + 1]
         rows, amounts = tasks.run.row[a:b], tasks.run.amount[a:b]
-        while True:
-            while len(used) < first:
-                used.append(np.zeros(len(tasks.slots)))
-            if not len(rows) or (used[first - 1][rows] + amounts <= tasks.slots[rows] + 1e-9).all():
-                break
-            first += 1
+        # The first that has room; a wave of its own takes any leg.
+        fits = (
+            k
+            for k in range(first, len(used) + 1)
+            if not len(rows) or (used[k - 1][rows] + amounts <= tasks.slots[rows] + 1e-9).all()
+        )
+        first = next(fits, max(first, len(used) + 1))
+        while len(used) < first:
+            used.append(np.zeros(len(tasks.slots)))
         used[first - 1][rows] += amounts
         wave[i] = first
     return wave

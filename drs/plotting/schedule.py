@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from drs.model import Snapshot
 from drs.model.network import Network
-from drs.planning import Plan
-from drs.plotting.data import LinkUse, band, directions, lanes, replayed_link_use, running, waves
+from drs.model.snapshot import Floats
+from drs.planning import Move, Plan
+from drs.plotting.data import Lanes, LinkUse, band, directions, lanes, replayed_link_use, running, waves
 from drs.plotting.layout import layout, shown_hosts
 from drs.plotting.style import (
     AFTER,
@@ -64,6 +65,45 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
     size = [min(1.0 + 0.35 * (n - 1), 3.0) for n in table.n_tracks]
     top = np.concatenate([[0.0], np.cumsum(size)])
     figure = go.Figure()
+    _draw_bars(figure, plan, table, size, top)
+    _draw_waves(figure, plan)
+    middles = ((top[:-1] + top[1:]) / 2).tolist()
+    n_host_lanes = sum(kind == "host" for kind in table.kind)
+    if 0 < n_host_lanes < len(table.kind):
+        figure.add_hline(y=float(top[n_host_lanes]), line={"color": INK, "width": 1})
+    figure.update_yaxes(
+        tickvals=middles,
+        ticktext=[plain(shortened(name or "not placed", 28)) for name in table.name],
+        range=[float(top[-1]), 0.0],
+        showgrid=False,
+        zeroline=False,
+        tickfont={"size": 11},
+    )
+    figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
+    figure.update_layout(barmode="overlay", bargap=0)
+    title = f"{count(len(plan.moves), 'move')} in {seconds(plan.makespan_s)}"
+    if table.n_hidden:
+        title += f" ({table.n_hidden} quieter lanes not shown)"
+    height = int(min(1600, max(260, 120 + 24 * float(top[-1]))))
+    figure = finish(figure, title, height=height)
+    figure.update_layout(margin={"t": 84}, legend={"y": 1.0 + 26 / height})
+    return figure
+
+
+def _words_of(move: Move) -> str:
+    """What a bar says of its move."""
+    return (
+        f"<b>{plain(move.vm)}</b> · step {move.step}, wave {move.wave} · {KIND_TITLES[move.kind]}<br>"
+        f"{plain(move.from_host or 'nowhere')} → {plain(move.to_host)}<br>"
+        f"{seconds(move.start_s)} to {seconds(move.end_s)} ({seconds(move.total_s)})<br>"
+        f"{mebibytes(move.transferred_mib)}, downtime {milliseconds(move.downtime_ms)}"
+        + ("" if move.converged else "<br>may not converge")
+        + ("<br>parking: moves on later" if move.parking else "")
+    )
+
+
+def _draw_bars(figure: go.Figure, plan: Plan, table: Lanes, size: list[float], top: Floats) -> None:
+    """Bars of one kind are one trace; the moments of downtime are another, above them."""
     drawn: dict[tuple[str, str], dict[str, list[Any]]] = {}
     dark: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
     for bar in table.bars:
@@ -75,19 +115,11 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
             (move.kind, strength), {"x": [], "base": [], "y": [], "width": [], "text": []}
         )
         duration = move.total_s if np.isfinite(move.total_s) else max(plan.makespan_s - move.start_s, 1.0)
-        words = (
-            f"<b>{plain(move.vm)}</b> · step {move.step}, wave {move.wave} · {KIND_TITLES[move.kind]}<br>"
-            f"{plain(move.from_host or 'nowhere')} → {plain(move.to_host)}<br>"
-            f"{seconds(move.start_s)} to {seconds(move.end_s)} ({seconds(move.total_s)})<br>"
-            f"{mebibytes(move.transferred_mib)}, downtime {milliseconds(move.downtime_ms)}"
-            + ("" if move.converged else "<br>may not converge")
-            + ("<br>parking: moves on later" if move.parking else "")
-        )
         group["x"].append(duration)
         group["base"].append(move.start_s)
         group["y"].append(y)
         group["width"].append(step * 0.9)
-        group["text"].append(words)
+        group["text"].append(_words_of(move))
         if bar.role == "from" and move.downtime_ms > 0:
             dark["x"].append(move.start_s + min(move.precopy_s or duration, duration))
             dark["y"].append(y)
@@ -124,6 +156,10 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
             marker={"symbol": "diamond", "size": 7, "color": DARK, "line": {"width": 1, "color": "white"}},
         )
+
+
+def _draw_waves(figure: go.Figure, plan: Plan) -> None:
+    """Grey bands, with numbers while there are few."""
     span = waves(plan)
     for i, wave in enumerate(span.wave[:40]):
         end = span.end_s[i] if i + 1 == len(span.wave) else max(span.start_s[i + 1], span.start_s[i])
@@ -142,27 +178,6 @@ def timeline(plan: Plan, *, most: int = 60, links: bool = True) -> go.Figure:
                 text=f"wave {wave}" if i == 0 or len(span.wave) < 9 else str(wave),
                 font={"size": 10, "color": INK},
             )
-    middles = ((top[:-1] + top[1:]) / 2).tolist()
-    n_host_lanes = sum(kind == "host" for kind in table.kind)
-    if 0 < n_host_lanes < len(table.kind):
-        figure.add_hline(y=float(top[n_host_lanes]), line={"color": INK, "width": 1})
-    figure.update_yaxes(
-        tickvals=middles,
-        ticktext=[plain(shortened(name or "not placed", 28)) for name in table.name],
-        range=[float(top[-1]), 0.0],
-        showgrid=False,
-        zeroline=False,
-        tickfont={"size": 11},
-    )
-    figure.update_xaxes(title="seconds from the start of the plan", rangemode="tozero")
-    figure.update_layout(barmode="overlay", bargap=0)
-    title = f"{count(len(plan.moves), 'move')} in {seconds(plan.makespan_s)}"
-    if table.n_hidden:
-        title += f" ({table.n_hidden} quieter lanes not shown)"
-    height = int(min(1600, max(260, 120 + 24 * float(top[-1]))))
-    figure = finish(figure, title, height=height)
-    figure.update_layout(margin={"t": 84}, legend={"y": 1.0 + 26 / height})
-    return figure
 
 
 def link_load(
@@ -273,6 +288,31 @@ def topology(
         use = {item.name: item for item in found}
     figure = go.Figure()
     _draw_links(figure, graph, position, use, at_s)
+    _draw_nodes(figure, graph, snapshot, position, moves)
+    _draw_flows(figure, position, moves)
+    hosts = [node for node in position if graph.nodes[node]["kind"] == "host"]
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    left_out = len(names) - len(hosts)
+    title = (
+        "Network"
+        if at_s is None
+        else f"Network at {seconds(at_s)}: {count(len(moves), 'migration')} under way"
+    )
+    if left_out:
+        title += f" ({left_out} idle hosts not shown)"
+    depth = max(y for _, y in position.values()) - min(y for _, y in position.values())
+    return finish(figure, title, height=int(min(760, max(340, 200 + 90 * depth))))
+
+
+def _draw_nodes(
+    figure: go.Figure,
+    graph: Any,
+    snapshot: Snapshot,
+    position: Mapping[str, tuple[float, float]],
+    moves: Sequence[Move],
+) -> None:
+    """Hosts as squares, those that take part in another colour, and switches as diamonds."""
     labels: dict[str, str] = {}
     sending: dict[str, int] = {}
     for move in moves:
@@ -318,6 +358,12 @@ def topology(
         hovertemplate="%{customdata}<extra>switch</extra>",
         marker={"symbol": "diamond", "size": 15, "color": "#475569", "line": {"width": 1, "color": "white"}},
     )
+
+
+def _draw_flows(
+    figure: go.Figure, position: Mapping[str, tuple[float, float]], moves: Sequence[Move]
+) -> None:
+    """Each migration as an arrow from host to host."""
     seen: set[str] = set()
     for move in moves:
         if move.from_host not in position or move.to_host not in position or move.from_host == move.to_host:
@@ -349,18 +395,6 @@ def topology(
             hovertemplate="%{text}<extra></extra>",
         )
         seen.add(move.kind)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    left_out = len(names) - len(hosts)
-    title = (
-        "Network"
-        if at_s is None
-        else f"Network at {seconds(at_s)}: {count(len(moves), 'migration')} under way"
-    )
-    if left_out:
-        title += f" ({left_out} idle hosts not shown)"
-    depth = max(y for _, y in position.values()) - min(y for _, y in position.values())
-    return finish(figure, title, height=int(min(760, max(340, 200 + 90 * depth))))
 
 
 def _draw_links(

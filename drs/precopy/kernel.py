@@ -13,8 +13,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from drs.compiled import compiled
 from drs.precopy.phases import (
     AUTO_CONVERGE,
     CANCELLED,
@@ -58,8 +58,10 @@ JOB = np.dtype(
         ("resend_bytes", "f8"),  # on the wire, every later sending
         ("rate_limit", "f8"),  # bytes/s, pre-copy only
         ("switch_s", "f8"),
+        ("jitter_ratio", "f8"),  # how far above its mean the rate is at times taken to be
         ("device_bytes", "f8"),
         ("buffer_bytes", "f8"),  # sent ahead of the wire
+        ("unseen_s", "f8"),  # of the black-out, beyond what is reported
         ("setup_s", "f8"),
         ("resume_s", "f8"),
         ("settle_s", "f8"),
@@ -72,6 +74,8 @@ JOB = np.dtype(
         ("quiet_ratio", "f8"),
         ("phase_offset_s", "f8"),
         ("post_copy_after", "f8"),  # rounds; 0: at once, inf: never
+        ("post_copy_s", "f8"),  # seconds of pre-copy; inf: never
+        ("spread", "f8"),  # of what a round leaves (1 sigma, log)
     ],
     align=True,
 )
@@ -91,6 +95,11 @@ STATE = np.dtype(
         ("sent", "f8"),  # bytes
         ("copy_s", "f8"),  # time spent in rounds
         ("blackout_s", "f8"),
+        (
+            "surprise_s",
+            "f8",
+        ),  # expected black-out less that of this run, which ends at the one round or the next
+        ("before", "f8"),  # pages pending when a round last began
         ("throttle", "f8"),
         ("slowed_s", "f8"),  # seconds of guest work lost to throttling
         ("chances", "i8"),  # rounds that left a little more than the goal
@@ -110,6 +119,7 @@ class Rule(NamedTuple):
 
     reread: bool
     quantum_s: float
+    quantum_pages: float
     scattered_zero_pages: float
     luck_ratio: float
     stop_pages: float
@@ -123,7 +133,7 @@ class Rule(NamedTuple):
     throttle_max: float
 
 
-@njit(cache=True)
+@compiled
 def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: float) -> float:
     """Seconds of full-rate writing in `[start, start + step]` of a guest that writes in bursts."""
     if quiet <= 0.0 or math.isinf(step):
@@ -137,19 +147,20 @@ def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: floa
     return total
 
 
-@njit(cache=True)
+@compiled
 def _keep_pages(job: Any, state: Any, page_bytes: float, bandwidth: float, rule: Rule) -> float:
     """Pages still unsent when the bitmap is read again (0 where every round is a complete pass)."""
     if not rule.reread:
         return 0.0
-    keep = job.switch_s * bandwidth / PAGE
+    keep = (1.0 + job.jitter_ratio) * job.switch_s * bandwidth / PAGE
     if state.round == 1:  # zero pages are pending too, until they are found to be zero
         keep -= max(0.0, job.zero_pages - rule.scattered_zero_pages)
-    keep -= (0.5 * rule.quantum_s * bandwidth + job.buffer_bytes) / page_bytes
+    # It looks at the first multiple of `quantum_pages` after `quantum_s`: half of that late on average.
+    keep -= (0.5 * rule.quantum_s * bandwidth + job.buffer_bytes) / page_bytes + 0.25 * rule.quantum_pages
     return float(min(max(keep, 0.0), state.pending))
 
 
-@njit(cache=True)
+@compiled
 def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic: Any, rule: Rule) -> float:
     """Read the bitmap: fold what was dirtied into what is pending. Returns the pages dirtied."""
     share = state.pending / state.round_pages if state.round_pages > 0.0 else 0.0
@@ -157,7 +168,8 @@ def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic
     for k in range(dirty.shape[0]):
         kept = dirty[k] * share
         x = rates[k] * state.guest_s
-        hit = (pages[k] - kept) * (min(1.0, x) if cyclic[k] else -math.expm1(-x))
+        # What is kept was written before: a cyclic writer comes to it last, a random one at any time.
+        hit = min(pages[k] - kept, pages[k] * x) if cyclic[k] else -(pages[k] - kept) * math.expm1(-x)
         dirty[k] = kept + hit
         fresh += hit
     if rule.throttle_kind == SDPS and state.round > 1:
@@ -174,7 +186,7 @@ def _next_round(job: Any, state: Any, dirty: Any, pages: Any, rates: Any, cyclic
     return fresh
 
 
-@njit(cache=True)
+@compiled
 def _needs_slowing(job: Any, bandwidth: float, pages: Any, rates: Any, cyclic: Any) -> bool:
     """Whether the guest at full speed would dirty its goal again in the time that sending the goal takes.
 
@@ -190,7 +202,42 @@ def _needs_slowing(job: Any, bandwidth: float, pages: Any, rates: Any, cyclic: A
     return bool(hit > goal)
 
 
-@njit(cache=True)
+@compiled
+def _surprise_s(
+    job: Any,
+    state: Any,
+    goal: float,
+    bandwidth: float,
+    dirty: Any,
+    pages: Any,
+    rates: Any,
+    cyclic: Any,
+    rule: Rule,
+) -> float:
+    """How much longer the stop is expected to take than in this run.
+
+    What a round leaves is known to within `job.spread`, so near the goal the stop may as well come a round
+    earlier, with just about the goal, or a round later. Without this the black-out would saw up and down along
+    the bandwidth.
+    """
+    if job.spread <= 0.0 or state.pending <= 0.0 or goal <= 0.0:
+        return 0.0
+    kept = _keep_pages(job, state, job.resend_bytes, bandwidth, rule)
+    seconds = (state.pending - kept) * job.resend_bytes / bandwidth
+    share = kept / state.pending
+    later = kept
+    for k in range(dirty.shape[0]):
+        x = rates[k] * seconds
+        rest = pages[k] - dirty[k] * share
+        later += min(rest, pages[k] * x) if cyclic[k] else -rest * math.expm1(-x)
+    narrow = job.spread * math.sqrt(2.0)
+    early = 0.5 * math.erfc(math.log(max(state.before / goal, 1.0)) / narrow)
+    late = 0.5 * math.erfc(math.log(max(goal / state.pending, 1.0)) / narrow)
+    expected = early * goal + (1.0 - early) * (late * min(later, goal) + (1.0 - late) * state.pending)
+    return float((expected - state.pending) * job.resend_bytes / bandwidth)
+
+
+@compiled
 def _consider_throttle(state: Any, dirtied_bytes: float, sent_bytes: float, rule: Rule) -> None:
     """QEMU's auto-converge: too much dirtied twice, at syncs a second apart, raises the throttle."""
     state.watch_dirtied += dirtied_bytes
@@ -211,7 +258,7 @@ def _consider_throttle(state: Any, dirtied_bytes: float, sent_bytes: float, rule
     state.watch_sent = 0.0
 
 
-@njit(cache=True)
+@compiled
 def _enter_stop(job: Any, state: Any, verdict: int) -> None:
     state.phase = STOP
     state.verdict = verdict
@@ -220,7 +267,7 @@ def _enter_stop(job: Any, state: Any, verdict: int) -> None:
     state.pending = 0.0
 
 
-@njit(cache=True)
+@compiled
 def _advance_one(
     job: Any,
     state: Any,
@@ -235,14 +282,25 @@ def _advance_one(
     pause: bool,
 ) -> None:
     while state.phase != DONE:
+        # Until the machine runs on the other side a migration can be given up.
+        remaining = math.inf
+        if (
+            state.phase == SETUP
+            or state.phase == DISK
+            or (state.phase == STOP and state.verdict == CONVERGED)
+        ):
+            remaining = max(job.timeout_s - state.clock_s, 0.0)
         if state.phase == SETUP or state.phase == RESUME or state.phase == SETTLE:
-            step = min(left, state.rest)
+            step = min(left, state.rest, remaining)
             state.rest -= step
             state.clock_s += step
             left -= step
             if state.phase == RESUME:
                 state.blackout_s += step
             if state.rest > INSTANT:
+                if step == remaining and step < left:
+                    state.phase = DONE
+                    state.verdict = CANCELLED
                 return
             if state.phase == SETUP:
                 state.phase = DISK
@@ -264,21 +322,25 @@ def _advance_one(
             rate = line
             extra = 0.0
             if state.phase == DISK:
+                # A write to what was copied goes to both sides before the guest goes on, so writes that are
+                # more than their half of the path slow the guest, and the pass always ends.
                 rate = min(line, job.disk_rate)
-                extra = min(0.5 * job.disk_write, rate)
+                extra = min(0.5 * job.disk_write, 0.5 * rate)
                 rate -= extra
             if state.rest > 0.0:
-                if rate <= 0.0:
-                    if left > 0.0:
-                        state.clock_s += left
-                        state.sent += extra * left if extra > 0.0 else 0.0
-                        if state.phase == DISK and math.isinf(left):
-                            state.verdict = STUCK
-                        if state.phase == STOP:
-                            state.blackout_s += left
+                need = state.rest / rate if rate > 0.0 else math.inf
+                step = min(left, need, remaining)
+                if math.isinf(step):
+                    state.clock_s += step
+                    if state.phase == DISK:
+                        state.verdict = STUCK
+                    if state.phase == STOP:
+                        state.blackout_s += step
                     return
-                step = min(left, state.rest / rate)
-                done = state.rest / rate - step <= INSTANT
+                done = need - step <= INSTANT
+                if state.phase == DISK and job.disk_write > 0.0:
+                    state.throttle = max(state.throttle, 1.0 - 2.0 * extra / job.disk_write)
+                    state.slowed_s += (1.0 - 2.0 * extra / job.disk_write) * step
                 state.sent += (rate + extra) * step
                 state.rest = 0.0 if done else state.rest - rate * step
                 state.clock_s += step
@@ -286,6 +348,9 @@ def _advance_one(
                 if state.phase == STOP:
                     state.blackout_s += step
                 if not done:
+                    if step == remaining and step < left:
+                        state.phase = DONE
+                        state.verdict = CANCELLED
                     return
             if state.phase == DISK:
                 if job.pages + job.zero_pages > 0.0:
@@ -293,9 +358,10 @@ def _advance_one(
                     state.round = 1
                     state.pending = job.pages
                     state.round_pages = job.pages
+                    state.before = math.inf
                     state.scan_s = job.scan_s
                     state.sent += job.zero_bytes
-                    if job.post_copy_after < 1.0:
+                    if job.post_copy_after < 1.0 or job.post_copy_s <= 0.0:
                         state.verdict = CONVERGED
                         state.phase = STOP
                         state.rest = job.device_bytes
@@ -318,12 +384,13 @@ def _advance_one(
         else:  # COPY
             bandwidth = min(line, job.rate_limit)
             page_bytes = job.page_bytes if state.round == 1 else job.resend_bytes
-            remaining = job.timeout_s - state.clock_s
+            remaining = max(job.timeout_s - state.clock_s, 0.0)
+            until_post_copy = max(job.post_copy_s - state.copy_s, 0.0)
             todo = state.pending - _keep_pages(job, state, page_bytes, bandwidth, rule)
             need = state.scan_s
             if todo > 0.0:
                 need += todo * page_bytes / bandwidth if bandwidth > 0.0 else math.inf
-            step = min(left, need, remaining)
+            step = min(left, need, remaining, until_post_copy)
             if math.isinf(step):
                 state.verdict = STUCK
                 state.clock_s += step
@@ -345,6 +412,17 @@ def _advance_one(
             state.clock_s += step
             left -= step
             if share < 1.0:
+                if step == until_post_copy and step < min(left, remaining):
+                    _next_round(job, state, dirty, pages, rates, cyclic, rule)
+                    state.round_s = 0.0
+                    state.guest_s = 0.0
+                    state.round += 1
+                    state.phase = STOP
+                    state.verdict = CONVERGED
+                    state.rest = job.device_bytes
+                    if pause:
+                        return
+                    continue
                 if step == remaining:
                     if rule.timeout_forces:
                         _next_round(job, state, dirty, pages, rates, cyclic, rule)
@@ -375,8 +453,9 @@ def _advance_one(
             finished = state.round
             # Rounds differ a little, and one below the goal is enough: each further one is another chance.
             goal = job.switch_s * bandwidth
-            luck = rule.luck_ratio * min(state.chances / LUCK_ROUNDS, 1.0)
-            near = state.pending * PAGE <= (1.0 + rule.luck_ratio) * goal
+            most_luck = rule.luck_ratio + job.jitter_ratio
+            luck = most_luck * min(state.chances / LUCK_ROUNDS, 1.0)
+            near = state.pending * PAGE <= (1.0 + most_luck) * goal
             if near:
                 state.chances += 1
             if state.pending * PAGE <= (1.0 + luck) * goal or state.pending < rule.stop_pages:
@@ -386,6 +465,9 @@ def _advance_one(
                     and _needs_slowing(job, bandwidth, pages, rates, cyclic)
                 )
                 state.round += 1
+                state.surprise_s = _surprise_s(
+                    job, state, (1.0 + luck) * goal / PAGE, bandwidth, dirty, pages, rates, cyclic, rule
+                )
                 _enter_stop(job, state, FORCED if forced else CONVERGED)
             elif finished >= job.post_copy_after:
                 state.round += 1
@@ -400,6 +482,7 @@ def _advance_one(
                 _enter_stop(job, state, FORCED)
             else:
                 state.round += 1
+                state.before = state.pending
                 plateau = finished > 1 and abs(state.pending - before) <= FLAT * before
                 steady = job.quiet_s <= 0.0 and (
                     rule.throttle_kind == 0
@@ -409,7 +492,7 @@ def _advance_one(
                 bounded = not math.isinf(min(rule.max_rounds, rule.max_sent_ratio, job.post_copy_after))
                 if (plateau and steady and not bounded and not near) or finished >= MAX_ROUNDS:
                     # Every later round is like this one: spend the rest of the time in one step.
-                    spend = min(left, job.timeout_s - state.clock_s)
+                    spend = min(left, max(job.timeout_s - state.clock_s, 0.0), until_post_copy - step)
                     if math.isinf(spend):
                         state.verdict = STUCK
                         state.clock_s = math.inf
@@ -423,7 +506,7 @@ def _advance_one(
                     left -= n_more * duration
 
 
-@njit(cache=True)
+@compiled
 def advance(
     jobs: Any,
     states: Any,
@@ -477,11 +560,12 @@ OUTCOME = (
     "verdict",
     "left_bytes",
     "slowed_s",
+    "surprise_s",
 )
 """Columns of what `price` writes, for each run."""
 
 
-@njit(cache=True)
+@compiled
 def price(
     jobs: Any,
     pages: Any,
@@ -489,19 +573,19 @@ def price(
     cyclic: Any,
     bandwidth: Any,
     rule: Rule,
-    bandwidth_scales: Any,
     dirty_scales: Any,
     cycle_shifts: Any,
     out: Any,
 ) -> None:
-    """Carry every migration from its start to its end, once for each triple of scales and shift.
+    """Carry every migration from its start to its end, r times.
 
     Parameters
     ----------
-    jobs, pages, rates, cyclic, bandwidth, rule : as in `advance`
-    bandwidth_scales, dirty_scales, cycle_shifts : float arrays, shape (r,)
-        Factors, and how much later in its cycle of bursts a guest is met (ratio of the cycle).
-    out : float array, shape (r, 9, n); filled with `OUTCOME`
+    jobs, pages, rates, cyclic, rule : as in `advance`
+    bandwidth : float array, shape (r, n); bytes/s
+    dirty_scales, cycle_shifts : float arrays, shape (r,)
+        Factors on the dirty rates, and how much later in its cycle of bursts a guest is met (ratio of the cycle).
+    out : float array, shape (r, 10, n); filled with `OUTCOME`
     """
     one = pages.shape[0] == 1
     blank = np.zeros(1, dtype=STATE)
@@ -515,10 +599,12 @@ def price(
     for i in range(jobs.shape[0]):
         k = 0 if one else i
         mine[0] = jobs[i]
-        for r in range(bandwidth_scales.shape[0]):
+        for r in range(bandwidth.shape[0]):
             states[0] = blank[0]
             state.rest = job.setup_s
             job.phase_offset_s = jobs[i].phase_offset_s + cycle_shifts[r] * (job.busy_s + job.quiet_s)
+            # Whatever keeps a sender below the link keeps it below its own limit too.
+            job.rate_limit = jobs[i].rate_limit * min(1.0, bandwidth[r, i] / bandwidth[0, i])
             for c in range(dirty.shape[0]):
                 dirty[c] = pages[k, c]
                 scaled[c] = rates[k, c] * dirty_scales[r]
@@ -529,7 +615,7 @@ def price(
                 pages[k],
                 scaled,
                 cyclic[k],
-                bandwidth[i] * bandwidth_scales[r],
+                bandwidth[r, i],
                 math.inf,
                 rule,
                 log,
@@ -544,6 +630,7 @@ def price(
             out[r, 6, i] = state.verdict
             out[r, 7, i] = state.round_pages * job.resend_bytes
             out[r, 8, i] = state.slowed_s
+            out[r, 9, i] = state.surprise_s
 
 
 __all__ = ["JOB", "OUTCOME", "PAGE", "ROUND_COLUMNS", "RUNNING", "STATE", "Rule", "advance", "price"]

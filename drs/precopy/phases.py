@@ -1,4 +1,4 @@
-"""Numbers of the phases of a migration and of its verdicts, and names of the ways to slow a guest down."""
+"""Numbers of the phases of a migration and of its verdicts; names of throttles and of congestion controls."""
 
 from __future__ import annotations
 
@@ -28,3 +28,6 @@ RUNNING, CONVERGED, FORCED, STUCK, CANCELLED, REFUSED_RTT, REFUSED_BANDWIDTH = (
 
 NO_THROTTLE, AUTO_CONVERGE, SDPS = range(3)
 THROTTLES = {"none": NO_THROTTLE, "auto-converge": AUTO_CONVERGE, "sdps": SDPS}
+
+RENO, CUBIC, BBR = range(3)
+CONGESTION_CONTROLS = {"reno": RENO, "cubic": CUBIC, "bbr": BBR}

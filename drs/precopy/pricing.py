@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs.precopy.ask import Ask, Checked, read
 from drs.precopy.dirty import DirtyModel
-from drs.precopy.interval import bands, scales
+from drs.precopy.interval import STEP, bands, runs_of
 from drs.precopy.phases import (
     CANCELLED,
     CONVERGED,
@@ -32,6 +32,10 @@ BLOCK = 1 << 15
 
 LOOK_SHARE = 0.4
 """Half of an 80 % interval of a uniform number: when within its quantum the hypervisor looks is not known."""
+
+TOO_CLOSE = (0.85, 1.15)
+"""Dirty rate over bandwidth, both while the goal is sent, between which nobody can tell whether it converges: near 1
+an error of 6 % in the bandwidth was a factor of 5 in time."""
 
 Number = float | NDArray[np.float64]
 """A Python float for scalar arguments, else a float array of their common shape."""
@@ -187,14 +191,19 @@ def estimate(
     bandwidth_mbps: ArrayLike,
     dirty_rate_mibps: ArrayLike | None = None,
     working_set_mib: ArrayLike | None = None,
+    dirtied_1s_mib: ArrayLike | None = None,
+    dirtied_10s_mib: ArrayLike | None = None,
     dirty: DirtyModel | None = None,
     zero_ratio: ArrayLike = 0.0,
     rtt_ms: ArrayLike = 0.0,
     loss_ratio: ArrayLike = 0.0,
+    mtu_bytes: ArrayLike | None = None,
+    congestion_control: str | ArrayLike | None = None,
     streams: ArrayLike | None = None,
     window_mib: ArrayLike | None = None,
     link_ratio: ArrayLike | None = None,
     sender_mbps: ArrayLike | None = None,
+    host_load_ratio: ArrayLike = 0.0,
     rate_limit_mbps: ArrayLike | None = None,
     encrypted: ArrayLike = False,
     compression_ratio: ArrayLike = 1.0,
@@ -203,6 +212,7 @@ def estimate(
     timeout_s: ArrayLike | None = None,
     throttle: bool | None = None,
     post_copy_after: ArrayLike | None = None,
+    post_copy_after_s: ArrayLike | None = None,
     disk_gib: ArrayLike = 0.0,
     disk_used_gib: ArrayLike | None = None,
     disk_write_mibps: ArrayLike = 0.0,
@@ -218,13 +228,19 @@ def estimate(
         Memory of the VM, nominal rate of the path. All numeric arguments broadcast.
     dirty_rate_mibps, working_set_mib : float or array, optional
         Distinct memory dirtied in one second (default 0), and where that saturates (default: the memory).
+    dirtied_1s_mib, dirtied_10s_mib : float or array, optional
+        Distinct memory dirtied in windows of one and of ten seconds, instead of a dirty rate: half the error
+        of a rate and a working set. A working set may be given beside them, as the most that is ever dirtied.
     dirty : DirtyModel, optional
         A finer dirty curve instead of the two numbers: classes, samples of D(t), bursts.
     zero_ratio : float or array
         Share of the memory that holds zero pages.
-    rtt_ms, loss_ratio, streams, window_mib, link_ratio, sender_mbps, encrypted
+    rtt_ms, loss_ratio, mtu_bytes, congestion_control, streams, window_mib, link_ratio, sender_mbps, encrypted
         The path, see `drs.precopy.effective_mbps`. ``link_ratio=1`` where `bandwidth_mbps` is a measured
         payload rate.
+    host_load_ratio : float or array
+        Runnable tasks per core of the sending host (its load average over its cores). Above 1 the sender waits
+        for the CPU: the rate falls a little, and the interval widens.
     rate_limit_mbps : float or array, optional
         The hypervisor's own limit during pre-copy (QEMU `max-bandwidth`); the stop phase ignores it.
     compression_ratio, resend_ratio : float or array
@@ -238,6 +254,8 @@ def estimate(
         profile does.
     post_copy_after : float or array, optional
         Rounds after which post-copy takes over, 0: at once (profiles that have it).
+    post_copy_after_s : float or array, optional
+        The same by time: seconds of pre-copy over memory.
     disk_gib, disk_used_gib, disk_write_mibps, datastore_mibps : float or array
         Disks to move, how much of them is used (all), what the guest writes to them, and what the slower
         datastore can take (no limit).
@@ -290,43 +308,56 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
     start = lower(checked)
     profile, jobs = start.profile, start._jobs
     rate = start.bandwidth_mbps * BYTES_PER_S_PER_MBPS
-    bandwidth_scales, dirty_scales, cycle_shifts = scales(
-        profile.bandwidth_error_ratio, profile.dirty_error_ratio, bursts=bool((jobs["quiet_s"] > 0).any())
+    luck, dirty_scales, cycle_shifts = runs_of(
+        profile.dirty_error_ratio, bursts=bool((jobs["quiet_s"] > 0).any())
     )
-    runs = np.empty((len(bandwidth_scales), len(OUTCOME), len(rate)))
+    faster, slower = np.exp(STEP * start._error[0]), np.exp(-STEP * start._error[1])
+    rates = np.empty((len(luck), len(rate)))
+    for run_rates, how in zip(rates, luck.tolist(), strict=True):
+        run_rates[:] = rate if how == 0.0 else rate * (faster if how > 0.0 else slower)
+    runs = np.empty((len(luck), len(OUTCOME), len(rate)))
     run(
         jobs,
         start._pages,
         start._rates,
         start._cyclic,
-        rate,
+        rates,
         start._rule,
-        bandwidth_scales,
         dirty_scales,
         cycle_shifts,
         runs,
     )
-    total, blackout, sent, copy, rounds, throttle, verdicts, left, slowed = runs.swapaxes(0, 1)
+    total, blackout, sent, copy, rounds, throttle, verdicts, left, slowed, surprise = runs.swapaxes(0, 1)
     # A run that never stopped has no black-out: say what switching over at its plateau would cost.
     never_dark = (verdicts == STUCK) | (verdicts == CANCELLED)
     forced = (left + jobs["device_bytes"]) / rate + jobs["resume_s"]
     downtime = np.where(never_dark, forced, blackout) * 1e3
+    # What the stop is expected to take beyond this run, the rounds before it do not.
+    shift = np.where(never_dark[0], 0.0, np.clip(surprise[0], -blackout[0], copy[0]))
+    expected = downtime[0] + shift * 1e3
     total_low, total_high = bands(total, profile.total_error_ratio)
-    dark_low, dark_high = bands(downtime, profile.downtime_error_ratio, LOOK_SHARE * profile.quantum_ms)
+    dark_low, dark_high = bands(downtime, start._error[2], LOOK_SHARE * profile.quantum_ms)
     converged = verdicts == CONVERGED
     memory = jobs["pages"] + jobs["zero_pages"] > 0
     lost = blackout[0] + slowed[0] + profile.precopy_loss_ratio * copy[0] + profile.settle_loss_s
+    # Of what is sent in the goal's time the guest dirties so much again; at 1 no round would ever shrink.
+    goal_s = jobs["switch_s"][:, None]
+    x = start._rates * goal_s
+    again = start._pages * np.where(start._cyclic, np.minimum(x, 1.0), -np.expm1(-x))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = again.sum(axis=-1) * jobs["resend_bytes"] / (jobs["switch_s"] * rate)
+    too_close = memory & (verdicts[0] <= STUCK) & (ratio > TOO_CLOSE[0]) & (ratio < TOO_CLOSE[1])
     refused = start.verdict != RUNNING
     verdict = np.where(refused, start.verdict, verdicts[0].astype(np.int64))
     numbers = {
         "total_s": total[0],
         "total_low_s": total_low,
         "total_high_s": total_high,
-        "downtime_ms": downtime[0],
-        "downtime_low_ms": dark_low,
-        "downtime_high_ms": dark_high,
-        "blackout_ms": downtime[0] + jobs["buffer_bytes"] / rate * 1e3,
-        "precopy_s": np.where(verdict == STUCK, np.inf, copy[0]),
+        "downtime_ms": expected,
+        "downtime_low_ms": np.minimum(dark_low, expected),
+        "downtime_high_ms": np.maximum(dark_high, expected),
+        "blackout_ms": expected + (jobs["buffer_bytes"] / rate + jobs["unseen_s"]) * 1e3,
+        "precopy_s": np.where(verdict == STUCK, np.inf, copy[0] - shift),
         "transferred_mib": sent[0] / BYTES_PER_MIB,
         "slowdown_ratio": throttle[0],
         "lost_s": np.where(memory, lost, blackout[0]),
@@ -337,7 +368,7 @@ def _price_block(checked: Checked) -> dict[str, NDArray[Any]]:
         **numbers,
         "rounds": np.where(refused, 0, rounds[0]).astype(np.int64),
         "converged": verdict == CONVERGED,
-        "borderline": ~refused & (converged != converged[0]).any(axis=0),
+        "borderline": ~refused & (too_close | (converged != converged[0]).any(axis=0)),
         "bandwidth_mbps": start.bandwidth_mbps,
         "verdict": verdict,
     }

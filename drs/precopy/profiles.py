@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
-from drs.precopy.phases import THROTTLES
+from drs.precopy.phases import CONGESTION_CONTROLS, THROTTLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Profile:
     title: str
     switch_ms: float
     luck_ratio: float
+    jitter_ratio: float
     stop_pages: float
     max_rounds: float
     max_sent_ratio: float
@@ -35,6 +36,7 @@ class Profile:
     timeout_forces: bool
     reread: bool
     quantum_ms: float
+    quantum_pages: float
     buffer_ratio: float
     scattered_zero_mib: float
     throttle: str
@@ -54,18 +56,24 @@ class Profile:
     dirty_ratio: float
     window_ratio: float
     window_mib: float
-    segment_bytes: float
+    mtu_bytes: float
+    congestion_control: str
+    loss_error_ratio: float
     streams: int
     stream_exponent: float
     stream_mbps: float
+    fill_mbps: float
     encrypt_mbps: float
     rtt_factor: float
+    rtt_unseen_factor: float
     storage_resume_ms: float
     precopy_loss_ratio: float
     settle_loss_s: float
     max_rtt_ms: float
     min_bandwidth_mbps: float
     post_copy: bool
+    load_error_ratio: float
+    load_downtime_ratio: float
     bandwidth_error_ratio: float
     dirty_error_ratio: float
     total_error_ratio: float
@@ -140,18 +148,37 @@ def _shipped() -> dict[str, Profile]:
 def _read(path: Path) -> Profile:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(Fault(f"profile {path}", str(error), "a readable TOML file")) from error
+    return of_tables(tables, f"profile {path}")
+
+
+def of_tables(tables: Mapping[str, Any], where: str) -> Profile:
+    """The profile of a TOML document that is read already: one table, named as the profile.
+
+    Raises
+    ------
+    InputError
+        For a document that is no profile; `base` names a profile that comes with drs, never a file.
+    """
     if len(tables) != 1 or not isinstance(next(iter(tables.values())), dict):
-        raise InputError(Fault(f"profile {path}", f"{len(tables)} tables", "one table, named as the profile"))
+        raise InputError(Fault(where, f"{len(tables)} tables", "one table, named as the profile"))
     name, table = next(iter(tables.items()))
     table = dict(table)
     base = table.pop("base", None)
     if base is not None:
-        start = asdict(profile(str(base)))
+        if str(base) not in _shipped():
+            raise UnknownNameError.of(f"{where}, base", str(base), _shipped(), "hypervisor profile")
+        start = asdict(_shipped()[str(base)])
         start.pop("name")
         table = {**start, **table}
     return _build(name, table)
+
+
+def to_tables(which: Profile) -> dict[str, dict[str, Any]]:
+    """A profile as `of_tables` takes it."""
+    constants = asdict(which)
+    return {constants.pop("name"): constants}
 
 
 def _build(name: str, table: Mapping[str, Any]) -> Profile:
@@ -186,6 +213,14 @@ def _build(name: str, table: Mapping[str, Any]) -> Profile:
     if values.get("throttle", "none") not in THROTTLES:
         faults.append(
             Fault(f"profile {name}, throttle", repr(values["throttle"]), "one of " + ", ".join(THROTTLES))
+        )
+    if values.get("congestion_control", "reno") not in CONGESTION_CONTROLS:
+        faults.append(
+            Fault(
+                f"profile {name}, congestion_control",
+                repr(values["congestion_control"]),
+                "one of " + ", ".join(CONGESTION_CONTROLS),
+            )
         )
     if values.get("link_ratio") == 0 or values.get("link_ratio", 1.0) > 1.0:
         faults.append(

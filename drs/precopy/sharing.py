@@ -56,10 +56,7 @@ def share_link(
     except ValueError:
         check.fault("start_s", f"shape {starts.shape}", f"the shape of the migrations, {shape}")
         check.done()
-    streams = ask.get("streams")
-    weight = np.broadcast_to(
-        np.asarray(transfer.profile.streams if streams is None else streams, dtype=float), shape
-    )
+    weight = transfer.streams.reshape(shape)
     own = transfer.bandwidth_mbps.reshape(shape)
     turn = np.argsort(start, axis=None, kind="stable").argsort().reshape(shape)
     waited = np.zeros(shape)

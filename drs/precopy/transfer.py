@@ -15,13 +15,17 @@ from numpy.typing import ArrayLike, NDArray
 from drs.precopy.ask import Ask, Checked, read
 from drs.precopy.inputs import Checker
 from drs.precopy.kinds import preconditions
-from drs.precopy.path import effective_mbps
+from drs.precopy.path import path_rate, streams_of
 from drs.precopy.phases import CONVERGED, COPY, DISK, DONE, POST_COPY, RUNNING, STOP, THROTTLES
 from drs.precopy.profiles import Profile
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS, MIB_PER_GIB
 
 PAGE_BYTES = 4096.0
 PAGES_PER_MIB = 256.0
+
+JITTER_RTT_MS = 100.0
+"""QEMU measures its rate over at least 100 ms (BUFFER_DELAY, migration.c); a window is sent once a round trip, so
+where that takes as long, one measurement may see twice what the next one does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,8 @@ class Transfer:
         Shape of the array; () for a single migration.
     bandwidth_mbps : float array, shape (n,)
         The payload rate of each migration's own path, its most.
+    streams : float array, shape (n,)
+        TCP streams of each migration.
     verdict : int array, shape (n,)
         Before the start: RUNNING, or why it may not go.
     """
@@ -41,7 +47,9 @@ class Transfer:
     shape: tuple[int, ...]
     profile: Profile
     bandwidth_mbps: NDArray[np.float64]
+    streams: NDArray[np.float64]
     verdict: NDArray[np.int64]
+    _error: NDArray[np.float64]
     _jobs: NDArray[Any]
     _states: NDArray[Any]
     _dirty: NDArray[np.float64]
@@ -171,21 +179,32 @@ def lower(checked: Checked) -> Transfer:
 
     which, kind, n = checked.profile, checked.kind, checked.n
     number = checked.numbers
-    path = np.broadcast_to(
-        effective_mbps(
-            number["bandwidth_mbps"],
-            which,
-            rtt_ms=number["rtt_ms"],
-            loss_ratio=number["loss_ratio"],
-            streams=number["streams"],
-            window_mib=number["window_mib"],
-            link_ratio=number["link_ratio"],
-            sender_mbps=number["sender_mbps"],
-            encrypted=number["encrypted"],
-        ),
-        (n,),
-    ).copy()
-    verdict = preconditions(kind, which, path, number["rtt_ms"])
+    size = np.zeros(())
+    if kind.memory:
+        size = number["memory_mib"] * (1.0 - number["zero_ratio"]) * number["compression_ratio"]
+    if kind.disk:
+        size = size + np.minimum(number["disk_gib"], number["disk_used_gib"]) * MIB_PER_GIB
+    carried = path_rate(
+        number["bandwidth_mbps"],
+        which,
+        rtt_ms=number["rtt_ms"],
+        loss_ratio=number["loss_ratio"],
+        mtu_bytes=number["mtu_bytes"],
+        control=number["congestion_control"],
+        streams=number["streams"],
+        window_mib=number["window_mib"],
+        link_ratio=number["link_ratio"],
+        sender_mbps=number["sender_mbps"],
+        encrypted=number["encrypted"],
+        size_mib=np.maximum(size, 1.0),
+    )
+    crowd = np.maximum(number["host_load_ratio"] - 1.0, 0.0)
+    path = np.broadcast_to(carried.mbps, (n,)).copy()
+    known = np.hypot(which.bandwidth_error_ratio, carried.error_ratio)
+    error = np.empty((3, n))
+    error[0], error[1] = known, known + which.load_error_ratio * crowd
+    error[2] = which.downtime_error_ratio + which.load_downtime_ratio * crowd
+    verdict = preconditions(kind, which, number["bandwidth_mbps"], number["rtt_ms"])
 
     jobs = np.zeros(n, dtype=JOB)
     if kind.memory:
@@ -194,10 +213,11 @@ def lower(checked: Checked) -> Transfer:
         jobs["pages"] = pages - zero_pages
         jobs["zero_pages"] = zero_pages
         jobs["zero_bytes"] = zero_pages * which.zero_page_bytes
-        jobs["scan_s"] = zero_pages * which.zero_scan_s / number["streams"]
+        jobs["scan_s"] = zero_pages * which.zero_scan_s
         jobs["device_bytes"] = which.device_mib * BYTES_PER_MIB
         jobs["buffer_bytes"] = which.buffer_ratio * number["window_mib"] * BYTES_PER_MIB
         jobs["resume_s"] = (which.resume_ms + which.rtt_factor * number["rtt_ms"]) / 1e3
+        jobs["unseen_s"] = which.rtt_unseen_factor * number["rtt_ms"] / 1e3
     elif kind.running:
         jobs["resume_s"] = which.storage_resume_ms / 1e3
     jobs["page_bytes"] = PAGE_BYTES * number["compression_ratio"] + which.page_header_bytes
@@ -206,10 +226,13 @@ def lower(checked: Checked) -> Transfer:
     )
     jobs["rate_limit"] = number["rate_limit_mbps"] * BYTES_PER_S_PER_MBPS
     jobs["switch_s"] = number["downtime_limit_ms"] / 1e3
+    jobs["jitter_ratio"] = which.jitter_ratio * np.minimum(number["rtt_ms"] / JITTER_RTT_MS, 1.0)
     jobs["setup_s"] = which.setup_s
     jobs["settle_s"] = which.settle_s
     jobs["timeout_s"] = number["timeout_s"]
     jobs["post_copy_after"] = number["post_copy_after"]
+    jobs["post_copy_s"] = number["post_copy_after_s"]
+    jobs["spread"] = np.hypot(known, which.dirty_error_ratio)
     if kind.disk:
         jobs["disk_bytes"] = (
             np.minimum(number["disk_gib"], number["disk_used_gib"]) * MIB_PER_GIB * BYTES_PER_MIB
@@ -228,6 +251,7 @@ def lower(checked: Checked) -> Transfer:
     rule = Rule(
         reread=which.reread,
         quantum_s=which.quantum_ms / 1e3,
+        quantum_pages=which.quantum_pages,
         scattered_zero_pages=which.scattered_zero_mib * PAGES_PER_MIB,
         luck_ratio=which.luck_ratio,
         stop_pages=which.stop_pages,
@@ -244,7 +268,9 @@ def lower(checked: Checked) -> Transfer:
         checked.shape,
         which,
         path,
+        np.broadcast_to(streams_of(number["streams"], number["bandwidth_mbps"], which), (n,)),
         np.broadcast_to(verdict, (n,)),
+        error,
         jobs,
         states,
         np.broadcast_to(pages_of_class, (n, pages_of_class.shape[-1])).copy(),

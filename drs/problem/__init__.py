@@ -1,10 +1,21 @@
 """The ask: a snapshot with rules and a policy, and how it is lowered to terms."""
 
-from drs.problem.policy import Limits, MigrationScope, Policy, Power, Restart, StorageBalance, Trigger
+from drs.problem.policy import (
+    Freeze,
+    Limits,
+    MigrationScope,
+    Policy,
+    Power,
+    Restart,
+    StorageBalance,
+    Trigger,
+    Windows,
+)
 from drs.problem.problem import Problem
 from drs.problem.request import Request
 
 __all__ = [
+    "Freeze",
     "Request",
     "Limits",
     "MigrationScope",
@@ -14,4 +25,5 @@ __all__ = [
     "Restart",
     "StorageBalance",
     "Trigger",
+    "Windows",
 ]

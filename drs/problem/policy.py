@@ -13,6 +13,7 @@ from drs.goals import Balance, Goal, Moves
 from drs.model import Snapshot
 from drs.model.selector import Selector
 from drs.planning.limits import Concurrency
+from drs.precopy.profiles import Profile
 from drs.rules.selecting import select_vms
 
 MigrationScope = Literal["cluster", "vcenter", "any"]
@@ -122,12 +123,40 @@ class StorageBalance:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """Hours in which some VMs do not migrate, or nothing leaves or reaches some hosts; all VMs where none is named.
+
+    between : the hours of the day, such as `08:00-18:00` or `22:00-06:00`, in the time of the start of the plan.
+    vms : the VMs that do not migrate then, by name, pattern or list.
+    hosts : the hosts that nothing leaves or reaches then, by name, pattern or list.
+    days : the days of the week on which these hours begin, such as `mon-fri` or `sat, sun`; every day where
+        not given.
+    """
+
+    between: str
+    vms: Selector = ()
+    hosts: Selector = ()
+    days: str = ""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """When nothing may migrate. No migration starts that cannot end before such hours begin.
+
+    freeze : tables `[[windows.freeze]]`, one for each span of hours.
+    """
+
+    freeze: Sequence[Freeze] = ()
+
+
+@dataclass(frozen=True)
 class Policy:
     """Goals in order (repair and `soft` rules always come before them) and what bounds the plan.
 
     goals : the goals, the most important first.
-    limits, concurrency, trigger, restart, power, storage : the parts, each with its defaults.
-    profile : the profile of the pre-copy model: a built-in name, or a fitted TOML file.
+    limits, concurrency, trigger, restart, power, storage, windows : the parts, each with its defaults.
+    profile : the profile of the pre-copy model: a built-in name, or a fitted one. In `policy.toml` that is the
+        name of a TOML file beside it, or a table `[profile.NAME]` with what such a file holds.
     migration_scope : how far a VM may move; DRS works within a `cluster`.
     storage_moves : whether a VM may go to a host that does not see its datastores; its disks then move too.
     """
@@ -139,6 +168,7 @@ class Policy:
     restart: Restart = field(default_factory=Restart)
     power: Power = field(default_factory=Power)
     storage: StorageBalance = field(default_factory=StorageBalance)
-    profile: str = "vmware"
+    windows: Windows = field(default_factory=Windows)
+    profile: str | Profile = "vmware"
     migration_scope: MigrationScope = "cluster"
     storage_moves: bool = False

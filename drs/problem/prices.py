@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from drs import precopy
 from drs.goals import Prices
 from drs.model import Snapshot
 from drs.model.dirtying import dirtying
+from drs.precopy.profiles import Profile
 from drs.terms.base import Ints
+from drs.units import MIBPS_PER_MBPS
 
 
-def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
+def nominal_prices(snapshot: Snapshot, profile: str | Profile) -> Prices:
     """One live migration of each VM alone on its host's vMotion network, by the pre-copy model.
 
     A VM without a measured dirty rate or working set is priced with the model's defaults.
@@ -35,6 +39,23 @@ def nominal_prices(snapshot: Snapshot, profile: str) -> Prices:
         vms.memory_mib / 1024,
         disk_gib.astype(np.float64),
         np.asarray(price.downtime_ms),
+    )
+
+
+def finite_prices(nominal: Prices, snapshot: Snapshot) -> Prices:
+    """Prices with an end: where the model gives none, the memory is sent once and the VM stands still as long.
+
+    Such a VM stays (`Problem.rules_in_force`), or is off, or is placed for the first time; its price only
+    has to keep sums finite.
+    """
+    host = snapshot.vms.host_idx
+    mbps = np.where(host >= 0, snapshot.hosts.vmotion_mbps[host], 10_000.0) if len(host) else np.zeros(0)
+    once_s = snapshot.vms.memory_mib / (np.maximum(mbps, 1.0) * MIBPS_PER_MBPS)
+    ends = np.isfinite(nominal.move_s) & np.isfinite(nominal.downtime_ms)
+    return replace(
+        nominal,
+        move_s=np.where(ends, nominal.move_s, once_s),
+        downtime_ms=np.where(ends, nominal.downtime_ms, 1e3 * once_s),
     )
 
 

@@ -13,10 +13,11 @@ from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
-from drs.problem.prices import disks_follow, nominal_prices
+from drs.problem.prices import disks_follow, finite_prices, nominal_prices
 from drs.problem.request import Request, Scope
 from drs.rules import Pinned, Rule, Violation, default_rules
 from drs.rules.base import raise_faults
+from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
     Level,
@@ -53,6 +54,8 @@ class Problem:
     """Hosts that take part, None for all."""
     held: Sequence[Rule] = ()
     """VMs that an earlier round found no way for, kept where they are."""
+    budget_s: float | None = None
+    """So many seconds of migration at most, by the prices of the VMs; None for no limit."""
     built_in: bool = True
     """Whether the built-in rules apply (off for benchmarks that are no virtual machines)."""
 
@@ -86,7 +89,8 @@ class Problem:
         )  # fmt: skip
 
     def _costly(self) -> list[Rule]:
-        """VMs whose migration would exceed a limit of the policy, or their own downtime budget, stay."""
+        """VMs whose migration would never end, or exceed a limit of the policy or their own downtime budget, stay;
+        no VM goes where the path refuses its migration."""
         limits, names = self.policy.limits, self.snapshot.vms.name
         longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
         budget_ms = self.snapshot.vms.downtime_budget_ms
@@ -94,12 +98,17 @@ class Problem:
         if limits.max_downtime_ms is not None:
             budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
         live = self.snapshot.vms.on
-        too_long = names[live & (self.prices.move_s > longest_s)].tolist()
-        too_hard = names[live & (self.prices.downtime_ms > budget_ms)].tolist()
+        never = live & (self.snapshot.vms.host_idx >= 0) & ~np.isfinite(self.nominal.move_s)
+        too_long = live & ~never & (self.prices.move_s > longest_s)
+        too_hard = live & ~never & (self.prices.downtime_ms > budget_ms)
+        named = (
+            (never, "migration never ends"),
+            (too_long, "max_migration_s"),
+            (too_hard, "downtime budget"),
+        )
         return [
-            Pinned(vms, name=why)
-            for vms, why in ((too_long, "max_migration_s"), (too_hard, "downtime budget"))
-            if vms
+            MigrationPath(profile=self.policy.profile),
+            *(Pinned(names[vms].tolist(), name=why) for vms, why in named if vms.any()),
         ]
 
     @cached_property
@@ -108,9 +117,14 @@ class Problem:
         return Placement.of(self.snapshot)
 
     @cached_property
-    def prices(self) -> Prices:
-        """What moving each VM costs, from the pre-copy model."""
+    def nominal(self) -> Prices:
+        """What moving each VM costs, from the pre-copy model; inf or NaN of a migration that never ends."""
         return nominal_prices(self.snapshot, self.policy.profile)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The same as goals count it: no price is without end, for such a VM stays where it is."""
+        return finite_prices(self.nominal, self.snapshot)
 
     @cached_property
     def compatible(self) -> Allowed:
@@ -152,6 +166,10 @@ class Problem:
         """The same problem with these VMs kept where they are."""
         return replace(self, held=(*self.held, Pinned(list(vms), name=why)))
 
+    def with_less_to_move(self, budget_s: float) -> Problem:
+        """The same problem with so many seconds of migration at most."""
+        return replace(self, budget_s=budget_s)
+
     def check(self, placement: Placement) -> list[Violation]:
         """Every rule in force, checked the naive way, independent of terms and solvers."""
         return [
@@ -174,6 +192,8 @@ class Problem:
         most = self.policy.limits.max_moves
         if most is not None:
             yield Wall(MoveLimit(np.ones(len(start)), float(most)), "max_moves")
+        if self.budget_s is not None:
+            yield Wall(MoveLimit(np.asarray(self.prices.move_s), self.budget_s), "time")
         if self.scope is not None:
             outside = (start >= 0) & ~self.scope[np.maximum(start, 0)]
             mask = np.vstack([self.scope, np.zeros_like(self.scope)])

@@ -63,6 +63,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "digest": snapshot.digest,
             "n_hosts": snapshot.n_hosts,
             "n_vms": snapshot.n_vms,
+            "provenance": dataclasses.asdict(snapshot.rests_on),
         },
         "mode": result.mode,
         "status": result.status,
@@ -101,6 +102,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
+        "timing": None if result.timing is None else finite(_of_report(result.timing)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
     }
@@ -171,11 +173,16 @@ def _plain(value: Any) -> Any:
 
 
 def moves_csv(plan: Plan) -> str:
-    """The moves as `moves.csv` has them: the columns of `Plan.to_frame`, lists with spaces between."""
+    """The moves as `moves.csv` has them: the columns of `Plan.to_frame`, lists with spaces between.
+
+    Safe in a spreadsheet and read back by `drs estimate`: see `drs.io.spreadsheet`.
+    """
+    from drs.io import spreadsheet
+
     frame = plan.to_frame()
     for column in ("from_datastores", "to_datastores", "after_steps"):
-        frame[column] = [" ".join(str(part) for part in value) for value in frame[column]]
-    return str(frame.to_csv(index=False))
+        frame[column] = [spreadsheet.joined(str(part) for part in value) for value in frame[column]]
+    return spreadsheet.csv_of(frame)
 
 
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
@@ -206,28 +213,6 @@ def rolling_document(campaign: Rolling) -> dict[str, Any]:
     }
 
 
-def check_target(folder: Path) -> None:
-    """Raises InputError, before any work is done, when a plan cannot be written there."""
-    from drs import io
-
-    ours = any((folder / name).exists() for name in ("plan.json", "rolling.json"))
-    if (folder / "journal.sqlite").exists():
-        raise InputError(
-            Fault("out", f"{folder} holds the journal of a plan that is or was carried out", "a new folder")
-        )
-    if folder.is_dir() and any(folder.iterdir()) and not ours:
-        raise InputError(
-            Fault(
-                "out",
-                f"{folder} holds something that drs did not write",
-                "a new or empty folder, or an earlier plan's",
-            )
-        )
-    if folder.exists() and not folder.is_dir():
-        raise InputError(Fault("out", f"{folder} is a file", "a folder"))
-    io.check_writable(folder, "out")
-
-
 def write(result: Result, folder: Path, report_html: str) -> None:
     """plan.json, moves.csv, report.html, and the cluster before and after with its rules, all or nothing.
 
@@ -237,9 +222,7 @@ def write(result: Result, folder: Path, report_html: str) -> None:
     """
     from drs import io
 
-    check_target(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with io.atomic_folder(folder) as new:
+    with io.own_folder(folder, "out") as new:
         _write_into(result, new, report_html)
 
 
@@ -254,9 +237,7 @@ def write_rolling(campaign: Rolling, folder: Path, render: Callable[[Result], st
 
     from drs import io
 
-    check_target(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with io.atomic_folder(folder) as new:
+    with io.own_folder(folder, "out") as new:
         text = json.dumps(finite(rolling_document(campaign)), indent=2, ensure_ascii=False, allow_nan=False)
         (new / "rolling.json").write_text(text + "\n", encoding="utf-8")
         parts = {f"step-{number:02d}": step.result for number, step in enumerate(campaign.steps, start=1)}

@@ -68,6 +68,11 @@ def headline(result: Result) -> str:
     """The result in one sentence."""
     plan = result.plan
     if result.status == "infeasible":
+        starts = (result.snapshot.vms.host_idx < 0) & (result.placement.host_idx >= 0)
+        done = (len(plan.moves) if plan else 0) + int(starts.sum())
+        if done:
+            what = words.count(done, "move or start does", "moves and starts do")
+            return f"Not all that is asked is possible; {what} the rest."
         return "No placement satisfies the hard rules."
     if result.status == "no_solution":
         return "The search ended without an answer."

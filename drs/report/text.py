@@ -42,6 +42,7 @@ def print_check(
 ) -> None:
     """A cluster's load, its VMs' scores, its resource pools and its broken rules."""
     console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
+    print_provenance(console, snapshot)
     console.print(_load_table({"today": metrics}))
     short = happy.short()
     said = f"VM score {happy.cluster_score:.1f} of 100"
@@ -56,6 +57,14 @@ def print_check(
         console.print("No rule is broken.")
     for violation in violations:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
+
+
+def print_provenance(console: Console, snapshot: Snapshot) -> None:
+    """What the answers rest on, where it is known."""
+    sentence = snapshot.rests_on.sentence()
+    if sentence:
+        color = "yellow" if snapshot.rests_on.is_weak else "default"
+        console.print(f"[{color}]{escape(sentence)}[/{color}]")
 
 
 def _pool_table(pools: Sequence[Pool]) -> Table:
@@ -101,6 +110,7 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
         f"{result.status} by {result.solver} in {words.seconds(result.elapsed_s)}"
         + (" (interrupted)" if result.interrupted else "")
     )
+    print_provenance(console, snapshot)
     console.print(rich_table(GOALS, result.goals))
     console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
     if plan is not None and plan.moves:
@@ -134,9 +144,16 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     print_findings(console, result.findings)
     for warning in result.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
+    if result.timing is not None:
+        print_sentences(console, result.timing.sentences())
     if result.report is not None:
         print_sentences(console, result.report.sentences())
-    speaks = result.mode in ("upgrade-evc", "storage")  # these say in their own words why not
+    speaks = result.mode in (
+        "place",
+        "recover",
+        "storage",
+        "upgrade-evc",
+    )  # these say in their own words why not
     asked = result.status in ("infeasible", "no_solution") and not speaks
     print_conflicts(console, result.conflicts, asked)
     if out is not None:

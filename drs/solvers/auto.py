@@ -1,7 +1,8 @@
 """Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
 
 The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
-search goes on from there. Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
+search goes on from there. Where items wait to be placed, they are counted before they are named
+(`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
 small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
 neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
 (`drs.solvers.bounds.dual`) follow each stage, and a plan that meets them ends the run.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from drs.solvers import levels as order
-from drs.solvers import parts
+from drs.solvers import parts, room
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
 from drs.stop import Progress, Run, Stop
@@ -36,6 +37,8 @@ SEARCH_SHARE = 0.75
 SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most."""
+ROOM_SHARE = 0.5
+"""Of the budget for placing by counts, where items wait."""
 BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
 
@@ -124,8 +127,8 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
     return parts.solve(lowered, start, run, solve_part, _ready)
 
 
-def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
-    """Greedy, local search, exact proof or polish, bounds."""
+def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool) -> Answer:
+    """Greedy (unless the start was searched before: `again`), local search, exact proof or polish, bounds."""
     call = _Call(lowered, start, run)
 
     def searching() -> Solver:
@@ -135,7 +138,9 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
 
     columns = n_columns(lowered)
     small = columns <= EXACT_COLUMNS
-    if columns <= GREEDY_COLUMNS:
+    if not small and room.applies(lowered, call.scores):
+        call.engine("room", _room, call.share(ROOM_SHARE))
+    if columns <= GREEDY_COLUMNS and not again:
         call.engine("greedy", _greedy, call.share(0.15))
     packing = any(isinstance(entry.term, BinsUsed) for level in lowered.levels for entry in level.terms)
     if packing:
@@ -170,9 +175,15 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
 
 
 def _ready(run: Run) -> None:
-    from drs.solvers.localsearch import ready
+    from drs.solvers import localsearch
+    from drs.solvers.bounds import leaving
 
-    ready(run)
+    localsearch.ready(run)
+    leaving.ready()
+
+
+def _room() -> Solver:
+    return room.solve
 
 
 def _greedy() -> Solver:

@@ -175,8 +175,11 @@ class _Call:
         self.best = np.array(start)
         self.today = lowered.scores(lowered.start)
         self.ceilings = np.full(len(lowered.levels), np.inf)
+        self.reached: list[Ints] = []
+        """The best assignment after each level"""
         self.iterations = 0
         self.reported = -math.inf
+        self.turn = 0
         self.pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def report(self, stage: str, score: float, note: str = "") -> None:
@@ -230,7 +233,7 @@ class _Call:
         return _Aim(weight, limits, steep, scale[k])
 
     def line_up(self, k: int, aim: _Aim) -> None:
-        """Put the workers at the best assignment; where moves alone count, every other one at today's."""
+        """Put the workers at the best assignment; where moves alone count, every other one at today's, in turns."""
         from_today = self.of_moves(k) and k > 0 and self.fused_start_is_complete()
         for which, w in enumerate(self.workers):
             w.search.load(self.best)
@@ -238,7 +241,7 @@ class _Call:
             if from_today:
                 for _ in range(3):
                     self.undo_useless(w)
-                if which % 2 == 1:
+                if (which + self.turn + len(self.workers)) % 2 == 1:
                     w.search.load(self.fused.start)
                     w.search.aim(aim.weight, aim.limits, aim.steep)
             w.rounds = 0
@@ -461,6 +464,7 @@ class _Call:
         n_levels = len(self.lowered.levels)
         parts = np.array([0.5 if lv.role in ("hard", "not_worse") else 1.0 for lv in self.lowered.levels])
         for k in range(n_levels):
+            self.recall(k)
             now = self.stop.fraction(self.iterations)
             # Never above 1, which rounding alone would do: the budget's fraction does not get there.
             end = min(1.0, now + (1.0 - now) * float(parts[k] / parts[k:].sum()))
@@ -468,13 +472,35 @@ class _Call:
             while True:
                 rounds = self.rounds(end - now) if again else 1
                 self.level(k, end if rounds == 1 else now + (end - now) / rounds)
+                self.turn += 1
                 now = self.stop.fraction(self.iterations)
                 if rounds == 1 or now >= end or self.stop.interrupted or self.scores(self.best)[k] <= 1e-12:
                     break
             score = float(self.scores(self.best)[k])
             self.ceilings[k] = ceiling(self.lowered.levels[k], score, float(self.today[k]))
+            self.reached.append(self.best.copy())
         if self.pool is not None:
             self.pool.shutdown()
+
+    def recall(self, k: int) -> None:
+        """Go on from the start where the levels before allow it and it is better at level `k`: what improved an earlier
+        level by no more than its slack may have cost a later one more than the start ever did.
+        """
+        if lex_within(self.scores(self.start), self.scores(self.best), self.ceilings, k):
+            self.best = self.start.copy()
+
+    def answer(self) -> Ints:
+        """The assignment of the last level, or of one before that, that the start does not beat.
+
+        A later level may have spent an earlier one's slack until the start, which is beyond it, counts as equal there.
+        """
+        before = self.lowered.scores(self.start)
+        for assign in reversed(self.reached):
+            beaten = better(self.lowered, before, self.lowered.scores(assign))
+            if not beaten and not self.lowered.broken_walls(assign):
+                return assign
+        log.warning("local search found no plan that its own check takes; the start is returned")
+        return self.start
 
 
 def lex_within(a: Floats, b: Floats, ceilings: Floats, k: int) -> bool:
@@ -512,11 +538,8 @@ def solve(lowered: Lowered, start: Ints, run: Run, *, workers: int = 2) -> Answe
         ready(run)
     call = _Call(lowered, start, run, workers)
     call.run()
-    assign = call.best
+    assign = call.answer()
     scores = lowered.scores(assign)
-    if lowered.broken_walls(assign) or better(lowered, lowered.scores(start), scores):
-        log.warning("local search returned a plan that its own check refuses; the start is returned")
-        assign, scores = start, lowered.scores(start)
     bounds = np.zeros(len(lowered.levels))
     return Answer(
         status(lowered, scores, bounds),

@@ -46,8 +46,8 @@ LEAST_S = 0.3
 MOST_ROUNDS = 8
 """Rounds after the first at most, under a budget of iterations."""
 
-Engine = Callable[[Lowered, Ints, Run, int], Answer]
-"""Solves one part: problem, start, run, threads."""
+Engine = Callable[[Lowered, Ints, Run, int, bool], Answer]
+"""Solves one part: problem, start, run, threads, and whether the start comes from an earlier turn of its own."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class _Task:
 
     @property
     def over(self) -> bool:
-        return self.failed or self.status in ("optimal", "infeasible")
+        return self.failed or order.finished(self.lowered, self.scores, self.bounds)
 
     def gap(self) -> float:
         """What may still be gained, as a share of the cost, at the first level that is not proven."""
@@ -188,9 +188,10 @@ class _Parts:
     def turn(self, task: _Task, stop: Stop, threads: int) -> None:
         """Solve one part from the best that is known of it; one that fails loses only this."""
         seed = self.run.seed + 7919 * task.number + task.turns
+        again = task.turns > 0
         task.turns += 1
         try:
-            found = self.engine(task.lowered, task.assign, Run(stop, seed), threads)
+            found = self.engine(task.lowered, task.assign, Run(stop, seed), threads, again)
         except Exception:
             log.exception("part %d failed and stays as it is; the other parts go on", task.number)
             task.failed = True
@@ -263,7 +264,7 @@ def solve(
     limits = move_limits(lowered)
     n_open = sum(bool(part.free.any()) for part in parts)
     if n_open <= 1 and (limits or len(parts) == 1):
-        return engine(lowered, start, run, LANES)
+        return engine(lowered, start, run, LANES, False)
     call = _Parts(parts, start, run, engine)
     if ready is not None and not all(task.over for task in call.tasks):
         with run.stop.paused():
@@ -321,7 +322,7 @@ def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], s
         bounds = lower_bounds(as_one, scores, call.budget(1.0), assign=best)
         return replace(kept, status=order.status(as_one, scores, bounds), bounds=bounds)
     try:
-        found = call.engine(as_one, best, call.run.within(call.budget(1.0)), LANES)
+        found = call.engine(as_one, best, call.run.within(call.budget(1.0)), LANES, True)
     except Exception:
         log.exception("the search in all parts together failed; the plan of the parts stands")
         return kept

@@ -46,6 +46,18 @@ def solve(lowered: Lowered, start: Ints, run: Run, engine: Engine) -> Answer:
     bounds = np.minimum(np.append(least(lowered, others), found.bounds[others:]), scores)
     if (scores[: others + 1] <= bounds[: others + 1] + order.TOLERANCE).all():
         # No other item needs to move, so what is best with all others at home is best.
+        left_s = min(ALONE_S - (time_s or ALONE_S), stop.remaining_s)
+        if (
+            left_s > 0.0
+            and not order.finished(lowered, scores, bounds)
+            and not stop.reached(found.iterations)
+        ):
+            steps = None if stop.iterations is None else stop.iterations - found.iterations
+            more = engine(small.lowered, found.assign, run.followed_by(left_s, steps))
+            found = dataclasses.replace(more, iterations=found.iterations + more.iterations)
+            assign = small.expand(found.assign)
+            scores = lowered.scores(assign)
+            bounds = np.minimum(np.append(bounds[:others], found.bounds[others:]), scores)
         status = order.status(lowered, scores, bounds)
         return dataclasses.replace(found, status=status, assign=assign, scores=scores, bounds=bounds)
     answer = engine(lowered, assign, run)

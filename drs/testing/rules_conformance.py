@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from typing import Any
 
 import numpy as np
 
+from drs.io.problem_file import write_rules
 from drs.io.raw import Faults
 from drs.io.rules_toml import rules_of
 from drs.model import Placement, Snapshot
@@ -196,21 +196,14 @@ def _toml_gives_it_back(rule: Rule) -> None:
     assert RULES.get(rule.type) is type(rule), (
         f"the type {rule.type!r} is not this class's in drs.rules.RULES: register it with @rule(...)"
     )
-    lines = [f'type = "{rule.type}"']
-    given: dict[str, Any] = {}
-    for field in dataclasses.fields(rule):
-        value = getattr(rule, field.name)
-        if field.init and value is not None:
-            given[field.name] = list(value) if isinstance(value, tuple) else value
-            # A JSON text, number, truth value or list of texts is the same in TOML.
-            lines.append(f"{field.name} = {json.dumps(given[field.name])}")
     faults = Faults()
-    read = rules_of(tomllib.loads("[[rule]]\n" + "\n".join(lines)), "rules.toml", faults)
-    assert not len(faults), f"rules.toml does not take {lines}: {faults[0]}"
-    for name, value in given.items():
-        back = getattr(read[0], name)
-        back = list(back) if isinstance(back, tuple) else back
-        assert back == value, f"rules.toml gives back {name} = {back!r}, not {value!r}"
+    read = rules_of(tomllib.loads(write_rules([rule])), "rules.toml", faults)
+    assert not len(faults), f"rules.toml does not take what was written of it: {faults[0]}"
+    for field in dataclasses.fields(rule):
+        if field.init:
+            given, back = getattr(rule, field.name), getattr(read[0], field.name)
+            same = list(back) == list(given) if isinstance(given, tuple) else back == given
+            assert same, f"rules.toml gives back {field.name} = {back!r}, not {given!r}"
 
 
 def draw_rule(cls: type[Rule], snapshot: Snapshot, rng: np.random.Generator) -> Rule:

@@ -15,6 +15,7 @@ import streamlit as st
 
 from drs import api, datasets, explain, io
 from drs.errors import DrsError, Fault, InputError
+from drs.io.readers.sheets import tab_of
 from drs.model import Snapshot
 from drs.model.load import metrics
 from drs.model.pools import Pool, pools
@@ -29,6 +30,8 @@ MOST_BYTES = 2**30
 """An upload that unpacks to more is refused."""
 MOST_FILES = 200
 SUFFIXES = (".csv", ".parquet", ".toml")
+EXPORTS = (".xlsx", ".xlsm", ".json")
+"""Suffixes of what other tools write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +83,19 @@ def opened(source: str) -> Cluster:
     return _looked_at(source)
 
 
-def _looked_at(source: str, label: str = "") -> Cluster:
+def _looked_at(source: str | Sequence[Path], label: str = "") -> Cluster:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", io.InputWarning)
-        path = Path(source)
-        snapshot = io.read_source(path) if path.is_file() else api.read(source)
-        rules = () if path.is_file() else api.read_rules(source)
-        policy = Policy() if path.is_file() else api.read_policy(source)
+        if isinstance(source, str):
+            snapshot, rules, policy = api.read(source), api.read_rules(source), api.read_policy(source)
+        else:
+            reading = io.read_source(source)
+            if reading.snapshot is None:
+                raise InputError(Fault("upload", "a load history alone", "an inventory with it"))
+            snapshot, rules, policy = reading.snapshot, reading.rules, Policy()
     problem = Problem(snapshot, rules, policy)
     return Cluster(
-        label or snapshot.name or source,
+        label or snapshot.name or str(source),
         snapshot,
         rules,
         policy,
@@ -103,7 +109,7 @@ def _looked_at(source: str, label: str = "") -> Cluster:
 
 
 def from_uploads(uploads: Sequence[Upload]) -> Cluster:
-    """The cluster of uploaded files: one zip of a snapshot folder, its tables one by one, or a workbook.
+    """The cluster of uploaded files: one zip of a snapshot folder, its tables one by one, or exports of others.
 
     Raises
     ------
@@ -118,13 +124,17 @@ def from_uploads(uploads: Sequence[Upload]) -> Cluster:
         folder = Path(temporary)
         first = uploads[0]
         suffix = PurePosixPath(first.name).suffix.lower()
-        label = PurePosixPath(first.name).stem if suffix in (".zip", ".xlsx") else "upload"
+        label = PurePosixPath(first.name).stem if suffix in (".zip", *EXPORTS) else "upload"
+        if any(_is_export(upload) for upload in uploads):
+            files = []
+            for upload in uploads:
+                files.append(folder / PurePosixPath(upload.name.replace("\\", "/")).name)
+                files[-1].write_bytes(upload.content)
+            tabs = [file for file in files if tab_of(file.name)]
+            return _without_folder([*(file for file in files if file not in tabs), *([folder] if tabs else [])],
+                                   label, Path(temporary))  # fmt: skip
         if len(uploads) == 1 and suffix == ".zip":
             folder = _unpack(first, folder)
-        elif len(uploads) == 1 and suffix == ".xlsx":
-            workbook = folder / "upload.xlsx"
-            workbook.write_bytes(first.content)
-            return _without_folder(workbook, label, Path(temporary))
         else:
             faults = []
             for upload in uploads:
@@ -138,12 +148,24 @@ def from_uploads(uploads: Sequence[Upload]) -> Cluster:
         return _without_folder(folder, label, Path(temporary))
 
 
-def _without_folder(path: Path, label: str, temporary: Path) -> Cluster:
+def _is_export(upload: Upload) -> bool:
+    """Whether it is the export of another tool, or a part of one: a workbook, JSON, or a tab of RVTools."""
+    if PurePosixPath(upload.name).suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(bytesio.BytesIO(upload.content)) as archive:
+                return any(tab_of(name) for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return False
+    return PurePosixPath(upload.name).suffix.lower() in EXPORTS or bool(tab_of(upload.name))
+
+
+def _without_folder(path: Path | Sequence[Path], label: str, temporary: Path) -> Cluster:
     """Read it; faults name the uploaded file, not where it lay for a moment."""
     try:
-        return _looked_at(str(path), label)
+        return _looked_at(str(path) if isinstance(path, Path) else path, label)
     except InputError as error:
-        hide = sorted({f"{path}/", f"{temporary}/", str(path), str(temporary)}, key=len, reverse=True)
+        places = {str(temporary)} | ({str(path)} if isinstance(path, Path) else set())
+        hide = sorted(places | {f"{place}/" for place in places}, key=len, reverse=True)
 
         def clean(words: str) -> str:
             for part in hide:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from drs.model import Snapshot
 from drs.plotting.style import Figure
 from drs.report.tables import VIOLATIONS, frame
 from drs.rules import Violation
@@ -38,6 +39,15 @@ def heading(title: str, words_below: str = "") -> None:
     st.title(title, anchor=False)
     if words_below:
         st.caption(words_below)
+
+
+def rests_on(snapshot: Snapshot) -> None:
+    """What the answers rest on, loud where the demand was guessed."""
+    said = snapshot.rests_on
+    if said.is_weak:
+        st.warning(md(said.sentence()), icon=":material/help:")
+    elif said.sentence():
+        st.caption(md(said.sentence()))
 
 
 def needs_cluster() -> Cluster:
@@ -89,6 +99,7 @@ __all__ = [
     "heading",
     "md",
     "needs_cluster",
+    "rests_on",
     "show_faults",
     "tiles",
     "violations_table",

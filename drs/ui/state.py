@@ -171,12 +171,16 @@ def update(**changes: Any) -> AppState:
     return new
 
 
+OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment")
+"""Kinds of options that mean the same in every cluster."""
+
+
 def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (), **changes: Any) -> None:
     """Change the cluster: what was found for the last one is let go, and its search is stopped."""
     old = state()
     if old.job is not None:
         old.job.stop.interrupt()
-    of_cluster = [each for each in OPTIONS.values() if each.kind not in ("baseline", "duration_s", "count")]
+    of_cluster = [each for each in OPTIONS.values() if each.kind not in OF_NO_CLUSTER]
     update(
         source=source,
         cluster=cluster,

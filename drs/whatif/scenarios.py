@@ -79,6 +79,9 @@ class Scenario(Part):
     baseline: str = ""
     cluster: Names = ()
     also: tuple[str, ...] = ()
+    within_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    between: str = ""
+    start: str = ""
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
     solver: str = "auto"

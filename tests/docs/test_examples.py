@@ -29,6 +29,10 @@ NOT_RUN_CODE = {
 }
 NOT_RUN_COMMANDS = {
     "drs convert rvtools.xlsx my-cluster": "it needs an RVTools workbook; tests/io/test_rvtools.py makes some",
+    "drs convert north.xlsx south.xlsx my-cluster": "it needs exports; tests/io/test_readers.py makes some",
+    "drs convert resources.json rules.json n1-status.json my-cluster": "it needs exports; see above",
+    "drs convert monday.xlsx tuesday.xlsx my-cluster --history": "it needs exports; see above",
+    "drs convert view.csv my-cluster --into": "it needs exports; see above",
     "drs ui small": "it opens a browser; tests/ui drives the app",
     "drs replay medium --out history.parquet": "a week of history takes minutes; tests/whatif replays a day",
 }

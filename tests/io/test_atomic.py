@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from drs.errors import InputError
-from drs.io import atomic_file, atomic_folder, write_text_atomic
+from drs.io import atomic_file, atomic_folder, own_folder, write_text_atomic
+from drs.io.atomic import MARKER, written_by_drs
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
@@ -94,3 +95,68 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "link") as work:
         (work / "a").touch()
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "a").exists()
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Every file of a folder but the marker, with its text."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != MARKER]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+
+
+def test_a_folder_of_our_own_keeps_what_others_put_there(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with own_folder(out, "out") as work:
+        for name in ("plan.json", "step-01/plan.json", "step-02/plan.json"):
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).write_text("old")
+    (out / ".git" / "objects").mkdir(parents=True)
+    (out / ".git" / "objects" / "ab").write_text("history")
+    (out / "step-02" / "notes.txt").write_text("mine")
+    (out / "empty").mkdir()
+    with own_folder(out, "out") as work:
+        (work / "plan.json").write_text("new")
+    assert files(out) == {
+        "plan.json": "new",
+        ".git/objects/ab": "history",
+        "step-02/notes.txt": "mine",
+    }
+    assert (out / "empty").is_dir() and not (out / "step-01").exists()
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "rolling.json", ".git/HEAD", MARKER])
+def test_a_folder_of_others_is_never_touched(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out" / name).parent.mkdir(parents=True)
+    (tmp_path / "out" / name).write_text("of another tool")
+    with (
+        pytest.raises(InputError, match="did not write"),
+        own_folder(tmp_path / "out", "out") as work,
+    ):
+        (work / "plan.json").write_text("ours")
+    assert (tmp_path / "out" / name).read_text() == "of another tool"
+
+
+def test_a_file_in_the_way_of_a_new_one_stays_and_so_does_everything(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with own_folder(out, "out") as work:
+        (work / "plan.json").write_text("old")
+    (out / "a").write_text("mine")
+    (out / "step-01").write_text("mine")
+    before = files(out)
+    with pytest.raises(InputError, match="did not write"), own_folder(out, "out") as work:
+        (work / "step-01").mkdir()
+        (work / "step-01" / "plan.json").write_text("new")
+    assert files(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_marker_cannot_point_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("years of work")
+    with own_folder(tmp_path / "out", "out") as work:
+        (work / "plan.json").write_text("old")
+    with (tmp_path / "out" / MARKER).open("a") as marker:
+        marker.write(f"../thesis\n{tmp_path / 'thesis'}\n")
+    with own_folder(tmp_path / "out", "out") as work:
+        (work / "plan.json").write_text("new")
+    assert (tmp_path / "thesis").read_text() == "years of work"
+    assert written_by_drs(tmp_path / "out") == {MARKER, "plan.json"}

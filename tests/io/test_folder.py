@@ -513,7 +513,7 @@ def test_an_unknown_format(snapshot: Snapshot, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("broken", ["_write_csv", "_toml_text", "_take_over"])
+@pytest.mark.parametrize("broken", ["folder._write_csv", "folder._toml_text", "atomic._move_over"])
 def test_a_fault_in_the_middle_leaves_the_old_folder(
     broken: str, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -523,7 +523,7 @@ def test_a_fault_in_the_middle_leaves_the_old_folder(
     def fail(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(f"drs.io.folder.{broken}", fail)
+    monkeypatch.setattr(f"drs.io.{broken}", fail)
     with pytest.raises(OSError, match="no space left"):
         write_folder(snapshot, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from drs.errors import InputError
-from drs.io import InputWarning, convert, read_folder, read_rvtools, read_source
+from drs.io import InputWarning, Options, convert, read_folder, read_rvtools, read_source
 
 Book = dict[str, list[list[Any]]]
 
@@ -327,7 +327,7 @@ BAD: dict[str, tuple[Callable[[Book], None], str, str, str, str]] = {
         drop("vHost"),
         "export.xlsx",
         "there is no sheet vHost",
-        "an RVTools workbook with vInfo and vHost",
+        "an export of RVTools with vInfo and vHost",
         "",
     ),
     "no memory": (
@@ -487,9 +487,11 @@ def test_faults_name_sheet_row_and_column(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_convert_writes_what_it_read(tmp_path: Path) -> None:
-    snapshot = convert(save(BOOK, tmp_path / "export.xlsx"), tmp_path / "out", format="parquet")
+    snapshot = convert(save(BOOK, tmp_path / "export.xlsx"), tmp_path / "out", format="parquet").snapshot
+    assert snapshot is not None
     assert read_folder(tmp_path / "out").digest == snapshot.digest
-    assert convert(tmp_path / "out", tmp_path / "csv").digest == snapshot.digest
+    again = convert(tmp_path / "out", tmp_path / "csv").snapshot
+    assert again is not None and again.digest == snapshot.digest
     assert (tmp_path / "csv" / "vms.csv").exists()
 
 
@@ -499,7 +501,7 @@ def test_convert_writes_what_it_read(tmp_path: Path) -> None:
         ("a.xlsx", None, "no such file", ""),
         ("a.xlsx", b"no workbook", "no readable workbook", ""),
         ("a.xlsx", b"PK\x05\x06" + bytes(18), "no readable workbook", ""),
-        ("a.xls", b"\xd0\xcf\x11\xe0", "a workbook of the old kind .xls", "save it as .xlsx"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of the old kind .xls", "save it as .xlsx"),
         ("a.pdf", b"%PDF", "a file of an unknown kind", ""),
         ("a.ova", None, "no such file or folder", ""),
     ],
@@ -551,7 +553,8 @@ def test_real_workbooks(bench_data: Path, tmp_path: Path) -> None:
             InputError, match="2 of 3 running VMs are on hosts that the sheet vHost does not have"
         ):
             convert(book, tmp_path / "refused")
-        snapshot = convert(book, tmp_path / "out", without_unknown_hosts=True)
+        snapshot = convert(book, tmp_path / "out", options=Options(without_unknown_hosts=True)).snapshot
+    assert snapshot is not None
     assert (snapshot.n_hosts, snapshot.n_vms) == (7, 7)  # the other two are those that were named
     with pytest.raises(InputError, match="sheet vHost, header: the required column # Memory is missing"):
         read_rvtools(folder / "mjvincent_rvtools-small-complete.xlsx")

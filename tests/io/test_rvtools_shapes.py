@@ -130,7 +130,10 @@ def test_without_figures_the_load_of_a_host_is_spread_over_its_vcpus(tmp_path: P
     with pytest.warns(InputWarning, match="the CPU demand of the VMs is estimated"):
         snapshot = read_rvtools(save(sheets, tmp_path / "trimmed.xlsx"))
     assert snapshot.vms.cpu_demand_mhz.tolist() == pytest.approx([2000, 2000, 8000])
-    assert snapshot.description == "CPU demand: estimated from the CPU usage of the hosts"
+    assert snapshot.provenance.cpu_demand == "estimated"
+    assert (
+        snapshot.provenance.note == "the CPU usage of each host is spread over its running VMs by their vCPUs"
+    )
 
 
 def test_an_orphan_and_a_giant_that_is_off_are_named_and_left_out(tmp_path: Path) -> None:

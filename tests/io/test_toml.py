@@ -495,7 +495,7 @@ def test_a_profile_beside_the_policy(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     profile("vmware").save(mine)
     (tmp_path / "policy.toml").write_text('profile = "mine.toml"\n')
-    assert read_policy(tmp_path).profile == str(mine)
+    assert read_policy(tmp_path).profile == profile(mine)
 
 
 def test_rules_of_real_snapshots(bench_data: Path) -> None:
@@ -503,3 +503,67 @@ def test_rules_of_real_snapshots(bench_data: Path) -> None:
     if not files:
         pytest.skip("no rules in the benchmark data")
     assert all(read_rules(path) for path in files)
+
+
+@pytest.mark.parametrize("which", ["/etc/mine.toml", "../mine.toml", "sub/mine.toml"])
+def test_a_policy_names_no_profile_elsewhere(tmp_path: Path, which: str) -> None:
+    from drs.precopy.profiles import profile
+
+    (tmp_path / "a" / "sub").mkdir(parents=True)
+    for file in ("mine.toml", "a/sub/mine.toml"):
+        profile("vmware").save(tmp_path / file)
+    (tmp_path / "a" / "policy.toml").write_text(f'profile = "{which}"\n')
+    with pytest.raises(InputError, match=r"field profile.*beside the policy"):
+        read_policy(tmp_path / "a")
+
+
+def test_a_profile_is_based_on_none_but_those_of_drs(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[mine]\nbase = "mine.toml"\n')
+    (tmp_path / "policy.toml").write_text('profile = "mine.toml"\n')
+    with pytest.raises(InputError, match=r"unknown hypervisor profile 'mine.toml'"):
+        read_policy(tmp_path)
+
+
+def test_a_fitted_profile_is_written_with_the_policy_and_read_back(tmp_path: Path) -> None:
+    from drs.io import write_policy
+    from drs.precopy.profiles import profile
+
+    profile("qemu").with_(switch_ms=33.5).save(tmp_path / "ours.toml")
+    (tmp_path / "policy.toml").write_text('profile = "ours.toml"\n')
+    policy = read_policy(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "policy.toml").write_text(write_policy(policy))
+    again = read_policy(tmp_path / "elsewhere")
+    assert again == policy and profile(again.profile).switch_ms == 33.5
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 5000, "x = " + "{a=" * 5000, ".".join("a" * 20_000) + " = 1"]
+)
+def test_a_file_that_would_break_the_parser(tmp_path: Path, text: str) -> None:
+    (tmp_path / "policy.toml").write_text(f'profile = "vmware"  # [[[\n{text}\n')
+    with pytest.raises(InputError, match=r"policy.toml, line 2: .* levels within each other"):
+        read_policy(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["rules.toml", "policy.toml", "snapshot.toml", "disks.csv", "vms.csv"])
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_what_is_no_file_is_never_passed_over(tmp_path: Path, file: str, what: str) -> None:
+    import os
+
+    from drs import api
+
+    (tmp_path / "hosts.csv").write_text("host,cpu_mhz,memory_mib\nh,1000,1000\n")
+    (tmp_path / "vms.csv").write_text("vm,host,memory_mib,cpu_demand_mhz\nv,h,10,10\n")
+    path = tmp_path / file
+    path.unlink(missing_ok=True)
+    if what == "folder":
+        path.mkdir()
+    elif what == "link":
+        path.symlink_to("nowhere")
+    else:
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="an ordinary file, or nothing of that name"):
+        api.read(tmp_path)
+        api.read_rules(tmp_path)
+        api.read_policy(tmp_path)

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from drs.errors import InputError
-from drs.io import convert
-from drs.io.readers.vcenter import PROPERTIES, read_vcenter, snapshot_of
+from drs.io import InputWarning, Options, convert
+from drs.io.readers.vcenter import PROPERTIES, read_vcenter, reading_of
 from drs.io.readers.vcenter_login import Login, parse_address
+from drs.problem import Problem
+from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
 
 
 class Ref:
@@ -51,7 +53,7 @@ def inventory() -> dict[str, list[tuple[Ref, dict[str, Any]]]]:
                 {
                     "name": "prod",
                     "summary": Fake(currentEVCModeKey="intel-haswell"),
-                    "configuration": Fake(
+                    "configurationEx": Fake(
                         drsConfig=Fake(enabled=True, defaultVmBehavior="partiallyAutomated", vmotionRate=1),
                         dasConfig=Fake(enabled=True, failoverLevel=2),
                         drsVmConfig=[Fake(key=V1, behavior="manual", enabled=True)],
@@ -173,8 +175,10 @@ def inventory() -> dict[str, list[tuple[Ref, dict[str, Any]]]]:
     }
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_the_mapping() -> None:
-    found = snapshot_of(inventory().__getitem__, name="vc01")
+    found = reading_of(inventory().__getitem__, name="vc01").snapshot
+    assert found is not None
     assert set(inventory()) == set(PROPERTIES)
     hosts, vms, clusters = found.hosts, found.vms, found.clusters
     assert hosts.name.tolist() == ["esx-01", "esx-02"] and hosts.cpu_mhz.tolist() == [32000, 32000]
@@ -214,7 +218,7 @@ def test_the_mapping() -> None:
 
 def test_an_account_that_may_see_nothing() -> None:
     with pytest.raises(InputError) as caught:
-        snapshot_of(lambda kind: [], name="vc01")
+        reading_of(lambda kind: [], name="vc01")
     assert [fault.given for fault in caught.value.faults] == ["it shows no hosts", "it shows no vms"]
 
 
@@ -322,9 +326,11 @@ def pyvmomi(monkeypatch: pytest.MonkeyPatch) -> Fake:
     return Fake(log=log)
 
 
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
 def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRS_VCENTER_PASSWORD", "secret")
-    snapshot = read_vcenter("vcenter://me@vc01")
+    snapshot = read_vcenter("vcenter://me@vc01").snapshot
+    assert snapshot is not None
     assert (snapshot.n_hosts, snapshot.n_vms, snapshot.name) == (2, 2, "vc01")
     assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect", "drop"]
 
@@ -342,6 +348,130 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_when_it_does_not_answer(source: str, password: str, given: str, pyvmomi: Fake) -> None:
     with pytest.raises(InputError) as caught:
-        read_vcenter(source, Login(password=password))
+        read_vcenter(source, Options(login=Login(password=password)))
     assert caught.value.given == given
     assert "secret" not in str(caught.value)
+
+
+# -- DRS rules, groups and VMs that are not planned
+
+
+class AffinityRuleSpec(Fake):
+    pass
+
+
+class AntiAffinityRuleSpec(Fake):
+    pass
+
+
+class VmHostRuleInfo(Fake):
+    pass
+
+
+class DependencyRuleInfo(Fake):
+    pass
+
+
+A, B, C, LOST_VM, AGENT, SLEEPER, H3 = (Ref(f"more-{i}") for i in range(7))
+
+
+def vm(
+    name: str, host: Ref | None = H1, power: str = "poweredOn", state: str = "connected"
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "runtime.host": host,
+        "runtime.powerState": power,
+        "runtime.connectionState": state,
+        "config.hardware": Fake(memoryMB=1024, numCPU=1, device=[]),
+        "summary.quickStats": Fake(overallCpuDemand=10, guestMemoryUsage=5),
+    }
+
+
+def with_rules(*rules: Any, groups: tuple[Any, ...] = (), **vms: dict[str, Any]) -> Any:
+    found = inventory()
+    config = found["ClusterComputeResource"][0][1]["configurationEx"]
+    config.rule, config.group = list(rules), list(groups)
+    config.dasConfig = Fake(enabled=True, admissionControlPolicy=Fake(failoverLevel=1))
+    found["VirtualMachine"] = [(A, vm("a")), (B, vm("b")), (C, vm("c", H2))]
+    found["VirtualMachine"] += [(Ref(name), each) for name, each in vms.items()]
+    return found
+
+
+def test_drs_rules_become_rules() -> None:
+    groups = (Fake(name="dbs", vm=[A, B]), Fake(name="west", host=[H1]), Fake(name="east", host=[H2]))
+    found = with_rules(
+        AffinityRuleSpec(name="pair", enabled=True, vm=[A, B]),
+        AntiAffinityRuleSpec(name="apart", enabled=True, vm=[A, C]),
+        VmHostRuleInfo(
+            name="must", enabled=True, mandatory=True, vmGroupName="dbs", affineHostGroupName="west",
+            antiAffineHostGroupName=None,
+        ),
+        VmHostRuleInfo(
+            name="should not", enabled=True, mandatory=False, vmGroupName="dbs", affineHostGroupName=None,
+            antiAffineHostGroupName="east",
+        ),
+        DependencyRuleInfo(name="order", enabled=True, vmGroup="dbs", dependsOnVmGroup="dbs"),
+        AffinityRuleSpec(name="asleep", enabled=False, vm=[A, B]),
+        AffinityRuleSpec(name="lonely", enabled=True, vm=[A, V3]),
+        groups=groups,
+    )  # fmt: skip
+    with pytest.warns(InputWarning) as caught:
+        reading = reading_of(found.__getitem__, name="vc01")
+    said = " | ".join(str(each.message) for each in caught)
+    assert "1 DRS rules are switched off in vCenter and not read: asleep" in said
+    assert "2 DRS rules are not read, they do not place or have too few members: order, lonely" in said
+    assert "1 DRS rules name VMs or hosts that are left out: lonely" in said
+    assert reading.rules == (
+        KeepTogether(vms=("a", "b"), name="pair"),
+        KeepApart(vms=("a", "c"), name="apart"),
+        RunOn(vms=("a", "b"), hosts=("esx-01",), name="must", policy="hard"),
+        NotRunOn(vms=("a", "b"), hosts=("esx-02",), name="should not", policy="soft"),
+    )
+    assert reading.snapshot is not None
+    assert reading.snapshot.clusters.ha_failover_hosts[0] == 1
+    Problem(reading.snapshot, reading.rules)
+
+
+def test_rules_of_one_name_in_two_clusters_stay_apart() -> None:
+    found = with_rules(AffinityRuleSpec(name="pair", enabled=True, vm=[A, B]))
+    other = Fake(rule=[AffinityRuleSpec(name="pair", enabled=True, vm=[B, C])], group=[])
+    found["ClusterComputeResource"].append((Ref("second"), {"name": "lab", "configurationEx": other}))
+    names = [rule.name for rule in reading_of(found.__getitem__).rules]
+    assert names == ["pair (prod)", "pair (lab)"]
+
+
+def test_what_is_never_planned_is_named() -> None:
+    found = with_rules(
+        lost=vm("ghost", state="orphaned"),
+        agent=vm("vCLS-1234"),
+        sleeper=vm("sleeper", power="suspended"),
+        gold={"name": "gold", "config.template": True, "config.hardware": Fake()},
+    )
+    found["Datastore"].append(
+        (
+            Ref("gone"),
+            {"name": "gone", "parent": None, "summary": Fake(capacity=0, freeSpace=0, accessible=False)},
+        )
+    )
+    with pytest.warns(InputWarning) as caught:
+        snapshot = reading_of(found.__getitem__).snapshot
+    said = " | ".join(str(each.message) for each in caught)
+    assert "1 orphaned, inaccessible or invalid VMs are left out: ghost" in said
+    assert "(vCLS) are left out: vCLS-1234" in said and "1 templates are left out: gold" in said
+    assert "1 suspended VMs count as powered off: sleeper" in said
+    assert "1 datastores without a capacity are left out, with the disks on them: gone" in said
+    assert snapshot is not None
+    assert snapshot.vms.name.tolist() == ["a", "b", "c", "sleeper"]
+    assert snapshot.vms.power.tolist() == ["on", "on", "on", "off"]
+    assert snapshot.provenance.cpu_demand == "measured"
+
+
+def test_a_running_vm_on_a_host_that_the_account_cannot_see() -> None:
+    found = with_rules(far=vm("far", H3))
+    with pytest.raises(InputError, match="1 of 4 running VMs are on hosts that the account cannot see: far"):
+        reading_of(found.__getitem__)
+    with pytest.warns(InputWarning, match="left out: far"):
+        snapshot = reading_of(found.__getitem__, Options(without_unknown_hosts=True)).snapshot
+    assert snapshot is not None and "far" not in snapshot.vms.name.tolist()
+    assert "left out" in snapshot.provenance.note

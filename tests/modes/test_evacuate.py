@@ -16,7 +16,7 @@ THREE = ["a", "b", "c"]
 
 
 def advise(snapshot, **more):
-    return drs.advise(snapshot, solver="cpsat", time_s=3, **more)
+    return drs.advise(snapshot, solver="cpsat", time_s=20, **more)
 
 
 def test_a_host_empties_and_the_rest_is_balanced() -> None:

@@ -16,7 +16,7 @@ from drs.rules import RunOn
 
 
 def advise(snapshot, **more):
-    return drs.advise(snapshot, solver="cpsat", time_s=3, **more)
+    return drs.advise(snapshot, solver="cpsat", time_s=20, **more)
 
 
 def test_the_important_restart_where_not_all_fit() -> None:

@@ -10,14 +10,16 @@ from tiny import cluster
 
 import drs
 from drs import modes
+from drs.cli.advise import exit_code
 from drs.errors import InputError
-from drs.rules import KeepApart, Pinned
+from drs.report.html import headline
+from drs.rules import KeepApart, Pinned, RunOn
 
 SIXTEEN = {f"{c}-{h}": {"cluster": f"c{c}"} for c in range(4) for h in range(4)}
 
 
 def advise(snapshot, **more):
-    return drs.advise(snapshot, **{"time_s": 6, "seed": 1, **more})
+    return drs.advise(snapshot, **{"time_s": 10, "seed": 1, **more})
 
 
 def spread(n_per_host: int = 3) -> dict[str, tuple[str, int, int]]:
@@ -86,6 +88,49 @@ def test_one_that_cannot_move_keeps_no_other_from_moving() -> None:
     assert moved(result) == set(vms) - {"vm-3"}
     assert result.report.left == (("vm-3", "a"),)
     assert result.status == "infeasible" and "dongle" in {r for c in result.conflicts for r in c.rules}
+
+
+@pytest.mark.filterwarnings("ignore::drs.io.InputWarning")
+def test_one_that_cannot_move_keeps_no_room_from_being_made_for_the_rest() -> None:
+    vms = {"tied": ("a", 100, 512), "wide": ("a", 100, 7000), "slim": ("a", 100, 900)}
+    vms |= {f"{host}-{k}": (host, 100, 1000) for host in "bc" for k in range(4)}
+    result = advise(cluster("abc", vms), rules=[Pinned(["tied"], name="dongle")], evacuate=["a"])
+    assert {"wide", "slim"} <= moved(result)
+    assert result.report.left == (("tied", "a"),)
+    levels = {goal.name: goal for goal in result.goals}
+    assert levels["asked"].after == 1 and levels["asked"].gap_ratio == 0
+    # 6,240 MiB are free beside four VMs, so wide needs one of them away
+    assert levels["others"].after == 1 == len(moved(result) - {"wide", "slim"})
+    assert levels["others"].gap_ratio == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_that_exchange_full_hosts_go_over_a_third_whatever_else_would_move(seed: int) -> None:
+    """The load asks for moves into the room that the detour needs: what is asked for takes it first."""
+    vms = {"left": ("a", 100, 7000), "right": ("b", 100, 7000), "far": ("c", 100, 2000)}
+    vms |= {f"{host}-{k}": (host, 200, 1600) for host in "ab" for k in range(2)}
+    rules = [
+        RunOn(["left"], "b", name="left-to-b", policy="hard"),
+        RunOn(["right"], "a", name="right-to-a", policy="hard"),
+    ]
+    result = advise(cluster("abc", vms), rules=rules, seed=seed)
+    assert result.status in ("optimal", "feasible") and not result.violations_after
+    assert not result.plan.stranded
+    path = [(move.vm, move.to_host) for move in result.plan.moves if move.vm in ("left", "right")]
+    assert len(path) == 3 and {to for vm, to in path} == {"a", "b", "c"}
+
+
+def test_a_vm_without_a_place_is_no_optimal_answer() -> None:
+    vms = {"big": ("a", 100, 4000), "x": ("b", 100, 4000)}
+    some_wait = advise(cluster("ab", vms), options=modes.Options(new=("big=3",)))
+    assert len(some_wait.report.placed) == 2 and len(some_wait.report.waiting) == 1
+    assert some_wait.status == "infeasible", "that one of three has no place is proven"
+    assert exit_code(some_wait, strict=False) == 3
+    assert "2 moves and starts do the rest" in headline(some_wait)
+    all_start = advise(cluster("ab", vms), options=modes.Options(new=("big=2",)))
+    assert all_start.status == "optimal" and exit_code(all_start, strict=True) == 0
+    lost = advise(cluster("ab", vms | {"y": ("b", 100, 3000)}), options=modes.Options(lost=("b",)))
+    assert lost.status == "infeasible" and len(lost.report.waiting) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -29,7 +29,7 @@ def stores(disks, datastores):
 
 
 def advise(snapshot, **more):
-    return drs.advise(snapshot, solver="cpsat", time_s=3, **{"mode": "storage", **more})
+    return drs.advise(snapshot, solver="cpsat", time_s=20, **{"mode": "storage", **more})
 
 
 def test_a_full_datastore_gives_the_smallest_disk_that_helps() -> None:

@@ -34,7 +34,11 @@ def error(said: pd.Series, truth: pd.Series) -> float:
     return float(np.median(np.abs(said / truth - 1)))
 
 
-@pytest.mark.parametrize("dirty", ["classes", "two"])
+def mean_error(said: pd.Series, truth: pd.Series) -> float:
+    return float(np.mean(np.abs(said / truth - 1)))
+
+
+@pytest.mark.parametrize("dirty", ["classes", "samples", "two"])
 @pytest.mark.parametrize(("link", "time_aim"), [("own", 0.04), ("nominal", 0.10)])
 def test_aims(benchmark: ModuleType, judged: pd.DataFrame, dirty: str, link: str, time_aim: float) -> None:
     models = benchmark.price_qemu(judged, dirty=dirty, link=link)
@@ -52,7 +56,7 @@ def test_aims(benchmark: ModuleType, judged: pd.DataFrame, dirty: str, link: str
         assert error(said.transferred_mib, data) <= error(naive.transferred_mib, data), name
 
 
-@pytest.mark.parametrize("dirty", ["classes", "two"])
+@pytest.mark.parametrize("dirty", ["classes", "samples", "two"])
 def test_a_starved_host_is_fitted_by_one_number(
     benchmark: ModuleType, judged: pd.DataFrame, dirty: str
 ) -> None:
@@ -69,8 +73,9 @@ def test_a_starved_host_is_fitted_by_one_number(
     said, time = models["this model"], rows.total_ms / 1e3
     assert error(said.total_s, time) <= 0.10
     assert ((time >= said.total_low) & (time <= said.total_high)).mean() >= 0.80
+    # Four migrations repeated: a median would be the error of one of them.
     for name, naive in models.items():
-        assert error(said.total_s, time) <= error(naive.total_s, time), name
-        assert error(said.transferred_mib, rows.transferred / 2**20) <= error(
+        assert mean_error(said.total_s, time) <= mean_error(naive.total_s, time), name
+        assert mean_error(said.transferred_mib, rows.transferred / 2**20) <= mean_error(
             naive.transferred_mib, rows.transferred / 2**20
         ), name

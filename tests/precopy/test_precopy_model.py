@@ -36,6 +36,10 @@ BARE = {
     "luck_ratio": 0.0,
     "buffer_ratio": 0.0,
     "quantum_ms": 0.0,
+    "quantum_pages": 0.0,
+    "jitter_ratio": 0.0,
+    "bandwidth_error_ratio": 0.0,
+    "dirty_error_ratio": 0.0,
     "reread": False,
     "throttle": "none",
     "stream_mbps": math.inf,
@@ -117,7 +121,7 @@ def test_a_price_says_what_it_is() -> None:
     ask = {"memory_mib": 16384, "dirty_rate_mibps": 80, "working_set_mib": 900}
     one = estimate(**ask, bandwidth_mbps=10_000)
     assert one.verdict is Verdict.CONVERGED
-    assert repr(one).startswith("Estimate, vmware: converged, total 18")
+    assert repr(one).startswith("Estimate, vmware: converged, total 17.8")
     many = estimate(**ask, bandwidth_mbps=[100, 10_000, 20_000])
     assert many.verdict.tolist() == [Verdict.REFUSED_BANDWIDTH, Verdict.CONVERGED, Verdict.CONVERGED]
     assert "shape (3,): 2 converged, 1 refused bandwidth" in repr(many)
@@ -184,6 +188,11 @@ def test_round_trips_lengthen_the_blackout(bare: Profile) -> None:
         "kind": "long_distance",
         "window_mib": 1e4,
     }
+    near, far = estimate(**ask, rtt_ms=0.0), estimate(**ask, rtt_ms=100.0)
+    assert far.blackout_ms - near.blackout_ms == pytest.approx(150.0)
+    # QEMU's source reports the black-out and waits for nobody; where a profile says so, it is reported too.
+    assert far.downtime_ms == pytest.approx(near.downtime_ms)
+    ask["profile"] = bare.with_(rtt_factor=1.5, rtt_unseen_factor=0.0)
     near, far = estimate(**ask, rtt_ms=0.0), estimate(**ask, rtt_ms=100.0)
     assert far.downtime_ms - near.downtime_ms == pytest.approx(150.0)
 
@@ -330,9 +339,13 @@ class TestKinds:
     def test_a_datastore_can_be_the_limit(self) -> None:
         assert self.price("storage", datastore_mibps=50).total_s - 3.1 == pytest.approx(40 * 1024 / 50)
 
-    def test_writes_faster_than_the_copy_never_end(self) -> None:
-        price = self.price("storage", datastore_mibps=50, disk_write_mibps=101)
-        assert price.total_s == math.inf and not price.converged
+    def test_a_mirrored_pass_always_ends_and_slows_the_writer(self) -> None:
+        """Writes to what was copied wait for both sides: they get half of the path at most."""
+        price = self.price("storage", datastore_mibps=50, disk_write_mibps=200)
+        assert price.total_s - 3.1 == pytest.approx(40 * 1024 / 25) and price.converged
+        assert price.transferred_mib == pytest.approx(2 * 40 * 1024)
+        assert price.slowdown_ratio == pytest.approx(0.75)
+        assert self.price("storage", datastore_mibps=50, disk_write_mibps=20).slowdown_ratio == 0.0
 
     def test_cross_vcenter_is_the_disk_and_then_the_memory(self) -> None:
         memory, disk, both = self.price("vmotion"), self.price("storage"), self.price("cross_vcenter")
@@ -376,10 +389,10 @@ class TestKinds:
 def test_paths() -> None:
     which = profile("vmware")
     assert effective_mbps(1000, which) == pytest.approx(970)
-    assert effective_mbps(40_000, which) == pytest.approx(15_000)
-    assert effective_mbps(100_000, which, streams=2) == pytest.approx(15_000 * 2**0.75)
+    assert effective_mbps(40_000, which, streams=1) == pytest.approx(15_000)
+    assert effective_mbps(100_000, which, streams=2) == pytest.approx(15_000 * 2)
     lossy = effective_mbps(10_000, which, rtt_ms=50, loss_ratio=1e-4, window_mib=100)
-    assert lossy == pytest.approx(1460 / 0.05 * math.sqrt(1.5 / 1e-4) * 8 / 1e6)
+    assert lossy == pytest.approx(1460 / 0.05 * math.sqrt(1.5 / 1e-4) * 8 / 1e6, rel=0.15)
     assert effective_mbps(10_000, which.with_(encrypt_mbps=3000.0), encrypted=[False, True]).tolist() == [
         9700,
         3000,

@@ -153,7 +153,9 @@ def test_post_copy_always_ends_and_is_dark_for_fixed_work(
         once = memory * ((1 - zero) * 4104 + zero * which.zero_page_bytes) / 4096 + which.device_mib
         assert price.transferred_mib == pytest.approx(once)
         device_ms = which.device_mib * 2**20 / (price.bandwidth_mbps * 125_000) * 1e3
-        assert price.downtime_ms == pytest.approx(which.resume_ms + 1.5 * ask["rtt_ms"] + device_ms)
+        assert price.downtime_ms == pytest.approx(
+            which.resume_ms + which.rtt_factor * ask["rtt_ms"] + device_ms
+        )
     least = (price.transferred_mib - 1) * 2**20 / (price.bandwidth_mbps * 125_000)
     assert least * 0.999 <= price.total_s <= least + ask["memory_mib"] * 256 * which.zero_scan_s + 3
 

@@ -46,7 +46,7 @@ def budget(time_s: float | None = None, iterations: int | None = None, seed: int
     return Run.begin(time_s, iterations, seed)
 
 
-def searched(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+def searched(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool = False) -> Answer:
     """A quick engine without bounds."""
     return localsearch.solve(lowered, start, run, workers=threads)
 
@@ -145,7 +145,7 @@ def test_iterations_are_shared_out_and_not_overdrawn() -> None:
     lowered = clusters(6, 30)
     given: list[int] = []
 
-    def engine(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+    def engine(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool = False) -> Answer:
         assert run.stop.iterations is not None
         given.append(run.stop.iterations)
         scores = lowered.scores(start)
@@ -161,7 +161,7 @@ def test_iterations_are_shared_out_and_not_overdrawn() -> None:
 def test_a_part_that_fails_loses_only_itself(caplog: pytest.LogCaptureFixture) -> None:
     lowered = clusters(3, 4)
 
-    def engine(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+    def engine(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool = False) -> Answer:
         if 3.0 in lowered.levels[0].terms[0].term.weight:
             raise RuntimeError("planted")
         return searched(lowered, start, run, threads)
@@ -177,7 +177,7 @@ def test_an_answer_that_crosses_a_wall_is_dropped(caplog: pytest.LogCaptureFixtu
     lowered = clusters(2, 2)
     lowered = replace(lowered, walls=(*lowered.walls, Wall(MoveLimit(np.ones(8), 8.0), "max_moves")))
 
-    def engine(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+    def engine(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool = False) -> Answer:
         assign = np.full(len(start), 99, dtype=np.int32)
         return Answer("optimal", assign, np.zeros(2), np.zeros(2), "wrong", 0.0, 1)
 
@@ -206,7 +206,7 @@ def test_the_time_is_used_and_not_overdrawn() -> None:
     lowered = clusters(7, 30)
     given: list[tuple[float, float]] = []
 
-    def engine(lowered: Lowered, start: Ints, run: Run, threads: int) -> Answer:
+    def engine(lowered: Lowered, start: Ints, run: Run, threads: int, again: bool = False) -> Answer:
         assert run.stop.time_s is not None
         began = time.monotonic()
         time.sleep(run.stop.time_s)

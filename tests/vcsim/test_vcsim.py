@@ -24,8 +24,9 @@ from drs.execute.executor import Executor, Settings
 from drs.execute.journal import NAME, Journal, read_journal
 from drs.execute.replan import facts
 from drs.execute.vcenter import VCenter
-from drs.io import read_vcenter
 from drs.io.plan_file import SavedPlan, read_plan
+from drs.io.readers.protocol import Options
+from drs.io.readers.vcenter import read_vcenter
 from drs.io.readers.vcenter_login import Login, parse_address
 from drs.model import Placement, Snapshot
 from drs.planning import make_plan
@@ -67,11 +68,17 @@ def login(sim: VCenterSim) -> Login:
     return Login("drs", PASSWORD, sim.ca_file)
 
 
+def read(sim: VCenterSim) -> Snapshot:
+    found = read_vcenter(sim.address, Options(login=login(sim))).snapshot
+    assert found is not None
+    return found
+
+
 def planned(sim: VCenterSim, folder: Path, n: int = 9, stores: tuple[str, ...] = ()) -> SavedPlan:
     """A plan of the cluster in the simulator: the first n VMs one host further, some disks to the other datastore."""
     from drs.report.document import write
 
-    today = read_vcenter(sim.address, login(sim))
+    today = read(sim)
     host_idx, store = today.vms.host_idx.copy(), today.disks.datastore_idx.copy()
     host_idx[:n] = (host_idx[:n] + 1) % 3
     for vm in stores:
@@ -108,7 +115,7 @@ def carry_out(
 def agree(saved: SavedPlan, sim: VCenterSim) -> None:
     """Every VM is where the journal says, and none was moved more often."""
     _, steps, _ = read_journal(saved.folder)
-    now = read_vcenter(sim.address, login(sim))
+    now = read(sim)
     moves = sim.moves()
     for step in steps.values():
         if step.status == "done":
@@ -163,12 +170,12 @@ def test_a_plan_with_disks_is_carried_out_and_undone(start_vcsim: Start, tmp_pat
     saved = planned(sim, tmp_path / "plan", stores=("vm-01", "vm-12"))
     assert carry_out(saved, sim).complete
     agree(saved, sim)
-    now = read_vcenter(sim.address, login(sim))
+    now = read(sim)
     assert now.datastores.name[now.disks.datastore_idx[[0, 11, 1]]].tolist() == ["ds-2", "ds-2", "ds-1"]
     back = undo(saved, now)
     write(back, tmp_path / "back", "<html></html>")
     assert carry_out(read_plan(tmp_path / "back"), sim).complete
-    assert read_vcenter(sim.address, login(sim)).structure == saved.structure
+    assert read(sim).structure == saved.structure
 
 
 def test_faults_of_a_vcenter(start_vcsim: Start, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ properties to tables is tested on fakes; it has not been run against every versi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,9 +15,14 @@ from urllib.parse import unquote
 
 from drs.errors import Fault, InputError
 from drs.io.build import build
-from drs.io.raw import Faults, RawTable
-from drs.io.readers.vcenter_login import Login, parse_address, session
-from drs.model.snapshot import Snapshot
+from drs.io.raw import Faults
+from drs.io.readers.inventory import raw_tables
+from drs.io.readers.look import Look
+from drs.io.readers.protocol import Options, Reader, Reading, warn
+from drs.io.readers.vcenter_login import is_address, parse_address, session
+from drs.io.readers.vcenter_rules import rules_of
+from drs.model.provenance import Provenance
+from drs.words import some
 
 PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "HostSystem": (
@@ -31,13 +37,14 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "network",
         "config.network.pnic",
     ),
-    "ClusterComputeResource": ("name", "summary", "configuration"),
+    "ClusterComputeResource": ("name", "summary", "configurationEx"),
     "ResourcePool": ("name", "parent", "owner", "config"),
     "VirtualMachine": (
         "name",
         "runtime.host",
         "resourcePool",
         "runtime.powerState",
+        "runtime.connectionState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
         "config.instanceUuid",
@@ -53,25 +60,52 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
 }
 """What is read of each kind of managed object."""
 
+LOST = frozenset({"orphaned", "inaccessible", "invalid"})
+"""Connection states of VMs that no host runs for certain: vCenter cannot move them."""
+
 Objects = Sequence[tuple[Any, Mapping[str, Any]]]
 """Managed objects with their properties."""
 
 
-def read_vcenter(source: str, login: Login | None = None) -> Snapshot:
-    """Read hosts, clusters, resource pools, VMs, disks, datastores, mounts, networks and quick statistics of a vCenter.
+def recognises(seen: Look) -> bool:
+    """Whether it is the address of a vCenter.
+
+    Parameters
+    ----------
+    seen : Look
+        What was given.
+    """
+    return is_address(seen.given)
+
+
+def read(seen: Sequence[Look], options: Options) -> Reading:
+    """Read one vCenter.
+
+    Parameters
+    ----------
+    seen : sequence of Look
+        One address.
+    options : Options
+        `login`, `without_unknown_hosts`.
+    """
+    (one,) = seen
+    return read_vcenter(one.given, options)
+
+
+def read_vcenter(source: str, options: Options | None = None) -> Reading:
+    """Read the inventory of a vCenter: hosts, clusters with their DRS rules, pools, VMs, disks, datastores, networks.
 
     Parameters
     ----------
     source : str
         `vcenter://[user@]host[:port]`.
-    login : Login, optional
-        Credentials and how the server's certificate is verified; the environment's where not given. Read-only
-        rights are enough.
+    options : Options, optional
+        `login`: credentials and how the server's certificate is verified. Read-only rights are enough.
 
     Returns
     -------
-    Snapshot
-        The inventory as it is now.
+    Reading
+        The inventory as it is now, and its rules.
 
     Raises
     ------
@@ -82,15 +116,17 @@ def read_vcenter(source: str, login: Login | None = None) -> Snapshot:
     address = parse_address(source)
     if address is None:
         raise InputError(Fault("source", "no vCenter address", "vcenter://[user@]host[:port]"))
-    with session(address, login or Login()) as service:
-        return read_service(service, address.host)
+    options = options or Options()
+    with session(address, options.login) as service:
+        return read_service(service, address.host, options)
 
 
-def read_service(service: Any, name: str) -> Snapshot:
+def read_service(service: Any, name: str, options: Options | None = None) -> Reading:
     """The inventory behind a session that is open, as it is now."""
     content = service.RetrieveContent()
-    return snapshot_of(
+    return reading_of(
         lambda kind: fetch(content, kind, PROPERTIES[kind]),
+        options,
         name=name,
         uuid=str(_get(content, "about.instanceUuid", "")),
         taken_at=_get(service, "CurrentTime", lambda: None)(),
@@ -133,15 +169,21 @@ def _limit(value: Any) -> Any:
     return None if value is None or value < 0 else value
 
 
-def snapshot_of(
-    fetch: Callable[[str], Objects], name: str = "", uuid: str = "", taken_at: datetime | None = None
-) -> Snapshot:
-    """Turn managed objects into a snapshot.
+def reading_of(
+    fetch: Callable[[str], Objects],
+    options: Options | None = None,
+    name: str = "",
+    uuid: str = "",
+    taken_at: datetime | None = None,
+) -> Reading:
+    """Turn managed objects into a snapshot and its rules.
 
     Parameters
     ----------
     fetch : callable
         Takes a kind of `PROPERTIES`, gives its objects with their properties.
+    options : Options, optional
+        `without_unknown_hosts`.
     name : str
         Name of the snapshot.
     uuid : str
@@ -151,9 +193,11 @@ def snapshot_of(
 
     Returns
     -------
-    Snapshot
-        Templates, and VMs without a configuration, are left out.
+    Reading
+        Without templates, VMs without a configuration, orphaned and inaccessible VMs, agents of vCLS, and
+        datastores without a capacity; all of them are named.
     """
+    faults = Faults()
     behaviour = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "manual"}
     clusters = named(fetch("ClusterComputeResource"))
     pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
@@ -163,7 +207,7 @@ def snapshot_of(
 
     cluster_rows, overrides = [], {}
     for ref, p in clusters.items():
-        config = p.get("configuration")
+        config = p.get("configurationEx")
         drs = _get(config, "drsConfig")
         on = _get(drs, "enabled", True)
         rate = _get(drs, "vmotionRate")
@@ -172,9 +216,7 @@ def snapshot_of(
                 "cluster": p["name"],
                 "id": _id(ref),
                 "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
-                "ha_failover_hosts": _get(config, "dasConfig.failoverLevel")
-                if _get(config, "dasConfig.enabled")
-                else None,
+                "ha_failover_hosts": _failover(_get(config, "dasConfig")),
                 "automation": behaviour.get(str(_get(drs, "defaultVmBehavior"))) if on else "manual",
                 "migration_threshold": None
                 if rate is None
@@ -237,6 +279,12 @@ def snapshot_of(
         ]
 
     store_rows = []
+    empty = {ref for ref, p in stores.items() if not p["summary"].capacity}
+    if empty:
+        said = some([str(stores[ref]["name"]) for ref in stores if ref in empty], 5)
+        warn(f"{len(empty)} datastores without a capacity are left out, with the disks on them: {said}")
+    stores = {ref: p for ref, p in stores.items() if ref not in empty}
+    mounts = [row for row in mounts if row["datastore"] in {p["name"] for p in stores.values()}]
     for ref, p in stores.items():
         summary = p["summary"]
         store_rows.append(
@@ -251,10 +299,9 @@ def snapshot_of(
         )
 
     vm_rows, disks, nics = [], [], []
-    for ref, p in named(fetch("VirtualMachine")).items():
-        hardware = p.get("config.hardware")
-        if hardware is None or p.get("config.template"):
-            continue
+    machines, left_out = _machines(named(fetch("VirtualMachine")), hosts, options or Options(), faults)
+    for ref, p in machines.items():
+        hardware = p["config.hardware"]
         stats, cpu, memory = (
             p.get("summary.quickStats"),
             p.get("config.cpuAllocation"),
@@ -306,18 +353,27 @@ def snapshot_of(
         "nics": nics,
         "portgroups": _all_networks(portgroups, nics),
     }
-    raw = {
-        table: RawTable(table, f"vCenter {table}", {key: [one[key] for one in found] for key in found[0]})
-        for table, found in rows.items()
-        if found
-    }
-    faults = Faults()
+    raw = raw_tables(rows, "vCenter")
     for table in ("hosts", "vms"):
         if table not in raw:
             faults.add(name or "vCenter", f"it shows no {table}", f"an account that may see the {table}")
     faults.raise_if_any()
-    moment = "" if taken_at is None else taken_at.isoformat(timespec="seconds")
-    return build(raw, faults, name=name, taken_at=moment, source=f"vCenter {name}".strip())
+    running = [p for p in machines.values() if str(p.get("runtime.powerState")) == "poweredOn"]
+    snapshot = build(
+        raw,
+        faults,
+        name=name,
+        taken_at="" if taken_at is None else taken_at.isoformat(timespec="seconds"),
+        description=left_out,
+        source=f"vCenter {name}".strip(),
+        provenance=_provenance([p.get("summary.quickStats") for p in running], left_out),
+    )
+    rules = rules_of(
+        [(str(p["name"]), p.get("configurationEx")) for p in clusters.values()],
+        {ref: str(p["name"]) for ref, p in machines.items()},
+        {ref: str(p["name"]) for ref, p in hosts.items()},
+    )
+    return Reading(snapshot, rules, (NOT_READ,))
 
 
 def virtual_disks(hardware: Any, stores: Mapping[Any, Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
@@ -326,9 +382,8 @@ def virtual_disks(hardware: Any, stores: Mapping[Any, Mapping[str, Any]]) -> lis
     for device in _get(hardware, "device", []):
         store = stores.get(_get(device, "backing.datastore"))
         if store and _get(device, "capacityInKB") is not None:
-            found.append(
-                (str(_get(device, "deviceInfo.label", f"disk-{device.key}")), device, str(store["name"]))
-            )
+            label = str(_get(device, "deviceInfo.label", f"disk-{device.key}"))
+            found.append((label, device, str(store["name"])))
     return found
 
 
@@ -350,6 +405,72 @@ def store_state(summary: Any) -> str:
 
 def _id(ref: Any) -> str | None:
     return getattr(ref, "_moId", None)
+
+
+NOT_READ = "restart priorities and other overrides of HA, tags, storage policies, the load history"
+
+
+def _failover(ha: Any) -> Any:
+    """Host failures that HA tolerates, as its admission control or, before vSphere 5, HA itself says."""
+    if not _get(ha, "enabled"):
+        return None
+    return _get(ha, "admissionControlPolicy.failoverLevel", _get(ha, "failoverLevel"))
+
+
+def _provenance(stats: Sequence[Any], note: str) -> Provenance:
+    """What the quick statistics of the running VMs have."""
+    cpu = [_get(one, "overallCpuDemand", _get(one, "overallCpuUsage")) for one in stats]
+    memory = [_get(one, "guestMemoryUsage", _get(one, "hostMemoryUsage")) for one in stats]
+    lacking = sum(value is None for value in cpu)
+    if lacking:
+        warn(f"{lacking} of {len(cpu)} running VMs have no statistics; their CPU demand counts as 0")
+    return Provenance(
+        "measured" if lacking < len(cpu) else "missing",
+        "measured" if any(value is not None for value in memory) else "configured",
+        note,
+    )
+
+
+def _machines(
+    given: Mapping[Any, Mapping[str, Any]],
+    hosts: Mapping[Any, Mapping[str, Any]],
+    options: Options,
+    faults: Faults,
+) -> tuple[dict[Any, Mapping[str, Any]], str]:
+    """The VMs that are planned, and a sentence on running ones that are left out; all others are named."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    left_out: dict[str, list[str]] = {}
+    for ref, p in given.items():
+        if p.get("config.template"):
+            what = "templates are left out"
+        elif str(p.get("runtime.connectionState")) in LOST:
+            what = "orphaned, inaccessible or invalid VMs are left out"
+        elif p.get("config.hardware") is None:
+            what = "VMs without a configuration are left out"
+        elif re.match(r"vcls[-_ (]", str(p["name"]).casefold()):
+            what = "agents of vSphere Cluster Services (vCLS) are left out"
+        else:
+            found[ref] = p
+            continue
+        left_out.setdefault(what, []).append(str(p["name"]))
+    suspended = [str(p["name"]) for p in found.values() if str(p.get("runtime.powerState")) == "suspended"]
+    if suspended:
+        left_out["suspended VMs count as powered off"] = suspended
+    for what, names in left_out.items():
+        warn(f"{len(names)} {what}: {some(names, 5)}")
+    running = {ref: p for ref, p in found.items() if str(p.get("runtime.powerState")) == "poweredOn"}
+    strange = {ref: str(p["name"]) for ref, p in running.items() if p.get("runtime.host") not in hosts}
+    if not strange:
+        return found, ""
+    said = f"{len(strange)} of {len(running)} running VMs are on hosts that the account cannot see"
+    if options.without_unknown_hosts:
+        warn(f"{said}; they are left out: {some(list(strange.values()), 5)}")
+        return {ref: p for ref, p in found.items() if ref not in strange}, f"{said} and are left out"
+    hint = "leave these VMs out: option without_unknown_hosts"
+    faults.add(
+        "vCenter vms", f"{said}: {some(list(strange.values()), 3)}", "an account that may see them", hint
+    )
+    return found, ""
 
 
 def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
@@ -381,3 +502,12 @@ def _all_networks(portgroups: list[dict[str, Any]], nics: list[dict[str, Any]]) 
     known = {row["network"] for row in portgroups}
     orphans = dict.fromkeys(row["network"] for row in nics if row["network"] not in known)
     return [*portgroups, *({"host": None, "network": network} for network in orphans)]
+
+
+READER = Reader(
+    name="vCenter",
+    give="its address: vcenter://[user@]host[:port]",
+    tried="a simulator and fakes",
+    recognises=recognises,
+    read=read,
+)

@@ -50,7 +50,7 @@ def makespan_bound(tasks: Tasks, total_s: Floats, transferred_mib: Floats) -> Bo
     parts = {
         "leg": float((head + total_s + tail).max()),
         "link": _links(tasks, head, tail, transferred_mib),
-        "slots": _loads(tasks.run, tasks.slots, head, total_s, tail),
+        "slots": _loads(tasks.run, tasks.slots, head, total_s, tail, tasks.hours),
         "room": max(
             _rooms(tasks, head, total_s, tail),
             _rooms(backwards(tasks), tail, total_s, head),
@@ -114,17 +114,56 @@ def _links(tasks: Tasks, head: Floats, tail: Floats, transferred_mib: Floats) ->
         head + tasks.setup_s,
         transferred_mib,
         tasks.after_s + tail,
+        tasks.hours,
     )
 
 
-def _loads(rows: Rows, capacity: Floats, head: Floats, work: Floats, tail: Floats) -> float:
-    """Over rows and sets of their legs: least head + work / capacity + least tail."""
+def _loads(
+    rows: Rows, capacity: Floats, head: Floats, work: Floats, tail: Floats, hours: Rows | None = None
+) -> float:
+    """Over rows and sets of their legs: least head + work / capacity + least tail; in `hours` nothing works."""
     best = 0.0
     for row, (who, amount) in amounts_by_row(rows).items():
         busy = amount * work[who] / max(float(capacity[row]), 1e-12)
+        closed = [] if hours is None else _closed_to_all(hours, who)
+        if closed:
+            open_s = one_machine(_open_until(closed, head[who]), busy, np.zeros(len(who)))
+            best = max(best, _when_open_for(closed, open_s) + float(tail[who].min()))
         if float(head[who].max() + busy.sum() + tail[who].max()) > best:
             best = max(best, one_machine(head[who], busy, tail[who]))
     return best
+
+
+def _closed_to_all(hours: Rows, who: NDArray[np.int64]) -> list[tuple[float, float]]:
+    """The spans in which none of some legs may run."""
+    common: list[tuple[float, float]] | None = None
+    for i in who.tolist():
+        times = hours.amount[hours.start[i] : hours.start[i + 1]].tolist()
+        mine = list(zip(times[::2], times[1::2], strict=True))
+        if common is None:
+            common = mine
+        elif mine != common:
+            common = [(max(a, c), min(b, d)) for a, b in common for c, d in mine if max(a, c) < min(b, d)]
+        if not common:
+            return []
+    return common or []
+
+
+def _open_until(closed: list[tuple[float, float]], time: Floats) -> Floats:
+    """How much of the time until some moments is not closed."""
+    lost = np.zeros(len(time))
+    for begin, end in closed:
+        lost += np.clip(time, begin, end) - begin
+    return time - lost
+
+
+def _when_open_for(closed: list[tuple[float, float]], open_s: float) -> float:
+    """The first moment until which so much time is not closed."""
+    time = open_s
+    for begin, end in closed:
+        if time > begin + 1e-9:
+            time += end - begin
+    return time
 
 
 def one_machine(head: Floats, busy: Floats, tail: Floats) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from drs.compiled import compiled
 from drs.planning.schedule import kernels
 from drs.planning.schedule.kernels import TINY, allowed_from, lacks_room, pop, push, wake_all
 from drs.precopy import kernel
@@ -82,7 +82,7 @@ class Course(NamedTuple):
     dirty: Any
 
 
-@njit(cache=True)
+@compiled
 def lacks(
     i: int, done: Any, room: Any, slots: Any, lines: Any, take: Any, run: Any, line: Any, before: Any
 ) -> int:
@@ -101,7 +101,7 @@ def lacks(
     return -1
 
 
-@njit(cache=True)
+@compiled
 def fill(
     n_flows: int,
     flows: Any,
@@ -171,7 +171,7 @@ def fill(
             left = 0
 
 
-@njit
+@compiled(kept=False)
 def carry(
     i: int, bandwidth: float, seconds: float, pause: bool, course: Course, at: int, guests: Guests
 ) -> None:
@@ -200,7 +200,7 @@ def fluid_kernel() -> Any:
     """
     stamp = zlib.crc32(b"".join(Path(str(file)).read_bytes() for file in (kernel.__file__, kernels.__file__)))
 
-    @njit(cache=True)
+    @compiled
     def fluid(
         order: Any, supply: Supply, needs: Needs, when: When, guests: Guests, course: Course, spare: Course
     ) -> Any:

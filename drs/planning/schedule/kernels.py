@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from drs.compiled import compiled
 
 TINY = 1e-7
 SAME = 1e-6
 """Moments this close (s) are one."""
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def allowed_from(i: int, time: float, duration: float, hours: Any) -> float:
     """The earliest time from which task i may run for so long outside its forbidden hours."""
     for k in range(hours.start[i], hours.start[i + 1], 2):
@@ -25,7 +26,7 @@ def allowed_from(i: int, time: float, duration: float, hours: Any) -> float:
     return time
 
 
-@njit(cache=True)
+@compiled
 def split(times: Any, levels: Any, first: int, n: int, time: float, base: float) -> int:
     """Make `time` a breakpoint of a step function; returns its place, negative - 1 where it was one."""
     at = n
@@ -41,7 +42,7 @@ def split(times: Any, levels: Any, first: int, n: int, time: float, base: float)
     return at
 
 
-@njit(cache=True)
+@compiled
 def add(
     times: Any, levels: Any, first: int, n: int, since: float, until: float, amount: float, base: float
 ) -> int:
@@ -63,7 +64,7 @@ def add(
     return n
 
 
-@njit(cache=True)
+@compiled
 def free_from(
     times: Any, levels: Any, first: int, n: int, amount: float, time: float, length: float
 ) -> float:
@@ -83,14 +84,14 @@ def free_from(
     return time
 
 
-@njit(cache=True)
+@compiled
 def tally(count: Any, row: Any, first: int, times: int) -> None:
     """Count the entries of each row, so many times, one place behind `first` + row."""
     for k in range(len(row)):
         count[first + row[k] + 1] += times
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def lacks_room(i: int, done: Any, room: Any, take: Any, before: Any) -> int:
     """What task i waits for, -1 for nothing: a task that must end before, or a row of room, numbered after these."""
     for k in range(before.start[i], before.start[i + 1]):
@@ -102,7 +103,7 @@ def lacks_room(i: int, done: Any, room: Any, take: Any, before: Any) -> int:
     return -1
 
 
-@njit(cache=True)
+@compiled
 def serial_schedule(
     order: Any,
     duration: Any,
@@ -194,7 +195,7 @@ def serial_schedule(
     return start
 
 
-@njit(cache=True)
+@compiled
 def push(heap: Any, n: int, key: Any, i: int) -> int:
     """Put i on a binary heap by its key; returns the heap's size."""
     at = n
@@ -208,7 +209,7 @@ def push(heap: Any, n: int, key: Any, i: int) -> int:
     return n + 1
 
 
-@njit(cache=True)
+@compiled
 def pop(heap: Any, n: int, key: Any) -> int:
     """Take the first from a binary heap of n; it stands at place n - 1 then."""
     first = heap[0]
@@ -228,7 +229,7 @@ def pop(heap: Any, n: int, key: Any) -> int:
     return first
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def wake_all(queue: Any, following: Any, what: int, heap: Any, n_heap: int, rank: Any) -> int:
     """Those that wait for something are ready to be asked again; returns the size of the heap of these."""
     j = queue[what]
@@ -239,7 +240,7 @@ def wake_all(queue: Any, following: Any, what: int, heap: Any, n_heap: int, rank
     return n_heap
 
 
-@njit(cache=True)
+@compiled
 def greedy_order(
     place: Any,
     room: Any,
@@ -283,7 +284,7 @@ def greedy_order(
     return n_order
 
 
-@njit(cache=True)
+@compiled
 def list_users(
     order: Any,
     n_order: int,
@@ -310,7 +311,7 @@ def list_users(
             last[r] += 1
 
 
-@njit(cache=True)
+@compiled
 def safe_order(
     rank: Any,
     witness: Any,
@@ -412,7 +413,7 @@ def safe_order(
     return order[:n_order]
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def drawn(
     j: int, at: float, time: float, seen: Any, chosen: int, n_found: int, n_path: int, dice: Any
 ) -> tuple[int, int]:
@@ -424,7 +425,7 @@ def drawn(
     return chosen, n_found
 
 
-@njit(cache=True)
+@compiled
 def critical_path(
     start: Any,
     duration: Any,

@@ -40,6 +40,9 @@ FIRST_COME = "first come, first served"
 EXACT_WORK = 3.0
 """CP-SAT's deterministic time."""
 
+HOURS_SHARE = 0.25
+"""Of the rounds, where hours are forbidden: they decide more than the order does, and a round takes longer."""
+
 
 @dataclass(eq=False)
 class Found:
@@ -63,13 +66,13 @@ def search(
     *,
     method: str,
     run: Run,
-    due_s: Floats | None = None,
 ) -> Found:
     """A short schedule of the tasks, whose own order must be safe one at a time.
 
     Each leg is planned with its whole path first: fewer at once and faster is shorter than many, since a
     slow pre-copy sends more (Kherbache, Madelaine, Hermenier, UCC 2015). Half the path, and no limit on
-    links, are tried as well; the fluid simulation says which is shortest.
+    links, are tried as well; the fluid simulation says which is shortest. A schedule in which fewer legs run when
+    they may not, or end after they should, is better than a shorter one.
     """
     n, stop, seed = len(tasks), run.stop, run.seed
     bound = makespan_bound(tasks, priced.total_s, priced.transferred_mib)
@@ -79,23 +82,26 @@ def search(
         )
     whole = with_links(tasks, np.ones(n), priced.total_s)
     urgent = tasks.priority
-    if due_s is not None:
-        urgent = urgent - np.where(np.isfinite(due_s), due_s, 1e12) * 1e-9
+    if np.isfinite(tasks.due_s).any():
+        urgent = urgent - np.where(np.isfinite(tasks.due_s), tasks.due_s, 1e12) * 1e-9
     local = LocalSearch(tasks, whole, urgent)
     start = _begin(tasks, local, whole)
-    found = Found(_best_fluid(tasks, whole, flows, start, bound.makespan_s), bound, "list")
+    found = Found(best_fluid(tasks, whole, flows, start, bound.makespan_s), bound, "list")
     if not np.ptp(urgent) > 0 and found.timed.makespan_s > bound.makespan_s * GOOD_ENOUGH:
         served = first_come(tasks, priced, flows)
-        if served.makespan_s < found.timed.makespan_s:
+        if _worth(tasks, served) < _worth(tasks, found.timed):
             found = Found(served, bound, FIRST_COME)
     _tell(run, "list", found)
     if method == "list" or tasks.pause_s > 0 or stop.remaining_s <= 0:
         return found
     least_s = bound.makespan_s * GOOD_ENOUGH
-    shorter = local.shorten(start, least_s, _rounds(n), stop.part(SEARCH_SHARE), seed)
+    rounds = _rounds(n)
+    if len(tasks.hours.row):
+        rounds = int(rounds * HOURS_SHARE)
+    shorter = local.shorten(start, least_s, rounds, stop.part(SEARCH_SHARE), seed)
     _keep(tasks, whole, flows, shorter, found, "local search")
     _tell(run, "local search", found)
-    exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0)
+    exact = method == "cpsat" or (n <= EXACT_AT_MOST and not np.ptp(urgent) > 0 and not len(tasks.hours.row))
     if exact and local.makespan(shorter) > least_s and stop.remaining_s > 0:
         _exact(tasks, whole, flows, shorter, found, run)
         _tell(run, "cpsat", found)
@@ -106,6 +112,11 @@ def search(
             _other_share(tasks, pricer, flows, found, urgent, share, name, run)
     _tell(run, "done", found)
     return found
+
+
+def _worth(tasks: Tasks, timed: Timed) -> tuple[int, int, float]:
+    """What makes one schedule better than another, less is better: legs at forbidden times, late ones, the length."""
+    return (*tasks.late(timed.start_s, timed.end_s), timed.makespan_s)
 
 
 def _rounds(n: int) -> int:
@@ -192,7 +203,7 @@ def _tails(tasks: Tasks, total_s: Floats) -> Floats:
     return tail
 
 
-def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound_s: float) -> Timed:
+def best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound_s: float) -> Timed:
     """The planned schedule with true rates: as planned, and started as early as its order allows."""
     n = len(tasks)
     end = start + shares.total_s
@@ -216,9 +227,9 @@ def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound
             before=before,
             not_before=np.maximum(0.0, start - 0.02) if held else None,
         )
-        if best is None or timed.makespan_s < best.makespan_s - 1e-9:
+        if best is None or _worth(tasks, timed) < _worth(tasks, best):
             best = timed
-        if best.makespan_s <= bound_s * GOOD_ENOUGH:
+        if best.makespan_s <= bound_s * GOOD_ENOUGH and not any(tasks.late(best.start_s, best.end_s)):
             break
     assert best is not None
     return best
@@ -226,8 +237,8 @@ def _best_fluid(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, bound
 
 def _keep(tasks: Tasks, shares: Shares, flows: Flows, start: Floats, found: Found, method: str) -> None:
     """Keeps a planned schedule if it is shorter under true rates."""
-    timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
-    if timed.makespan_s < found.timed.makespan_s - 1e-9:
+    timed = best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
+    if _worth(tasks, timed) < _worth(tasks, found.timed):
         found.timed, found.method = timed, method
 
 
@@ -264,7 +275,8 @@ def _other_share(
     start = _begin(tasks, local, shares)
     rounds = _rounds(n) // 10
     start = local.shorten(start, found.bound.makespan_s, rounds, run.stop.part(0.3), run.seed)
-    timed = _best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
-    if timed.makespan_s < found.timed.makespan_s * 0.99:
+    timed = best_fluid(tasks, shares, flows, start, found.bound.makespan_s)
+    late, was = tasks.late(timed.start_s, timed.end_s), tasks.late(found.timed.start_s, found.timed.end_s)
+    if (*late, timed.makespan_s) < (*was, found.timed.makespan_s * 0.99):
         found.timed, found.method = timed, name
         found.optimal = False

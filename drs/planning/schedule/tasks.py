@@ -15,12 +15,10 @@ from drs.planning.limits import Concurrency
 from drs.planning.order import fits
 from drs.planning.pricing import Leg, Priced, units
 from drs.planning.rooms import Amounts
+from drs.planning.windows import IN_TIME_S, Hours, Times
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
-
-Hours = Sequence[tuple[float, float]]
-"""Spans of time in seconds from the start of the plan."""
 
 
 class Rows(NamedTuple):
@@ -95,12 +93,30 @@ class Tasks:
     setup_s: Floats
     after_s: Floats
     priority: Floats
+    end_by_s: Floats
+    """When each leg must have ended, inf for no matter when: it does not go else."""
+    due_s: Floats
+    """When each leg should have ended, inf for no matter when: it goes all the same."""
     pause_s: float = 0.0
     take_raw: tuple[Amounts, ...] = field(default=(), repr=False)
     give_raw: tuple[Amounts, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.legs)
+
+    @property
+    def timely(self) -> bool:
+        """Whether any leg may run at some times only."""
+        return bool(len(self.hours.row)) or bool(np.isfinite(self.end_by_s).any())
+
+    def late(self, start_s: Floats, end_s: Floats) -> tuple[int, int]:
+        """How many legs run when they may not, and how many end after they should."""
+        wrong = ~(end_s <= self.end_by_s + IN_TIME_S)
+        of = owners(self.hours)[::2]
+        begin, end = self.hours.amount[::2], self.hours.amount[1::2]
+        inside = (start_s[of] < end - IN_TIME_S) & (end_s[of] > begin + IN_TIME_S)
+        wrong[of[inside]] = True
+        return int(wrong.sum()), int((end_s > self.due_s + IN_TIME_S).sum())
 
 
 def build_tasks(
@@ -116,7 +132,7 @@ def build_tasks(
     link_ratio: float,
     beside_s: tuple[Floats, Floats],
     *,
-    hours: Mapping[int, Hours] | None = None,
+    times: Times | None = None,
     priorities: Mapping[int, float] | None = None,
 ) -> Tasks:
     """The tasks of some legs; `link_ratio`: payload share of a link; `beside_s`: setup_s and after_s."""
@@ -142,7 +158,7 @@ def build_tasks(
     used = sorted({link for links in per_leg for link in links})
     at = {link: k for k, link in enumerate(used)}
     ahead = {} if priorities is None else priorities
-    when = {} if hours is None else hours
+    when = Times() if times is None else times
     return Tasks(
         legs=tuple(legs),
         free=np.array([free[row] for row in contested], dtype=np.float64),
@@ -151,7 +167,7 @@ def build_tasks(
         slots=slots,
         run=run,
         before=rows_of([[(j, 1.0) for j in entry] for entry in before]),
-        hours=_hours([when.get(leg.vm, ()) for leg in legs]),
+        hours=_hours([when.forbidden(leg) for leg in legs]),
         link_mbps=network.capacity_mbps[used] * link_ratio if used else np.zeros(0),
         link_idx=np.array(used, dtype=np.int32),
         link=rows_of([[(at[link], 1.0) for link in links] for links in per_leg]),
@@ -159,6 +175,8 @@ def build_tasks(
         setup_s=beside_s[0],
         after_s=beside_s[1],
         priority=np.array([ahead.get(leg.vm, 0.0) for leg in legs], dtype=np.float64),
+        end_by_s=np.full(n, when.within_s),
+        due_s=np.array([when.due_s.get(leg.src, np.inf) for leg in legs], dtype=np.float64),
         pause_s=concurrency.pause_s,
         take_raw=tuple(take),
         give_raw=tuple(give),
@@ -167,7 +185,7 @@ def build_tasks(
 
 def _hours(spans: Sequence[Hours]) -> Rows:
     """Spans as CSR: the start (s) stands in `amount` of the even entries, the end in the odd ones."""
-    return rows_of([[(0, x) for span in sorted(entry) for x in span] for entry in spans])
+    return rows_of([[(0, x) for span in entry for x in span] for entry in spans])
 
 
 def slots_of(
@@ -242,7 +260,7 @@ def _slots(
 
 
 def backwards(tasks: Tasks) -> Tasks:
-    """The same legs with time running backwards: from the target to today, giving what they took."""
+    """The same legs with time running backwards: from the target to today, giving what they took, at any hour."""
     n = len(tasks)
     free = tasks.free.copy()
     np.subtract.at(free, tasks.take.row, tasks.take.amount)
@@ -251,7 +269,10 @@ def backwards(tasks: Tasks) -> Tasks:
     for i in range(n):
         for j in tasks.before.row[tasks.before.start[i] : tasks.before.start[i + 1]].tolist():
             after[j].append((i, 1.0))
-    return replace(tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after))
+    return replace(
+        tasks, free=np.maximum(free, 0.0), take=tasks.give, give=tasks.take, before=rows_of(after),
+        hours=rows_of([[] for _ in range(n)]),
+    )  # fmt: skip
 
 
 def amounts_by_row(rows: Rows) -> dict[int, tuple[NDArray[np.int64], Floats]]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from drs.solvers import levels as order
 from drs.solvers.bounds.counting import analytic, lattice
+from drs.solvers.bounds.leaving import price_of_leaving
 from drs.solvers.bounds.pieces import Block, Hinge, Longs, Spread, cheapest, knapsack, round_up
 from drs.stop import Stop
 from drs.terms import (
@@ -46,6 +47,8 @@ from drs.terms.limits import usage
 
 CHUNK = 4_000_000
 """Item x bin pairs priced at once."""
+CLOSE = 0.5
+"""Share of the score from which a bound by whole items is not sought to be raised by one of parts of items."""
 
 
 @dataclass(frozen=True)
@@ -450,9 +453,12 @@ def level_bound(
     stop: Stop,
     iterations: int = 300,
     done: float = math.inf,
+    floor: float = 0.0,
 ) -> float:
-    """A lower bound of level k's cost while the levels before it keep their ceilings `limits`."""
-    floor = analytic(lowered, lowered.levels[k])
+    """A lower bound of level k's cost while the levels before it keep their ceilings `limits`.
+
+    `floor` is one that is known already.
+    """
     unit = lattice(lowered, lowered.levels[k])
     if score <= floor:
         return round_up(floor, unit)
@@ -499,11 +505,26 @@ def lower_bounds(
         for k, level in enumerate(lowered.levels)
         if not order.settled(level, float(scores[k]), float(best[k]), float(today[k]))
     ]
+    if stop.interrupted:
+        return np.minimum(best, scores)
+    priced = []
+    for (
+        k
+    ) in still:  # what takes no time first, so that none is without a bound because another one took it all
+        best[k] = max(best[k], analytic(lowered, lowered.levels[k]))
+        leaving = price_of_leaving(lowered, k, limits)
+        best[k] = max(best[k], leaving)
+        if leaving < CLOSE * scores[k] and not order.settled(
+            lowered.levels[k], float(scores[k]), float(best[k]), float(today[k])
+        ):
+            priced.append(k)
     hint = lowered.start if assign is None else assign
-    for count, k in enumerate(still):
+    for count, k in enumerate(priced):
         if stop.remaining_s <= 0:
             break
-        part = stop.followed_by(None if stop.time_s is None else stop.remaining_s / (len(still) - count))
-        value = level_bound(lowered, k, limits, float(scores[k]), hint, part, max_steps)
+        part = stop.followed_by(None if stop.time_s is None else stop.remaining_s / (len(priced) - count))
+        value = level_bound(lowered, k, limits, float(scores[k]), hint, part, max_steps, floor=float(best[k]))
         best[k] = max(best[k], value)
+    units = np.array([lattice(lowered, level) for level in lowered.levels])
+    best = np.array([round_up(float(value), float(unit)) for value, unit in zip(best, units, strict=True)])
     return np.minimum(best, scores)

@@ -43,8 +43,11 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def solve(self, task: Task, stop: Stop) -> Outcome:
-        """Run one task; a process that was interrupted, overran or died leaves an empty outcome."""
+    def solve(self, task: Task, stop: Stop, grace_s: float = 1.0) -> Outcome:
+        """Run one task; a process that was interrupted, overran or died leaves an empty outcome.
+
+        `grace_s` : how much later than the task's own limit it may answer: it starts, and builds the model.
+        """
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = subprocess.Popen(
@@ -59,7 +62,7 @@ class Worker:
         threading.Thread(
             target=_talk, args=(process.stdin, process.stdout, task, answers), daemon=True
         ).start()
-        deadline = time.monotonic() + (math.inf if task.time_s is None else task.time_s + 1.0)
+        deadline = time.monotonic() + (math.inf if task.time_s is None else task.time_s + grace_s)
         while not stop.interrupted and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 return answers.get(timeout=0.05)

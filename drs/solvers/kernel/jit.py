@@ -1,28 +1,19 @@
-"""Compilation with numba: without the interpreter's lock, kept on disk where that is possible."""
+"""Compilation of the search: without the interpreter's lock, kept on disk (`drs.compiled`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
+from drs.compiled import F, compiled
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
 def jit(function: F) -> F:
-    """Compile a function; its code is cached on disk, or compiled again where no disk can be written."""
-    try:
-        return numba.njit(cache=True, **OPTIONS)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # numba found no directory to write to
-        return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
+    """Compile a function."""
+    return compiled(**OPTIONS)(function)
 
 
 def inline(function: F) -> F:
     """Compile a small function into its callers."""
-    try:
-        return numba.njit(cache=True, forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
-    except RuntimeError:
-        return numba.njit(forceinline=True, **OPTIONS)(function)  # type: ignore[no-any-return]
+    return compiled(forceinline=True, **OPTIONS)(function)

@@ -18,7 +18,7 @@ from drs.report.html import fate_of_violations, headline, render_report
 from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
-from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles, violations_table
+from drs.ui.parts import chart, heading, md, needs_cluster, rests_on, show_faults, tiles, violations_table
 from drs.ui.state import GOALS, AdviseAsk, filled, state, update, widget_keys
 
 POLL_S = 0.5
@@ -136,6 +136,10 @@ def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any
         return column.number_input(
             option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
         )
+    if option.kind in ("hours", "moment"):
+        return column.text_input(
+            option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
+        )
     names = _choices(snapshot, option.kind)
     if option.kind == "new":
         like, _, count = value[0].rpartition("=") if value else ("", "", "1")
@@ -211,6 +215,7 @@ def finish(job: Job) -> None:
 def answer(result: Result) -> None:
     """What the search found."""
     plan = result.plan
+    rests_on(result.snapshot)
     if result.status in ("infeasible", "no_solution"):
         show_faults(
             headline(result), [v.sentence for v in result.violations_after] or ["no reason was given"]

@@ -10,7 +10,7 @@ from drs import plotting, words
 from drs.errors import DrsError
 from drs.report.tables import IMMOVABLE, frame
 from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
-from drs.ui.parts import chart, heading, md, needs_cluster, tiles, violations_table
+from drs.ui.parts import chart, heading, md, needs_cluster, rests_on, tiles, violations_table
 from drs.ui.state import UPLOADED, filled, open_cluster, state, update
 
 
@@ -26,7 +26,7 @@ def upload() -> None:
         )
         files = st.file_uploader(
             "Files",
-            ["zip", "csv", "parquet", "toml", "xlsx"],
+            ["zip", "csv", "parquet", "toml", "xlsx", "xlsm", "json"],
             accept_multiple_files=True,
             key="overview.files",
             label_visibility="collapsed",
@@ -220,6 +220,7 @@ def page() -> None:
         heading(md(now.cluster.label), md(now.cluster.snapshot.description))
     upload()
     cluster = needs_cluster()
+    rests_on(cluster.snapshot)
     figures(cluster)
     if cluster.warnings:
         with st.expander(

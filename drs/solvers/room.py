@@ -1,0 +1,353 @@
+"""Room for what is nowhere yet, by counts: items that nothing tells apart are counted and not named.
+
+How many items of each kind leave a bin, and how many arrive, is a far smaller question than where each item
+goes: 2,000 VMs of a dozen kinds on 500 hosts are some thousand whole numbers in place of a million. HiGHS
+answers it: what can be placed within the limit on moves, and how much at most whatever else is tried. Then
+names are given back, the cheapest items first.
+
+Two items are of one kind when they have the same demand of every resource, may be in the same bins, weigh the
+same in every limit on moves, and no other limit names them. Where there are too many kinds, demands that
+differ by a few percent count as one: as the larger for what arrives and the smaller for what leaves, so that
+the plan keeps the limits; and the other way round for the bound, so that it stays one. An item that a limit
+names (a group that keeps apart, say) stays where it is for the plan, and is like any other for the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drs.solvers import levels as order
+from drs.solvers.base import Answer
+from drs.solvers.exact.highs import NODE_ITERATIONS, Worker
+from drs.solvers.exact.highs_worker import Outcome, Task
+from drs.stop import Run, Stop
+from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Unplaced
+from drs.terms.base import Floats, Ints, Level, Lowered
+from drs.terms.limits import all_of
+
+MOST_COLUMNS = 60_000
+"""Whole numbers of a model; beyond, demands are rounded to fewer kinds."""
+GRIDS = (0.0, 0.01, 0.03, 0.1, 0.3)
+"""Demands within such a share of each other are of one kind."""
+START_SHARE = 0.3
+"""Of the time for a model, for starting its process and handing it over."""
+CHEAP = 0.2
+"""All prices of moves together weigh less than this part of one item placed."""
+
+Flags = NDArray[np.bool_]
+
+
+def applies(lowered: Lowered, scores: Floats) -> bool:
+    """Whether items wait that could be placed: some level of theirs is not at zero."""
+    return any(
+        level.role == "placed" and score > 0 for level, score in zip(lowered.levels, scores, strict=True)
+    )
+
+
+def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
+    """Place as many waiting items as possible; see `drs.solvers.base.Solver`.
+
+    Only levels of the role `placed` are bounded, the first of them that is not at zero; the others' bounds
+    are 0. The moves are few, then cheap, as the first level that prices them says.
+    """
+    stop = run.stop
+    today = lowered.scores(lowered.start)
+    first = next(k for k, level in enumerate(lowered.levels) if level.role == "placed" and today[k] > 0)
+    scores = lowered.scores(start)
+    bounds = np.zeros(len(lowered.levels))
+    best, found, nodes = np.asarray(start, dtype=np.int32), scores, 0
+    worker = Worker()
+    try:
+        fits = [_Counts(lowered, first, plan=True)]
+        if fits[0].tight:  # the same model bounds what it plans
+            outcome = _ask(fits[0], worker, stop, stop.remaining_s, run.seed)
+        else:
+            outcome = _ask(fits[0], worker, stop, 0.6 * stop.remaining_s, run.seed)
+            fits.append(_Counts(lowered, first, plan=False))
+        nodes += outcome.nodes + 1
+        if outcome.values is not None:
+            assign = fits[0].named(outcome.values)
+            if not order.misplaced(lowered, assign) and not lowered.broken_walls(assign):
+                new = lowered.scores(assign)
+                if order.better(lowered, new, scores):
+                    best, found = assign, new
+        if len(fits) > 1:
+            outcome = _ask(fits[1], worker, stop, stop.remaining_s, run.seed)
+            nodes += outcome.nodes + 1
+        bounds[first] = min(found[first], fits[-1].left(outcome))
+    finally:
+        worker.close()
+    return Answer(
+        order.status(lowered, found, bounds), best, found, bounds, "room", stop.elapsed_s,
+        nodes * NODE_ITERATIONS, stop.interrupted, {"kinds": fits[0].n_kinds},
+    )  # fmt: skip
+
+
+def _ask(counts: _Counts, worker: Worker, stop: Stop, time_s: float, seed: int) -> Outcome:
+    if not counts.n_columns:
+        return Outcome("empty")
+    most = None if stop.iterations is None else max(1, stop.iterations // NODE_ITERATIONS)
+    grace_s = START_SHARE * time_s
+    limit_s = None if stop.time_s is None else time_s - grace_s
+    return worker.solve(counts.task(limit_s, most, seed), stop, grace_s + 1.0)
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Items that are alike: `of` is the kind of each item, -1 for one that stays out of the model."""
+
+    of: Ints
+    low: Floats
+    """f8[n_kinds, n_resources]: what an item of the kind takes at least."""
+    high: Floats
+    mask: Flags
+    """bool[n_kinds, n_bins]"""
+    weight: Floats
+    """f8[n_kinds, n_limits]: in each limit on moves, the least in a bound and the most in a plan."""
+    groups: tuple[tuple[int, ...], ...]
+    """The limits that name the kind's waiting items."""
+
+
+class _Counts:
+    """The model: columns `arrive[kind, bin]`, `leave[kind, bin]` and `placed[waiting kind, bin]`."""
+
+    def __init__(self, lowered: Lowered, first: int, *, plan: bool) -> None:
+        self.lowered, self.start, self.plan = lowered, lowered.start, plan
+        self.level = lowered.levels[first]
+        self.limits = [w.term for w in lowered.walls if isinstance(w.term, Capacity)]
+        self.moves = [w.term for w in lowered.walls if isinstance(w.term, MoveLimit)]
+        self.apart = [w.term for w in lowered.walls if isinstance(w.term, AtMost)]
+        self.class_idx, self.mask = all_of(
+            [w.term for w in lowered.walls if isinstance(w.term, Allowed)], lowered.n_items, lowered.n_bins
+        )
+        named = np.zeros(lowered.n_items, dtype=np.bool_)
+        for wall in lowered.walls:
+            about = wall.term.about()
+            if about is not None:
+                named[about] = True
+        self.waits = (self.start < 0) & (_worth(self.level, lowered.n_items) > 0)
+        free = self.mask.sum(axis=1)[self.class_idx] > (self.start >= 0)
+        self.may_move = (self.start >= 0) & free & ~(named & plan)
+        self.price = _price(lowered, first)
+        for grid in GRIDS:
+            self.kinds = self._kinds(grid)
+            self._columns()
+            if self.n_columns <= MOST_COLUMNS:
+                break
+        exact = bool((self.kinds.low == self.kinds.high).all())
+        self.tight = exact and not bool(named[self.start >= 0].any())
+
+    @property
+    def n_kinds(self) -> int:
+        """How many kinds of items there are."""
+        return len(self.kinds.mask)
+
+    def _kinds(self, grid: float) -> _Kinds:
+        """Kinds of the items that move or wait, demands within `grid` of each other taken as one."""
+        lowered = self.lowered
+        items = np.flatnonzero(self.may_move | self.waits)
+        demand = np.stack([term.demand for term in self.limits] or [np.zeros(lowered.n_items)], axis=1)[items]
+        step = demand
+        if grid > 0:
+            step = np.where(demand > 0, np.floor(np.log(np.maximum(demand, 1e-12)) / np.log1p(grid)), -np.inf)
+        weights = np.stack([term.weight for term in self.moves] or [np.zeros(lowered.n_items)], axis=1)[items]
+        member = np.zeros((len(items), len(self.apart)))
+        for k, group in enumerate(self.apart):  # only what waits is told apart by the limits that name it
+            member[:, k] = np.isin(items, group.items) & self.waits[items]
+        worth = np.where(self.waits, _worth(self.level, lowered.n_items), -1.0)[items]
+        key = np.column_stack([step, weights, member, worth, self.class_idx[items]])
+        _, first, kind = np.unique(key, axis=0, return_index=True, return_inverse=True)
+        kind = kind.reshape(-1)
+        n = len(first)
+        low, high = np.full((n, demand.shape[1]), np.inf), np.zeros((n, demand.shape[1]))
+        np.minimum.at(low, kind, demand)
+        np.maximum.at(high, kind, demand)
+        of = np.full(lowered.n_items, -1, dtype=np.int32)
+        of[items] = kind
+        groups = tuple(tuple(np.flatnonzero(row).tolist()) for row in member[first])
+        return _Kinds(of, low, high, self.mask[self.class_idx[items[first]]], weights[first], groups)
+
+    def _columns(self) -> None:
+        """Which columns there are: (kind, bin) each, and their upper limits."""
+        kinds, n_bins = self.kinds, self.lowered.n_bins
+        n = self.n_kinds
+        inside = np.flatnonzero((kinds.of >= 0) & (self.start >= 0))
+        self.here = np.zeros((n, n_bins), dtype=np.int64)
+        np.add.at(self.here, (kinds.of[inside], self.start[inside]), 1)
+        waiting = np.flatnonzero((kinds.of >= 0) & (self.start < 0))
+        self.waiting = np.bincount(kinds.of[waiting], minlength=n)
+        self.arriving, self.leaving = (kinds.low, kinds.high) if not self.plan else (kinds.high, kinds.low)
+        self.free = np.stack(
+            [term.limit - term.use(self.start, self.start) for term in self.limits]
+            or [np.full(n_bins, np.inf)],
+            axis=1,
+        )
+        # What a bin has free once all that may leave has left bounds what can arrive.
+        room = self.free + self.here.T @ self.leaving
+        with np.errstate(divide="ignore", invalid="ignore"):
+            most = np.where(
+                self.arriving[:, None, :] > 0, (room[None] + 1e-9) / self.arriving[:, None, :], np.inf
+            )
+        fits = np.floor(np.nan_to_num(most.min(axis=2), nan=0.0, posinf=1e9)).astype(np.int64)
+        fits = np.where(kinds.mask, np.maximum(fits, 0), 0)
+        total = self.here.sum(axis=1)
+        moving = np.minimum(fits, (total[:, None] - self.here))
+        self.arrive = np.argwhere(moving > 0)
+        self.leave = np.argwhere(self.here > 0)
+        placed = np.minimum(fits, self.waiting[:, None])
+        self.place = np.argwhere(placed > 0)
+        if not len(self.place):
+            self.arrive, self.leave = self.arrive[:0], self.leave[:0]
+        self.upper = np.concatenate(
+            [moving[tuple(self.arrive.T)], self.here[tuple(self.leave.T)], placed[tuple(self.place.T)]]
+        ).astype(np.float64)
+        self.n_columns = len(self.upper)
+        self.n_arrive, self.n_leave = len(self.arrive), len(self.leave)
+
+    def _rows(self) -> Iterator[tuple[NDArray[np.int64], Floats, float, float]]:
+        """Each row: columns, coefficients, least, most."""
+        kind = np.concatenate([self.arrive[:, 0], self.leave[:, 0], self.place[:, 0]])
+        where = np.concatenate([self.arrive[:, 1], self.leave[:, 1], self.place[:, 1]])
+        columns = np.arange(self.n_columns)
+        leaves = (columns >= self.n_arrive) & (columns < self.n_arrive + self.n_leave)
+        places = columns >= self.n_arrive + self.n_leave
+        for k in range(self.n_kinds):
+            own = columns[kind == k]
+            moved = own[~places[own]]
+            if len(moved):  # what leaves arrives somewhere
+                yield moved, np.where(leaves[moved], -1.0, 1.0), 0.0, 0.0
+            waiting = own[places[own]]
+            if len(waiting):
+                yield waiting, np.ones(len(waiting)), 0.0, float(self.waiting[k])
+        by_bin = np.argsort(where, kind="stable")
+        for at in np.split(by_bin, np.flatnonzero(np.diff(where[by_bin])) + 1):
+            b = int(where[at[0]])
+            for r in range(self.free.shape[1]):
+                take = np.where(leaves[at], -self.leaving[kind[at], r], self.arriving[kind[at], r])
+                if take.any() and np.isfinite(self.free[b, r]):
+                    size = max(1.0, float(np.abs(take).max()))
+                    yield at, take / size, -np.inf, float(max(0.0, self.free[b, r])) / size
+        for limit, term in enumerate(self.moves):
+            at = columns[leaves]
+            weight = self.kinds.weight[kind[at], limit]
+            if weight.any():
+                yield at, weight, -np.inf, term.limit
+        for k, group in enumerate(self.apart):
+            mine = places & np.array(
+                [k in self.kinds.groups[which] for which in kind.tolist()], dtype=np.bool_
+            )
+            if not mine.any():
+                continue
+            held = np.isin(np.arange(self.lowered.n_items), group.items) & (self.start >= 0)
+            if not self.plan:
+                held &= ~self.may_move  # what may move away bars nobody in a bound
+            there = group.domain[np.maximum(self.start, 0)]
+            for d in np.unique(group.domain[where[mine]]).tolist():
+                at = columns[mine & (group.domain[where] == d)]
+                n_held = int(np.count_nonzero(held & (there == d)))
+                if d >= 0:
+                    yield at, np.ones(len(at)), -np.inf, max(0.0, float(group.limit[d]) - n_held)
+
+    def task(self, time_s: float | None, nodes: int | None, seed: int) -> Task:
+        """The model for HiGHS: minus what is placed, plus a little for each move."""
+        worth = _worth(self.level, self.lowered.n_items)
+        one = np.zeros(self.n_kinds)
+        np.maximum.at(one, self.kinds.of[self.kinds.of >= 0], worth[self.kinds.of >= 0])
+        objective = np.zeros(self.n_columns)
+        objective[self.n_arrive + self.n_leave :] = -one[self.place[:, 0]]
+        if self.plan and self.n_leave:
+            price = self._prices()
+            least = float(one[one > 0].min(initial=np.inf))
+            most = float((price * self.upper[self.n_arrive : self.n_arrive + self.n_leave]).sum())
+            for term in self.moves:  # no more is ever paid than the limit on moves lets
+                weight = self.kinds.weight[self.leave[:, 0], self.moves.index(term)]
+                if (weight > 0).all():
+                    most = min(most, float((price / weight).max()) * term.limit)
+            objective[self.n_arrive : self.n_arrive + self.n_leave] = price * (
+                CHEAP * least / max(most, 1e-9)
+            )
+        rows = list(self._rows())
+        lengths = [len(columns) for columns, *_ in rows]
+        return Task(
+            low=np.zeros(self.n_columns),
+            high=self.upper,
+            integer=np.ones(self.n_columns, dtype=np.bool_),
+            objective_cols=np.arange(self.n_columns),
+            objective=objective,
+            begin=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            cols=np.concatenate([columns for columns, *_ in rows]).astype(np.int64),
+            coefs=np.concatenate([coefs for _, coefs, *_ in rows]),
+            row_low=np.array([low for *_, low, _ in rows]),
+            row_high=np.array([high for *_, high in rows]),
+            hint=None,
+            seed=seed,
+            time_s=time_s,
+            nodes=nodes,
+        )
+
+    def _prices(self) -> Floats:
+        """What one item of a kind costs that leaves a bin: the cheapest of them, f8[n_leave]."""
+        cheapest = np.full(self.here.shape, np.inf)
+        inside = np.flatnonzero((self.kinds.of >= 0) & (self.start >= 0))
+        np.minimum.at(cheapest, (self.kinds.of[inside], self.start[inside]), self.price[inside])
+        return np.asarray(cheapest[tuple(self.leave.T)])
+
+    def left(self, outcome: Outcome) -> float:
+        """The least that stays unplaced, by the bound of an answer; 0 without one."""
+        worth = _worth(self.level, self.lowered.n_items)
+        total = float(worth[self.waits].sum())
+        if not self.n_columns:
+            return total
+        if outcome.bound is None:
+            return 0.0
+        # Prices of moves only lower what the bound says is placed: it holds without them.
+        most = -outcome.bound + (CHEAP if self.plan else 0.0) * float(worth[self.waits].min())
+        step = float(worth[self.waits].min())
+        if bool((worth[self.waits] == step).all()):
+            most = np.floor(most / step + 1e-6) * step
+        return max(0.0, total - most)
+
+    def named(self, values: Floats) -> Ints:
+        """The assignment of these counts: of a kind the cheapest leave, each to the next bin that takes one."""
+        counts = np.rint(values).astype(np.int64)
+        assign = self.start.astype(np.int32).copy()
+        net = np.zeros_like(self.here)
+        np.add.at(net, tuple(self.arrive.T), counts[: self.n_arrive])
+        np.add.at(net, tuple(self.leave.T), -counts[self.n_arrive : self.n_arrive + self.n_leave])
+        for k in np.flatnonzero(net.any(axis=1)).tolist():
+            going: list[int] = []
+            for b in np.flatnonzero(net[k] < 0).tolist():
+                there = np.flatnonzero((self.kinds.of == k) & (self.start == b))
+                going += there[np.argsort(self.price[there], kind="stable")][: -net[k, b]].tolist()
+            assign[going] = np.repeat(np.arange(len(net[k])), np.maximum(net[k], 0))
+        placed = counts[self.n_arrive + self.n_leave :]
+        for k in np.unique(self.place[:, 0]).tolist():
+            mine = self.place[:, 0] == k
+            bins = np.repeat(self.place[mine, 1], placed[mine])
+            assign[np.flatnonzero((self.kinds.of == k) & (self.start < 0))[: len(bins)]] = bins
+        return assign
+
+
+def _worth(level: Level, n_items: int) -> Floats:
+    """What placing each item brings in a level, f8[n_items]."""
+    worth = np.zeros(n_items)
+    for entry in level.terms:
+        if isinstance(entry.term, Unplaced):
+            worth += entry.weight * entry.term.weight
+    return worth
+
+
+def _price(lowered: Lowered, first: int) -> Floats:
+    """What moving each item costs, by the first later level that says so; 1 each where none does, f8[n_items]."""
+    for level in lowered.levels[first + 1 :]:
+        price = np.zeros(lowered.n_items)
+        for entry in level.terms:
+            if isinstance(entry.term, MoveCost):
+                price += entry.weight * entry.term.per_item
+        if price.any():
+            return price
+    return np.ones(lowered.n_items)

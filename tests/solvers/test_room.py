@@ -1,0 +1,132 @@
+"""Placing by counts: against brute force, with groups, with demands that are rounded."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from drs.problem import Problem
+from drs.problem.policy import Limits, Policy
+from drs.rules import KeepApart, Pinned, Rule
+from drs.solvers import auto, room
+from drs.stop import Run, Stop
+from drs.terms.base import Ints, Lowered
+from drs.testing.scenarios import ask
+
+SIZES = (1000.0, 2000.0, 3000.0)
+
+
+def lowered_of(seed: int, rules: tuple[Rule, ...] = (), most_moves: int = 2) -> Lowered:
+    """Three small hosts, four VMs of three sizes on them and three that wait."""
+    rng = np.random.default_rng(seed)
+    hosts = {f"h{k}": {"cpu_mhz": 6000, "memory_mib": 40960} for k in range(3)}
+    vms = {}
+    room_of = dict.fromkeys(hosts, 6000.0)
+    for k in range(4):
+        size = float(rng.choice(SIZES))
+        fit = [host for host, left in room_of.items() if left >= size]
+        if not fit:
+            continue
+        host = str(rng.choice(fit))
+        room_of[host] -= size
+        vms[f"v{k}"] = {"host": host, "cpu_demand_mhz": size, "memory_mib": 1024}
+    for k in range(3):
+        vms[f"new{k}"] = {"cpu_demand_mhz": float(rng.choice((3000.0, 4000.0))), "memory_mib": 1024}
+    snapshot = ask({"hosts": hosts, "vms": vms, "clusters": {"cluster-1": {}}})[0]
+    return Problem(snapshot, rules, Policy(limits=Limits(max_moves=most_moves))).lowered
+
+
+def most_placed(lowered: Lowered) -> int:
+    """By trying every assignment that moves few enough and crosses no wall."""
+    at_home = lowered.start >= 0
+    most = 0
+    limit = next(w.term.limit for w in lowered.walls if w.origin == "max_moves")
+    for assign in itertools.product(range(-1, lowered.n_bins), repeat=lowered.n_items):
+        where = np.array(assign, dtype=np.int32)
+        if (where[at_home] < 0).any() or np.count_nonzero(where[at_home] != lowered.start[at_home]) > limit:
+            continue
+        placed = int(np.count_nonzero(where[~at_home] >= 0))
+        if placed > most and not lowered.broken_walls(where):
+            most = placed
+    return most
+
+
+def asked(lowered: Lowered, time_s: float = 20.0) -> tuple[int, int, Ints]:
+    """(placed, at most, assignment) as the counts say."""
+    answer = room.solve(lowered, lowered.start, Run(Stop(time_s)))
+    which = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
+    waiting = int(np.count_nonzero(lowered.start < 0))
+    assert not lowered.broken_walls(answer.assign)
+    return (
+        waiting - round(float(answer.scores[which])),
+        waiting - round(float(answer.bounds[which])),
+        answer.assign,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_as_many_as_brute_force_and_proven(seed: int) -> None:
+    lowered = lowered_of(seed, most_moves=1 + seed % 2)
+    best = most_placed(lowered)
+    placed, most, _ = asked(lowered)
+    assert placed == most == best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_are_kept_and_the_bound_holds(seed: int) -> None:
+    lowered = lowered_of(seed, (KeepApart(("new*", "v0", "v1")),))
+    best = most_placed(lowered)
+    placed, most, _ = asked(lowered)
+    assert placed <= best <= most
+
+
+def test_new_vms_that_keep_apart_have_a_host_each() -> None:
+    lowered = lowered_of(1, (KeepApart("new*"),))
+    placed, most, assign = asked(lowered)
+    hosts = assign[lowered.start < 0]
+    hosts = hosts[hosts >= 0]
+    assert len(set(hosts.tolist())) == len(hosts) == placed <= most
+
+
+def test_a_pinned_vm_makes_no_room() -> None:
+    free, held = lowered_of(0), lowered_of(0, (Pinned("v*"),))
+    assert asked(held)[0] == asked(held)[1] == most_placed(held) <= most_placed(free)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_demands_that_are_rounded_still_plan_and_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every VM a size of its own: kinds are rounded until they are few, the plan up and the bound down."""
+    lowered = lowered_of(seed)
+    wall = next(w.term for w in lowered.walls if w.origin == "cpu capacity")
+    wall.demand.flags.writeable = True
+    wall.demand[:] *= 1.0 - 0.02 * np.random.default_rng(seed).random(lowered.n_items)
+    best = most_placed(lowered)
+    monkeypatch.setattr(room, "MOST_COLUMNS", 30)
+    placed, most, _ = asked(lowered)
+    assert placed <= best <= most
+
+
+def test_few_moves_are_made_and_the_cheap_ones() -> None:
+    hosts = {name: {"cpu_mhz": 6000, "memory_mib": 40960} for name in ("h0", "h1")}
+    vms = {
+        "light": {"host": "h0", "cpu_demand_mhz": 2000, "memory_mib": 1024},
+        "heavy": {"host": "h0", "cpu_demand_mhz": 2000, "memory_mib": 1024, "memory_active_mib": 1000},
+        "new": {"cpu_demand_mhz": 4000, "memory_mib": 1024},
+        "other": {"host": "h1", "cpu_demand_mhz": 3000, "memory_mib": 1024},
+    }
+    snapshot = ask({"hosts": hosts, "vms": vms, "clusters": {"cluster-1": {}}})[0]
+    lowered = Problem(snapshot, (), Policy()).lowered
+    placed, most, assign = asked(lowered)
+    assert placed == most == 1
+    assert np.count_nonzero(assign[:2] != lowered.start[:2]) + (assign[3] != lowered.start[3]) == 1
+
+
+def test_auto_counts_where_vms_wait_and_the_problem_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "EXACT_COLUMNS", 0)
+    lowered = lowered_of(0)
+    answer = auto.solve_part(lowered, lowered.start, Run(Stop(20.0)), 1)
+    which = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
+    assert "room" in str(answer.stats["engines"])
+    assert answer.scores[which] == answer.bounds[which] == 3 - most_placed(lowered)

@@ -60,6 +60,7 @@ EXAMPLES = {
         "drs apply plan-a --to vcenter://vc01.example.org --yes",
     ],
     "undo": ["drs undo plan-a"],
+    "calibrate": ["drs calibrate plan-a --out here.toml"],
     "export": ["drs export plan-a --as csv", "drs export plan-a --as powercli --out plan.ps1"],
     "convert": [
         "drs convert rvtools.xlsx my-cluster",

@@ -19,6 +19,7 @@ from drs.cli import replay
 from drs.cli import apply
 from drs.cli import undo
 from drs.cli import export
+from drs.cli import calibrate
 from drs.cli import convert
 from drs.cli import datasets
 from drs.cli import ui
@@ -26,8 +27,8 @@ from drs.cli import ui
 # isort: on
 from drs.cli.base import app
 
-__all__ = ["advise", "app", "apply", "check", "convert", "datasets", "diff", "estimate", "explain", "export",
-           "main", "replay", "rolling", "ui", "undo", "what_if"]  # fmt: skip
+__all__ = ["advise", "app", "apply", "calibrate", "check", "convert", "datasets", "diff", "estimate",
+           "explain", "export", "main", "replay", "rolling", "ui", "undo", "what_if"]  # fmt: skip
 
 
 def main() -> None:

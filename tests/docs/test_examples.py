@@ -37,6 +37,7 @@ NOT_RUN_COMMANDS = {
     "drs apply plan-a --to vcenter://vc01.example.org": "it needs a vCenter; tests/vcsim has one",
     "drs apply plan-a --to vcenter://vc01.example.org --yes": "it needs a vCenter; tests/vcsim has one",
     "drs apply plan-a --to vcenter://vc01.example.org --yes --resume": "it needs a vCenter; tests/vcsim has one",
+    "drs calibrate plan-a --out here.toml": "it needs a plan that was carried out; see tests/execute",
     "drs ui small": "it opens a browser; tests/ui drives the app",
     "drs replay medium --out history.parquet": "a week of history takes minutes; tests/whatif replays a day",
 }

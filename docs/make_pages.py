@@ -135,6 +135,9 @@ def command_line() -> str:
         ]
         usage = " ".join(["drs", name, *(how for how, _ in arguments), "[OPTIONS]"])
         parts.append(f"## drs {name}\n\n{inspect.cleandoc(command.__doc__)}\n\n```text\n{usage}\n```\n")
+        if registered.cls is not None and (said := getattr(registered.cls(name=name), "epilog", "")):
+            lines = [line.replace("\\[", "[") for line in said.split("\n\n")]
+            parts.append(lines[0] + "\n\n" + "\n".join(f"- {line}" for line in lines[1:]) + "\n")
         if arguments:
             parts.append("| argument | meaning |\n|---|---|")
             parts += [f"| `{how}` | {_cell(what)} |" for how, what in arguments]

@@ -49,6 +49,8 @@ def advise(
         result = solve(problem, solver=solver, run=run)
     else:
         result = answer(problem, solve=solve, options=options, solver=solver, run=run)
+    notes = [note for goal in problem.goals for note in goal.notes(problem.snapshot)]
+    result = dataclasses.replace(result, warnings=(*result.warnings, *dict.fromkeys(notes)))
     result = _with_plan(result, mode, options, solver, run)
     result = _with_conflicts(result, run)
     report = modes.report(mode, result, options)
@@ -133,7 +135,7 @@ def _with_plan(
     spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))
     for _ in range(3):
         stuck = [move for move in made.stranded if not move.no_time]
-        if not stuck or not modes.MODES[mode].replans or spare.reached(0):
+        if not stuck or not modes.MODES[mode].replans(problem) or spare.reached(0):
             break
         # A placement that is reached only in part may break a rule that the whole one kept, so the
         # stranded VMs are held where they are and the others are placed anew around them.
@@ -144,7 +146,7 @@ def _with_plan(
         made, reasons = plan(result, run.within(spare.part(0.5)), when)
         whole = result
     timing = None
-    if when.limited and modes.MODES[mode].replans:
+    if when.limited and modes.MODES[mode].replans(problem):
         result, made, reasons, timing = in_time.within(
             whole, made, reasons, when, solver=solver, run=run.within(spare)
         )

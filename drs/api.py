@@ -16,9 +16,11 @@ from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
 from drs.io.readers.vcenter_login import is_address
 from drs.model import Snapshot
+from drs.model.selector import Selector, entries
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.scope import Scope, hosts_of, vms_of, within
 from drs.result import Estimate, Result
 from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Run, Stop
@@ -107,11 +109,19 @@ def _folder(source: str | Path) -> Iterator[Path]:
         )
 
 
-def check(source: Source, rules: Sequence[Rule] | None = None) -> tuple[Violation, ...]:
-    """Every rule that is broken today, the built-in ones (capacity, EVC, ...) included."""
+def check(
+    source: Source, rules: Sequence[Rule] | None = None, *, cluster: Selector = ()
+) -> tuple[Violation, ...]:
+    """Every rule that is broken today, the built-in ones (capacity, EVC, ...) included.
+
+    Parameters
+    ----------
+    cluster : only what is broken in these clusters, or reaches into them; names or patterns.
+    """
     snapshot = read(source)
-    problem = Problem(snapshot, read_rules(source) if rules is None else rules)
-    return tuple(problem.check(problem.today))
+    scope = hosts_of(snapshot, cluster)
+    problem = Problem(snapshot, read_rules(source) if rules is None else rules, scope=scope)
+    return tuple(within(snapshot, scope, problem.check(problem.today))[0])
 
 
 def solve(
@@ -158,7 +168,11 @@ def plan(
 
 
 def estimate(
-    source: Source, moves: Iterable[Mapping[str, Any]] | str | Path, *, profile: str | None = None
+    source: Source,
+    moves: Iterable[Mapping[str, Any]] | str | Path,
+    *,
+    profile: str | None = None,
+    cluster: Selector = (),
 ) -> Estimate:
     """Price moves chosen by hand, in any of the five kinds, and tell what each of them makes worse.
 
@@ -169,6 +183,7 @@ def estimate(
     ----------
     moves : a CSV file, or mappings with `vm` and any of `to_host`, `to_datastore`, `kind`.
     profile : of the cost model, by name or the TOML file of a fitted one; the policy's where not given.
+    cluster : only the moves that begin or end in these clusters, names or patterns; `left_out` counts the others.
 
     Raises
     ------
@@ -183,9 +198,22 @@ def estimate(
         else io.moves_from(moves, snapshot)
     )
     policy = read_policy(source)
-    priced = planning.price_moves(snapshot, **rows, profile=profile or policy.profile)
+    kept = _in_scope(snapshot, rows, hosts_of(snapshot, cluster))
+    chosen = {
+        name: [value for value, use in zip(column, kept, strict=True) if use] for name, column in rows.items()
+    }
+    priced = (
+        planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
+    )
     problem = Problem(snapshot, read_rules(source), policy)
-    return Estimate(tuple(priced), audit_moves(problem, priced))
+    return Estimate(tuple(priced), audit_moves(problem, priced), kept.count(False))
+
+
+def _in_scope(snapshot: Snapshot, rows: Mapping[str, Sequence[Any]], scope: Scope | None) -> list[bool]:
+    """Which moves begin or end on a host that takes part."""
+    taking = vms_of(snapshot, scope)
+    ends = zip(rows["vm_idx"], rows["to_host_idx"], strict=True)
+    return [bool(taking[vm]) or (scope is not None and host >= 0 and bool(scope[host])) for vm, host in ends]
 
 
 def advise(
@@ -193,6 +221,7 @@ def advise(
     *,
     mode: str = "balance",
     evacuate: Sequence[str] = (),
+    cluster: Selector = (),
     options: modes.Options | None = None,
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
@@ -213,6 +242,7 @@ def advise(
     source : folder, dataset name, Snapshot, or mapping of table name to DataFrame.
     mode : one of `drs.modes.MODES`.
     evacuate : hosts to empty (implies mode `evacuate`; with mode `recover`, hosts that are lost).
+    cluster : the clusters that take part, names or patterns; all others are read and counted, and stay.
     options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
@@ -236,4 +266,6 @@ def advise(
         )
     if len(evacuate):
         options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
+    if entries(cluster):
+        options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
     return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)

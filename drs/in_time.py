@@ -58,7 +58,7 @@ def plan(
         result.placement,
         problem.lowered.during,
         concurrency=problem.policy.concurrency,
-        profile=problem.policy.profile,
+        profile=problem.policy.cost_profile,
         reasons={vm: reason.text for vm, reason in reasons.items()},
         allowed=problem.parking_hosts,
         priorities=time.priorities,

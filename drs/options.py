@@ -17,7 +17,8 @@ from typing import Any, Literal
 from drs.errors import Fault, did_you_mean
 
 Kind = Literal[
-    "host", "site", "datastore", "cluster", "baseline", "new", "duration_s", "count", "also", "hours", "moment"
+    "host", "site", "datastore", "cluster", "vm", "baseline", "new", "move", "file", "duration_s", "count", "also",
+    "hours", "moment",
 ]  # fmt: skip
 
 ALSO = ("repair", "balance")
@@ -31,10 +32,11 @@ MODES: Mapping[str, str] = {
     "place": "find hosts for new VMs",
     "upgrade-evc": "the highest EVC baseline that a cluster can take",
     "storage": "even out datastores, or empty them",
+    "move": "bring VMs to hosts, clusters or datastores, or back home",
 }
 """The modes, and what each is for."""
 
-IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage")
+IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage", "move")
 """The modes whose plan can be given a time."""
 
 MOST_NEW = 10_000
@@ -46,9 +48,9 @@ class Option:
     """One option.
 
     name : its argument in Python. title : its heading in a form. help : a sentence about it.
-    kind : what it holds. Hosts, sites, datastores and clusters are names or patterns (`esx-*`); `baseline` is
-        the key of an EVC baseline, `new` is `LIKE` or `LIKE=COUNT`, `duration_s` are seconds, `count` is a
-        whole number.
+    kind : what it holds. Hosts, sites, datastores, clusters and VMs are names or patterns (`esx-*`); `baseline` is
+        the key of an EVC baseline, `new` is `LIKE` or `LIKE=COUNT`, `move` is `VM=TARGET`, `file` is a path,
+        `duration_s` are seconds, `count` is a whole number.
     modes : those that take it; none for a rolling campaign's.
     implies : the mode that it means when none is named.
     flag : what the command line calls it, without dashes; metavar : what stands for its value there.
@@ -102,6 +104,13 @@ class Option:
                 if text not in ALSO:
                     near = did_you_mean(text, ALSO)
                     yield Fault(self.name, repr(text), f"one of {', '.join(ALSO)}", near)
+        elif self.kind == "move":
+            for text in value:
+                vm, equals, target = text.rpartition("=")
+                if not (vm and equals and target):
+                    yield Fault(
+                        self.name, repr(text), "VM=TARGET, the target a host, a cluster or a datastore"
+                    )
         elif self.kind == "new":
             for text in value:
                 like, _, count = text.partition("=")
@@ -152,7 +161,12 @@ class Options(_Given):
     evacuate : hosts to empty, names or patterns; in `recover`, hosts that are lost.
     lost : hosts that are lost. site : all hosts of a site, to be emptied or lost.
     deadline_s : by when the hosts must be empty.
-    datastores : datastores to empty. new : VMs to place, `LIKE` or `LIKE=COUNT`, made after an existing one.
+    to_hosts, to_clusters : where the VMs of these hosts are to go. shut_down : VMs that are shut down with their host
+        instead.
+    datastores : datastores to empty. to_datastores : where their disks are to go. move : `VM=TARGET`, the target a
+        host, a cluster or a datastore. moves : a CSV file of the same. to : a placement to reach, a vms.csv or a
+        snapshot folder, or `home` for the column of that name. new : VMs to place, `LIKE` or `LIKE=COUNT`, made
+        after an existing one.
     baseline : EVC baseline to reach. cluster : the clusters that take part, names or patterns; where none is given
         those that a request is about, else every one. also : what is asked for in the same plan as a request:
         `repair` what is broken, `balance` the load.
@@ -175,10 +189,42 @@ class Options(_Given):
         None, "duration_s", "Deadline", "By when the hosts must be empty; the report says which VMs make it.",
         modes=("evacuate",), implies="evacuate", above=0.0, metavar="SECONDS",
     )  # fmt: skip
+    to_hosts: tuple[str, ...] = _option(
+        (), "host", "Only to these hosts", "Their VMs go to this host only; a pattern names several.",
+        modes=("evacuate",), implies="evacuate", metavar="HOST", unset="Any host that suits",
+    )  # fmt: skip
+    to_clusters: tuple[str, ...] = _option(
+        (), "cluster", "Only to these clusters",
+        "Their VMs go to this cluster only, and may leave theirs; a pattern names several.",
+        modes=("evacuate",), implies="evacuate", flag="to-cluster", metavar="CLUSTER",
+        unset="Their own cluster",
+    )  # fmt: skip
+    shut_down: tuple[str, ...] = _option(
+        (), "vm", "Shut down instead",
+        "A VM that is shut down with its host instead of moving; a pattern names several.",
+        modes=("evacuate",), implies="evacuate", metavar="VM", unset="Those whose on_maintenance says so",
+    )  # fmt: skip
     datastores: tuple[str, ...] = _option(
         (), "datastore", "Datastores to empty", "A datastore to empty; a pattern names several.",
         modes=("storage",), implies="storage", flag="evacuate-datastore", metavar="DATASTORE",
         unset="None: even out space and latency",
+    )  # fmt: skip
+    to_datastores: tuple[str, ...] = _option(
+        (), "datastore", "Only to these datastores", "Their disks go to this datastore only; a pattern names several.",
+        modes=("storage",), implies="storage", flag="to-datastore", metavar="DATASTORE", unset="Any that suits",
+    )  # fmt: skip
+    move: tuple[str, ...] = _option(
+        (), "move", "Moves", "A VM and the host, cluster or datastore that it is to go to; patterns name several.",
+        modes=("move",), implies="move", metavar="VM=TARGET",
+    )  # fmt: skip
+    moves: str = _option(
+        "", "file", "Moves from a file", "A CSV file with the columns vm and to_host, to_cluster or to_datastore.",
+        modes=("move",), implies="move", metavar="FILE",
+    )  # fmt: skip
+    to: str = _option(
+        "", "file", "A placement to reach",
+        "A vms.csv or a snapshot folder: every VM goes where it stands there. `home`: to the host in its column home.",
+        modes=("move",), implies="move", metavar="FILE",
     )  # fmt: skip
     new: tuple[str, ...] = _option(
         (), "new", "New VMs like this one", "So many new VMs like an existing one; a pattern names several.",
@@ -192,12 +238,12 @@ class Options(_Given):
     )  # fmt: skip
     cluster: tuple[str, ...] = _option(
         (), "cluster", "Clusters", "A cluster that takes part; a pattern names several. All others stay as they are.",
-        modes=("balance", "evacuate", "recover", "place", "upgrade-evc"), metavar="CLUSTER",
+        modes=tuple(MODES), metavar="CLUSTER",
         unset="Those that it is about",
     )  # fmt: skip
     also: tuple[str, ...] = _option(
         (), "also", "In the same plan", "'repair' what is broken or 'balance' the load in the same plan.",
-        modes=("evacuate", "recover", "place"), metavar="REPAIR|BALANCE", unset="Nothing else",
+        modes=("evacuate", "recover", "place", "move", "storage"), metavar="REPAIR|BALANCE", unset="Nothing else",
     )  # fmt: skip
     within_s: float | None = _option(
         None, "duration_s", "Time for the plan", "The plan ends by then; what there is no time for stays.",
@@ -220,6 +266,7 @@ class RollingOptions(_Given):
     cluster : which, a name or a pattern; that of `hosts`, or the only one, where not given.
     hosts : only these of its hosts, names or patterns.
     at_once : so many hosts together at most. service_s : how long a host that is empty is away.
+    shut_down : VMs that are shut down with their host instead of moving.
     baseline : hosts come back with this as their highest EVC baseline. also : `balance` evens out the load in the end.
     """
 
@@ -239,6 +286,11 @@ class RollingOptions(_Given):
     service_s: float = _option(
         0.0, "duration_s", "Maintenance of a host", "How long a host is away once it is empty.",
         least=0.0, metavar="SECONDS",
+    )  # fmt: skip
+    shut_down: tuple[str, ...] = _option(
+        (), "vm", "Shut down instead",
+        "A VM that is shut down with its host instead of moving; a pattern names several.",
+        metavar="VM", unset="Those whose on_maintenance says so",
     )  # fmt: skip
     baseline: str = _option(
         "", "baseline", "Baseline to reach", "Hosts come back with this EVC baseline: a hardware refresh.",

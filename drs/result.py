@@ -17,6 +17,7 @@ from drs.options import Options
 from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.scope import within
 from drs.rules import Rule, Violation
 from drs.solvers.base import Status
 from drs.words import count, number, seconds, some
@@ -86,6 +87,10 @@ class Conflict:
     relaxations: tuple[Relaxation, ...] = ()
 
 
+Purpose = Literal["asked", "repair", "wish", "goal", "room"]
+"""What a move is for: what was asked, a rule that is broken today, a soft rule, a goal, or room for another VM."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why one VM moves.
@@ -96,6 +101,7 @@ class Reason:
     gains : per goal, in the goal's own unit, what this move is worth in the plan: by how much the goal would
         be worse if the VM stayed and all others moved. Negative: what the move costs.
     without : what happens if the VM stays.
+    purpose : what the move is for. room_for : where it is room, for which VMs.
     """
 
     vm: str
@@ -104,6 +110,8 @@ class Reason:
     priority: int = MANDATORY
     gains: Mapping[str, float] = field(default_factory=dict)
     without: str = ""
+    purpose: Purpose = "goal"
+    room_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +189,12 @@ class Estimate(Sequence[Move]):
     """Moves chosen by hand, priced, as a sequence.
 
     findings : what they make worse than today one after the other, each with the number of the move.
+    left_out : so many moves are in none of the clusters that were asked about.
     """
 
     moves: tuple[Move, ...]
     findings: tuple[Finding, ...] = ()
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.moves)
@@ -270,23 +280,25 @@ class Result:
 
     @property
     def untouched(self) -> tuple[Violation, ...]:
-        """What is broken today, was not part of the request, and is as it was; none where repairing was asked for."""
-        request = self.problem.request
-        if request is None or request.also:
-            return ()
-        asked = {rule.label for rule in request.rules}
+        """What is broken today, as it was after the plan, and no part of what was asked: outside the clusters that
+        take part, or beside a request that does not repair."""
+        request, snapshot = self.problem.request, self.snapshot
         before = set(self.violations_before)
-        return tuple(each for each in self.violations_after if each in before and each.rule not in asked)
+        left = [each for each in self.violations_after if each in before]
+        if request is None or request.also:
+            return tuple(within(snapshot, self.problem.scope, left)[1])
+        asked = {rule.label for rule in request.rules}
+        return tuple(each for each in left if each.rule not in asked)
 
     @property
     def metrics_before(self) -> dict[str, dict[str, float]]:
-        """Load of the hosts today; see `metrics`."""
-        return metrics(self.snapshot, self.problem.today)
+        """Load today of the hosts that take part; see `metrics`."""
+        return metrics(self.snapshot, self.problem.today, self.problem.scope)
 
     @property
     def metrics_after(self) -> dict[str, dict[str, float]]:
-        """Load of the hosts after the moves."""
-        return metrics(self.snapshot, self.placement)
+        """Load after the moves of the hosts that take part."""
+        return metrics(self.snapshot, self.placement, self.problem.scope)
 
     @property
     def moved_vms(self) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ from drs.frame import DataFrame, frame
 from drs.io.table_file import check_table_path, write_table
 from drs.model import LoadHistory, Placement, Snapshot
 from drs.model.load import metrics
+from drs.model.selector import Selector
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.scope import Scope, hosts_of, within
 from drs.rules import Rule
 from drs.stop import OnProgress, Progress
 
@@ -49,6 +51,7 @@ def replay(
     *,
     rules: Sequence[Rule] = (),
     policy: Policy | None = None,
+    cluster: Selector = (),
     out: Path | None = None,
     time_s: float | None = 2.0,
     iterations: int | None = None,
@@ -62,9 +65,14 @@ def replay(
     `undelivered_mhz` is the CPU demand above the hosts' capacity. Goals that look at the history see what came
     before each moment, never what came after.
 
+    Parameters
+    ----------
+    cluster : the clusters that take part, names or patterns: they alone are watched, moved and shown; all others
+        are read and counted, and stay.
+
     Raises
     ------
-    InputError : when the snapshot has no load history.
+    InputError : when the snapshot has no load history, or no such cluster.
     """
     from drs import api
 
@@ -73,6 +81,7 @@ def replay(
     policy = policy or Policy()
     if snapshot.loads is None or not len(snapshot.loads):
         raise InputError(Fault("loads", "no load history", "a table `loads` with VM, time and cpu_mhz"))
+    scope = hosts_of(snapshot, cluster)
     times = snapshot.loads.time
     placement, idle = Placement.of(snapshot), Placement.of(snapshot)
     history: list[Observation] = []
@@ -86,12 +95,13 @@ def replay(
             now = placement.apply(moment)
             now_s = float((times[step] - times[0]) / np.timedelta64(1, "s"))
             problem = Problem(now, rules, policy)
-            history.append(observe(now, now_s, len(problem.check(problem.today))))
+            broken = within(now, scope, problem.check(problem.today))[0]
+            history.append(observe(now, now_s, len(broken), scope))
             decision = decide(history, policy.trigger, last_plan_s, left_violations)
             n_moves, n_proposed, downtime_ms, moved_mib, said = 0, 0, 0.0, 0.0, decision.reason
             if decision.act:
                 result = api.advise(
-                    now, rules=rules, policy=policy, solver=solver, time_s=time_s,
+                    now, cluster=cluster, rules=rules, policy=policy, solver=solver, time_s=time_s,
                     iterations=iterations, seed=seed,
                 )  # fmt: skip
                 verdict = worthwhile(result, policy.trigger, stable_for(history, policy.trigger))
@@ -99,7 +109,7 @@ def replay(
                 if verdict.act and result.plan is not None:
                     chosen = dispose(result)
                     placement, last_plan_s = reached(result, chosen.done).placement, now_s
-                    left_violations = len(problem.check(placement))
+                    left_violations = len(within(now, scope, problem.check(placement))[0])
                     n_moves, n_proposed = len(chosen.done), len(chosen.proposed)
                     downtime_ms = sum(move.downtime_ms for move in chosen.done)
                     moved_mib = sum(move.transferred_mib for move in chosen.done)
@@ -113,8 +123,8 @@ def replay(
                     "downtime_ms": downtime_ms,
                     "transferred_mib": moved_mib,
                     "n_violations": history[-1].n_violations,
-                    **_figures(moment, placement, ""),
-                    **_figures(moment, idle, "_idle"),
+                    **_figures(moment, placement, "", scope),
+                    **_figures(moment, idle, "_idle", scope),
                 }
             )
             if on_progress:
@@ -130,8 +140,8 @@ def replay(
     return table
 
 
-def _figures(snapshot: Snapshot, placement: Placement, suffix: str) -> dict[str, float]:
-    table = metrics(snapshot, placement)
+def _figures(snapshot: Snapshot, placement: Placement, suffix: str, scope: Scope | None) -> dict[str, float]:
+    table = metrics(snapshot, placement, scope)
     return {
         f"cpu_std{suffix}": table["cpu"]["std"],
         f"memory_std{suffix}": table["memory"]["std"],

@@ -18,6 +18,7 @@ from drs.model.snapshot import AUTOMATION
 from drs.planning import Move
 from drs.planning.plan import placement_after
 from drs.problem.policy import Trigger
+from drs.problem.scope import Scope, within
 from drs.result import Result
 from drs.terms.limits import usage
 from drs.words import percent, seconds
@@ -61,10 +62,14 @@ class Disposition:
     dropped: tuple[Move, ...]
 
 
-def observe(snapshot: Snapshot, time_s: float = 0.0, n_violations: int = 0) -> Observation:
-    """Imbalance and load of a snapshot."""
+def observe(
+    snapshot: Snapshot, time_s: float = 0.0, n_violations: int = 0, scope: Scope | None = None
+) -> Observation:
+    """Imbalance and load of a snapshot, of the hosts that take part."""
     worst, top = 0.0, 0.0
     connected = snapshot.hosts.state == "connected"
+    if scope is not None:
+        connected = connected & scope
     for resource in ("cpu", "memory"):
         capacity = snapshot.capacity(resource)
         load = usage(snapshot.vms.host_idx, snapshot.demand(resource), snapshot.n_hosts)
@@ -176,7 +181,11 @@ def worthwhile(result: Result, trigger: Trigger, stable_s: float | None = None) 
     plan, snapshot = result.plan, result.snapshot
     if plan is None or not plan.moves:
         return Decision(False, "nothing to move")
-    if len(result.violations_after) < len(result.violations_before):
+    scope = result.problem.scope
+    before_n, after_n = (
+        len(within(snapshot, scope, each)[0]) for each in (result.violations_before, result.violations_after)
+    )
+    if after_n < before_n:
         return Decision(True, "it repairs broken rules")
     stable_s = trigger.stable_s if stable_s is None else stable_s
     demand = snapshot.demand("cpu")
@@ -185,11 +194,12 @@ def worthwhile(result: Result, trigger: Trigger, stable_s: float | None = None) 
         for move in plan.moves
     )
     before, after = result.metrics_before, result.metrics_after
+    taking = np.ones(snapshot.n_hosts, dtype=np.bool_) if scope is None else scope
     freed = before["cpu"]["std"] - after["cpu"]["std"]
     freed += max(0.0, before["memory"]["std"] - after["memory"]["std"])
     delivered = before["cpu"]["over_capacity"] - after["cpu"]["over_capacity"]
     left_s = max(0.0, stable_s - plan.makespan_s)
-    gain = (delivered + freed * float(snapshot.capacity("cpu").sum())) * left_s
+    gain = (delivered + freed * float(snapshot.capacity("cpu")[taking].sum())) * left_s
     said = f"gains {gain:.3g} MHz s and costs {cost:.3g} while the load is stable for {seconds(stable_s)}"
     return Decision(gain > cost, said)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from drs.cli import base, inputs
-from drs.cli.inputs import AsJson, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
 from drs.errors import Fault
 
 
@@ -24,29 +24,43 @@ def check(
     scope: Annotated[
         str | None, typer.Option("--scope", help="What fails: host (the default), rack or site.")
     ] = None,
+    cluster: Clusters = None,
     as_json: AsJson = False,
 ) -> None:
     """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
     import dataclasses
 
-    from drs import modes
+    from drs import modes, words
     from drs.explain.contradictions import conflicts
     from drs.model.load import metrics
     from drs.model.pools import pools
     from drs.model.vm_score import happiness
     from drs.problem import Problem
+    from drs.problem.scope import clusters_of, hosts_of, within
     from drs.report.document import finite, violation_document
 
     faults = inputs.Faults()
     if scope is not None and failures is None:
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
-    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults)
-    problem = Problem(facts, chosen_rules)
-    violations = problem.check(problem.today)
+    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults, check=inputs.clusters_known(cluster))
+    taking_part = hosts_of(facts, cluster or ())
+    problem = Problem(facts, chosen_rules, scope=taking_part)
+    violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
+    load = metrics(facts, problem.today, taking_part)
     survived = None
     if failures is not None:
-        survived = modes.admission(problem, failures, scope=scope or "host")  # type: ignore[arg-type]
-    happy, divided = happiness(facts, problem.today), pools(facts)
+        survived = modes.admission(
+            problem, failures, scope=scope or "host",  # type: ignore[arg-type]
+            cluster=() if taking_part is None else clusters_of(facts, taking_part),
+        )  # fmt: skip
+    happy = happiness(facts, problem.today)
+    if taking_part is not None:
+        happy = happy.of(problem.taking_part)
+    divided = [
+        pool
+        for pool in pools(facts)
+        if taking_part is None or pool.cluster in clusters_of(facts, taking_part)
+    ]
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
@@ -57,13 +71,15 @@ def check(
                 "n_vms": facts.n_vms,
                 "provenance": dataclasses.asdict(facts.rests_on),
             },
-            "metrics": metrics(facts, problem.today),
+            "clusters": clusters_of(facts, taking_part),
+            "metrics": load,
             "score": happy.cluster_score,
             "vms_below": [
                 {"vm": str(facts.vms.name[vm]), "score": float(happy.score[vm])} for vm in happy.short()
             ],
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
+            "violations_elsewhere": len(elsewhere),
             "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
         }
         if survived is not None:
@@ -74,7 +90,10 @@ def check(
 
         from drs.report import text
 
-        text.print_check(base.out_console(), facts, metrics(facts, problem.today), violations, happy, divided)
+        text.print_check(base.out_console(), facts, load, violations, happy, divided)
+        if elsewhere:
+            said = words.count(len(elsewhere), "rule is", "rules are")
+            base.out_console().print(f"{said} broken in other clusters.")
         for each in contradictions:
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
         if survived is not None:

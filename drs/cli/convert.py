@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from drs.cli import base, connection
+from drs.cli.inputs import Clusters
 
 
 class _Listing(TyperCommand):
@@ -55,6 +56,7 @@ def convert(
             help="Scale the VMs' figures so that their sums are what their hosts measured.",
         ),
     ] = False,
+    cluster: Clusters = None,
     **given: Any,
 ) -> None:
     """Turn exports of other tools, or a vCenter, into a snapshot folder."""
@@ -65,7 +67,9 @@ def convert(
         scale_to_hosts=scale_to_hosts,
         login=connection.login(given),
     )
-    found = io.convert(source, folder, into=into, history=history, options=options)
+    found = io.convert(
+        source, folder, into=into, history=history, cluster=tuple(cluster or ()), options=options
+    )
     for line in found.unused:
         base.say(f"not used: {line}")
     assert found.snapshot is not None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from drs.cli import base
-from drs.cli.inputs import AsJson, Source
+from drs.cli.inputs import AsJson, Clusters, Source
 
 
 @base.app.command()
@@ -19,17 +19,19 @@ def estimate(
     profile: Annotated[
         str | None, typer.Option("--profile", help="Cost-model profile, or a fitted TOML.")
     ] = None,
+    cluster: Clusters = None,
     as_json: AsJson = False,
 ) -> None:
     """Price moves chosen by hand, in any of the five kinds."""
-    from drs import api
+    from drs import api, words
     from drs.report.document import finding_document, move_document
 
-    priced = api.estimate(source, moves, profile=profile)
+    priced = api.estimate(source, moves, profile=profile, cluster=tuple(cluster or ()))
     if as_json:
         base.print_json(
             {
                 "moves": [move_document(move) for move in priced],
+                "left_out": priced.left_out,
                 "audit": [finding_document(finding) for finding in priced.findings],
             }
         )
@@ -38,3 +40,6 @@ def estimate(
 
         text.print_moves(base.out_console(), priced)
         text.print_findings(base.out_console(), priced.findings)
+        if priced.left_out:
+            said = words.count(priced.left_out, "move is", "moves are")
+            base.out_console().print(f"{said} in other clusters and not looked at.")

@@ -8,7 +8,7 @@ import typer
 
 from drs.cli import base, inputs
 from drs.cli.advise import check
-from drs.cli.inputs import AsJson, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
 from drs.errors import Fault
 from drs.options import Options
 
@@ -32,6 +32,7 @@ def explain(
         typer.Option("--evacuate", metavar="HOST", help="As if this host were to empty; or a pattern."),
     ] = None,
     time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 10.0,
+    cluster: Clusters = None,
     rules: RulesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +47,7 @@ def explain(
         faults.found.append(Fault("explain", "both" if vm else "neither", "either --vm or --why-infeasible"))
     if host is not None and vm is None:
         faults.found.append(Fault("host", host, "--vm with it"))
-    options = Options(evacuate=tuple(evacuate or ()))
+    options = Options(evacuate=tuple(evacuate or ()), cluster=tuple(cluster or ()))
     mode = "evacuate" if evacuate else "balance"
     facts, chosen_rules, policy = inputs.read(
         source, rules, faults=faults, check=lambda *read: check(mode, options, None, *read)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from drs.errors import Fault, InputError
-from drs.options import Option
+from drs.options import MODES, OPTIONS, Option
 from drs.words import duration_s
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Instead of rules.toml.")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="Instead of policy.toml.")]
 SolverName = Annotated[str, typer.Option("--solver", help="auto, cpsat, localsearch, lns, greedy")]
+Clusters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cluster", metavar=OPTIONS["cluster"].metavar, help=f"{OPTIONS['cluster'].help} May be repeated."
+    ),
+]
 Iterations = Annotated[
     int | None,
     typer.Option(
@@ -120,6 +126,18 @@ def read(
     return facts, chosen_rules, chosen_policy
 
 
+def clusters_known(clusters: list[str] | None) -> Callable[[Snapshot | None, Policy], None]:
+    """For `read`: raises InputError for clusters that are not there."""
+
+    def check(snapshot: Snapshot | None, policy: Policy) -> None:
+        if snapshot is not None:
+            from drs.problem.scope import hosts_of
+
+            hosts_of(snapshot, clusters or ())
+
+    return check
+
+
 def taking(options: Mapping[str, Option]) -> Callable[[F], F]:
     """Gives a command a flag for each option, in the place of its `**asked`."""
 
@@ -142,7 +160,8 @@ def _parameter(option: Option) -> inspect.Parameter:
     """An option as typer wants it."""
     hint: Any = {"duration_s": float, "count": int}.get(option.kind, str)
     hint = list[hint] if option.repeatable else hint
-    said = f"{', '.join(option.modes)}: {option.help}" if option.modes else option.help
+    modes = "every mode" if len(option.modes) == len(MODES) else ", ".join(option.modes)
+    said = f"{modes}: {option.help}" if modes else option.help
     if option.repeatable:
         said += " May be repeated."
     parser = _duration_s if option.kind == "duration_s" else None

@@ -692,4 +692,5 @@ def _links(hosts: HostTable, topology: str, wan_mbps: float, wan_latency_ms: flo
             rows.append((spine[one], spine[other], wan_mbps, wan_latency_ms, 0.0, 0.1 * wan_mbps))
     ends = [np.array([row[i] for row in rows]) if rows else np.zeros(0, dtype="U1") for i in (0, 1)]
     numbers = [np.array([row[i] for row in rows], dtype=np.float64) for i in (2, 3, 4, 5)]
-    return LinkTable(ends[0], ends[1], *numbers)
+    bandwidth, latency, loss, shared = numbers
+    return LinkTable(ends[0], ends[1], bandwidth, latency, loss, shared)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from drs.errors import InputError
 from drs.execute.platform import DatastoreNow, HostNow, Refused, State, TaskNow, Unreachable, VmNow
-from drs.io.readers.vcenter import fetch, host_state, named, read_service, store_state, virtual_disks
+from drs.io.readers.vcenter import fetch, read_service
 from drs.io.readers.vcenter_login import Address, Login, close_session, open_session
+from drs.io.readers.vcenter_tables import host_state, named, store_state, virtual_disks
 from drs.model import Snapshot
 from drs.planning import Move
 

@@ -18,6 +18,7 @@ def immovable(problem: Problem) -> tuple[Immovable, ...]:
     placed = start >= 0
     elsewhere = compatible.mask.sum(axis=1)[compatible.class_idx]
     elsewhere = elsewhere - compatible.mask[compatible.class_idx, np.maximum(start, 0)] * placed
+    asked = {rule.label for rule in problem.request.rules} if problem.request is not None else set()
     limits = [(wall.origin, wall.term) for wall in problem.lowered.walls if isinstance(wall.term, Allowed)]
     found = []
     for vm in np.flatnonzero((elsewhere == 0) & (snapshot.n_hosts > 1)):
@@ -32,6 +33,8 @@ def immovable(problem: Problem) -> tuple[Immovable, ...]:
                 alone.append(origin)
             elif not row.all():
                 some.append(origin)
+        if alone and set(alone) <= asked:
+            continue  # it is where it was asked to be, or the answer says why it does not come there
         if alone:
             reason = f"{', '.join(dict.fromkeys(alone))} leaves it no other host"
         else:

@@ -10,6 +10,7 @@ import numpy as np
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.model.selector import select
 from drs.problem import Problem
+from drs.problem.problem import SCOPE
 from drs.rules import HostFilter, Rule, Violation
 from drs.rules.base import Judge
 from drs.rules.capacity import HostLimit
@@ -71,6 +72,7 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
         there = h == snapshot.vms.host_idx[i]
         obstacles: list[Obstacle] = []
         if not there:
+            obstacles.extend(_out_of_scope(problem, i, int(h)))
             for question in questions:
                 obstacles.extend(question.obstacles(int(h)))
         load = {}
@@ -83,6 +85,22 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
             HostAnswer(str(snapshot.hosts.name[h]), not blocked, bool(there), tuple(obstacles), load)
         )
     return answers
+
+
+def _out_of_scope(problem: Problem, vm: int, host: int) -> Iterator[Obstacle]:
+    """That the VM or the host is in no cluster that takes part."""
+    snapshot, scope = problem.snapshot, problem.scope
+    if scope is None:
+        return
+    home = int(snapshot.vms.host_idx[vm])
+    for where, stays in ((home, not problem.takes_part(vm)), (host, not scope[host])):
+        if stays:
+            cluster = snapshot.clusters.name[snapshot.hosts.cluster_idx[where]]
+            sentence = (
+                f"{cluster}, the cluster of {snapshot.hosts.name[where]}, takes no part: it stays as it is"
+            )
+            yield Obstacle(SCOPE, "hard", sentence)
+            return
 
 
 class _Question:

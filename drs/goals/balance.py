@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.demand import Memory, demand_at, demand_now
@@ -93,6 +95,20 @@ class Balance(Goal):
                 bins = np.flatnonzero(member & (snapshot.capacity(resource) > 0)).astype(np.int32)
                 if len(bins) > 1 and np.isfinite(tolerance):
                     yield resource, bins, float(tolerance)
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.resources(f"{field}resources", self.resources, snapshot)
+        yield from checks.percentile(f"{field}percentile", self.percentile)
+        if self.target != "threshold":
+            yield from checks.at_least(f"{field}target", self.target, words='0 or more, or "threshold"')
+
+    def looks_back(self) -> bool:
+        """Whether it counts what was, and not only what is."""
+        return self.percentile is not None
+
+    def notes(self, snapshot: Snapshot) -> Iterator[str]:
+        if self.looks_back() and (snapshot.loads is None or not len(snapshot.loads)):
+            yield f"goal {self.type}: there is no load history (loads.csv), so the demand now counts"
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         total = 0.0

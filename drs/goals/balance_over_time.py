@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.balance import Balance
 from drs.goals.base import goal
 from drs.model import Snapshot
@@ -28,6 +31,13 @@ class BalanceOverTime(Balance):
     _: KW_ONLY
     n_buckets: int = 24
     parts_of: PartsOf = "day"
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from super().misfits(snapshot, field)
+        yield from checks.at_least(f"{field}n_buckets", self.n_buckets, 1)
+
+    def looks_back(self) -> bool:
+        return True
 
     def demands(self, snapshot: Snapshot, resource: str) -> list[Floats]:
         return demand_by_time(snapshot, resource, self.n_buckets, self.percentile, self.memory, self.parts_of)

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, TypeVar
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.model import Placement, Snapshot
 from drs.terms import Weighted
-from drs.terms.base import Floats
+from drs.terms.base import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What moving each VM costs, computed once by the problem from the pre-copy model; f8[n_vms] each."""
+    """What moving each VM costs, computed once by the problem from the pre-copy model; f8[n_vms] each.
+
+    Where it matters where a VM goes (another path, disks that must follow), these are the least of all hosts, and
+    `extra_s` and `extra_gib` say what is added on hosts of each kind.
+    """
 
     move_s: Floats
-    """Estimated seconds of one migration over the VM's own host's vMotion network."""
+    """Estimated seconds of one migration."""
     memory_gib: Floats
     """Memory that crosses the network."""
     disk_gib: Floats
     """Disks that cross too where the new host does not see them."""
     downtime_ms: Floats
     """Estimated downtime of that migration."""
+    kind: Ints | None = None
+    """i4[n_hosts]: hosts of one kind cost the same; None where all do."""
+    extra_s: Floats | None = None
+    """f8[n_vms, n_kinds], 0 or more."""
+    extra_gib: Floats | None = None
+    """f8[n_vms, n_kinds]: GiB of disks that follow."""
+
+    def seconds(self, vm: int, host: int) -> float:
+        """Seconds of the migration of a VM to a host."""
+        return float(self.move_s[vm]) + self._extra(self.extra_s, vm, host)
+
+    def gib(self, vm: int, host: int) -> float:
+        """GiB that the migration of a VM to a host copies, memory and disks."""
+        return float(self.memory_gib[vm]) + self._extra(self.extra_gib, vm, host)
+
+    def _extra(self, extra: Floats | None, vm: int, host: int) -> float:
+        return 0.0 if extra is None or self.kind is None else float(extra[vm, self.kind[host]])
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,32 @@ class Goal:
     worth_ratio: float | None = None
     default_slack_ratio: ClassVar[float] = 0.0
     default_worth_ratio: ClassVar[float] = 0.0
+    when_left: ClassVar[str] = "{host} is left by the last VM that counts"
+    """Why the last VM that counts leaves a host, for goals that pay for hosts in use; `{before}` and `{after}` are
+    the goal's values."""
+    left_code: ClassVar[str] = "checkResource"
+    """vSphere's word (`RecommendationReasonCode` of its API) for such a move."""
+
+    def faults(self, snapshot: Snapshot, where: str = "") -> Iterator[Fault]:
+        """What is wrong with the goal's fields against this snapshot; found before solving.
+
+        Parameters
+        ----------
+        where : what the goal is called in a fault.
+        """
+        where = where or f"goal {self.type}"
+        for name in ("slack_ratio", "worth_ratio"):
+            if (value := getattr(self, name)) is not None:
+                yield from checks.at_least(f"{where}, field {name}", value)
+        yield from self.misfits(snapshot, f"{where}, field ")
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        """What is wrong with its own fields; `field` is what stands before a field's name in a fault."""
+        yield from ()
+
+    def notes(self, snapshot: Snapshot) -> Iterator[str]:
+        """What an administrator should know of how this goal is counted here, a sentence each."""
+        yield from ()
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         """The value of a placement, found the naive way; `snapshot` says where the VMs are today."""

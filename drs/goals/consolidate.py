@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.selector import select
@@ -26,6 +28,8 @@ class Consolidate(Goal):
     """
 
     unit: ClassVar[str] = "W or hosts"
+    when_left: ClassVar[str] = "{host} empties and can be powered off"
+    left_code: ClassVar[str] = "powerSaving"
     _: KW_ONLY
     by: Literal["power", "hosts"] = "power"
     hosts: str | Sequence[str] = "*"
@@ -40,6 +44,9 @@ class Consolidate(Goal):
         counted = np.zeros(snapshot.n_hosts)
         counted[select(self.hosts, snapshot.hosts)] = 1.0
         return np.asarray(price * counted)
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.chosen(f"{field}hosts", self.hosts, snapshot.hosts, "host")
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         price = self.price(snapshot)

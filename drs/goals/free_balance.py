@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from drs import terms
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.terms import Weighted
@@ -36,6 +38,12 @@ class FreeBalance(Goal):
             return self.ratio
         first, second = snapshot.demand(self.first).sum(), snapshot.demand(self.second).sum()
         return float(second / first) if first > 0 else 1.0
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.resources(f"{field}first", self.first, snapshot)
+        yield from checks.resources(f"{field}second", self.second, snapshot)
+        if self.ratio is not None:
+            yield from checks.at_least(f"{field}ratio", self.ratio)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         total, ratio = 0.0, self._ratio(snapshot)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from drs import terms
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.goals.moves import moved_vms
 from drs.model import Placement, Snapshot
@@ -35,6 +37,10 @@ class GroupMoves(Goal):
         for number, selector in enumerate(self.groups):
             group[select(selector, snapshot.vms)] = number
         return group
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        for group in self.groups:
+            yield from checks.chosen(f"{field}groups", group, snapshot.vms, "VM")
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         moved = Counter(self._group(snapshot)[moved_vms(snapshot, placement)].tolist())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.pools import RESOURCES, wanted
@@ -28,6 +30,9 @@ class Happiness(Goal):
     unit: ClassVar[str] = "share of demand"
     _: KW_ONLY
     resources: Sequence[str] = RESOURCES
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.resources(f"{field}resources", self.resources, snapshot)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         missing = 0.0

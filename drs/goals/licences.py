@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.selector import select
@@ -25,6 +27,7 @@ class Licences(Goal):
     """
 
     unit: ClassVar[str] = "licences"
+    when_left: ClassVar[str] = "{host} needs no licence any more (licences in use {before:g} → {after:g})"
     _: KW_ONLY
     vms: str | Sequence[str] = "*"
     per: Literal["host", "core"] = "host"
@@ -33,6 +36,9 @@ class Licences(Goal):
         if self.per == "host":
             return np.ones(snapshot.n_hosts)
         return np.nan_to_num(snapshot.hosts.cpu_cores, nan=1.0)
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.chosen(f"{field}vms", self.vms, snapshot.vms, "VM")
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         price = self._price(snapshot)

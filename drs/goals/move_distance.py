@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.goals.moves import moved_vms
 from drs.model import Placement, Snapshot
@@ -39,6 +41,17 @@ class MoveDistance(Goal):
             "vcenter": hosts.vcenter,
         }
         return [columns[scope].tolist() for scope in self.across]
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        if self.pair is not None:
+            n = snapshot.n_hosts
+            yield from checks.as_many(f"{field}pair", self.pair, n, "host")
+            for row in self.pair:
+                yield from checks.as_many(f"{field}pair", row, n, "host in each row")
+        else:
+            yield from checks.as_many(f"{field}prices", self.prices, len(self.across), "border of `across`")
+        for price in self.prices:
+            yield from checks.at_least(f"{field}prices", price)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         labels, total = self._labels(snapshot), 0.0

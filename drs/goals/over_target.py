@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from drs import terms
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.demand import Memory, demand_now
@@ -39,6 +41,12 @@ class OverTarget(Goal):
             return np.asarray(self.target, dtype=np.float64), 1.0
         capacity = snapshot.capacity(self.resource)
         return self.ratio * capacity, 1.0 / (float(capacity.mean()) if capacity.any() else 1.0)
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.resources(f"{field}resource", self.resource, snapshot)
+        yield from checks.at_least(f"{field}ratio", self.ratio)
+        if self.target is not None:
+            yield from checks.as_many(f"{field}target", self.target, snapshot.n_hosts, "host")
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         levels, weight = self._levels(snapshot)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from drs.errors import Fault
+from drs.goals import checks
 from drs.goals.base import Goal, Prices, goal
 from drs.model import Placement, Snapshot
 from drs.model.selector import select
@@ -29,6 +31,11 @@ class PreferHosts(Goal):
     vms: str | Sequence[str] = "*"
     hosts: str | Sequence[str] = "*"
     penalty: float = 1.0
+
+    def misfits(self, snapshot: Snapshot, field: str) -> Iterator[Fault]:
+        yield from checks.chosen(f"{field}vms", self.vms, snapshot.vms, "VM")
+        yield from checks.chosen(f"{field}hosts", self.hosts, snapshot.hosts, "host")
+        yield from checks.at_least(f"{field}penalty", self.penalty)
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:
         wanted = set(select(self.hosts, snapshot.hosts).tolist())

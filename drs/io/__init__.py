@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from drs.io.folder import is_snapshot, read_folder, write_folder
     from drs.io.frames import from_frames, to_frames
-    from drs.io.moves_csv import moves_from, read_moves
+    from drs.io.moves_csv import move_rows, moves_from, read_moves
     from drs.io.policy_toml import read_policy
     from drs.io.problem_file import save_problem, unpack_problem, write_policy, write_rules
     from drs.io.raw import InputWarning
@@ -42,6 +42,7 @@ __all__ = [
     "convert",
     "from_frames",
     "is_snapshot",
+    "move_rows",
     "moves_from",
     "own_folder",
     "read_folder",
@@ -72,6 +73,7 @@ _HOME = {
     "convert": "sources",
     "from_frames": "frames",
     "is_snapshot": "folder",
+    "move_rows": "moves_csv",
     "moves_from": "moves_csv",
     "own_folder": "atomic",
     "read_folder": "folder",

@@ -312,6 +312,8 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
         memory_shares=derived("memory_shares", 10 * memory),
         demand=demand,
         pool_idx=pool_idx,
+        on_maintenance=reader.names("on_maintenance"),
+        home_idx=reader.refer("home", read["hosts"]),
     )
 
 

@@ -68,6 +68,13 @@ class DropHosts(Part):
     hosts: Names
 
 
+class OnlyClusters(Part):
+    """These clusters alone; what the disks of the others take on shared datastores stays taken."""
+
+    do: Literal["only-clusters"] = "only-clusters"
+    clusters: Names
+
+
 class DropVms(Part):
     """VMs that are there no more, with their disks."""
 
@@ -166,6 +173,7 @@ Change = Annotated[
     | AddVms
     | DropHosts
     | DropVms
+    | OnlyClusters
     | ScaleVms
     | SetColumn
     | SetLink
@@ -178,7 +186,8 @@ Change = Annotated[
 
 KINDS: Mapping[str, type[Part]] = {
     kind.model_fields["do"].default: kind
-    for kind in (AddHosts, AddVms, DropHosts, DropVms, ScaleVms, SetColumn, SetLink, AddRule, DropRules, SetPolicy)
+    for kind in (AddHosts, AddVms, DropHosts, DropVms, OnlyClusters, ScaleVms, SetColumn, SetLink, AddRule, DropRules,
+                 SetPolicy)
 }  # fmt: skip
 """The kinds of changes by their `do`."""
 
@@ -252,6 +261,8 @@ class _Edit:
             case DropVms():
                 gone = self.names("vms", "vm", change.vms, f"{where}, field vms")
                 self._without(OF_VM, "vm", gone)
+            case OnlyClusters():
+                self.only(change.clusters, f"{where}, field clusters")
             case ScaleVms():
                 self.scale(change, self.names("vms", "vm", change.vms, f"{where}, field vms"))
             case SetColumn():
@@ -309,14 +320,34 @@ class _Edit:
                 self.tables[table] = frame[~frame[key].isin(gone)]
 
     def drop_hosts(self, gone: Sequence[str]) -> None:
-        """Hosts out of every table; their VMs have no host."""
+        """Hosts out of every table; their VMs have no host, and those that belong there no home."""
         self._without(OF_HOST, "host", gone)
         if "links" in self.tables:
             links = self.tables["links"]
             self.tables["links"] = links[~links["a"].isin(gone) & ~links["b"].isin(gone)]
         vms = self.tables["vms"].copy()
-        vms["host"] = vms["host"].where(~vms["host"].isin(gone), None)
+        for column in ("host", "home"):
+            vms[column] = vms[column].where(~vms[column].isin(gone), None)
         self.tables["vms"] = vms
+
+    def only(self, clusters: Names, where: str) -> None:
+        """Hosts, VMs and pools of all other clusters out of every table; VMs without a host stay."""
+        hosts, vms = self.tables["hosts"], self.tables["vms"]
+        known = [str(name) for name in self.before.clusters.name]
+        kept = _matching(known, clusters, where, "cluster", self.faults)
+        idx = dict(zip(self.before.hosts.name.tolist(), self.before.hosts.cluster_idx.tolist(), strict=True))
+        of_host = {host: known[idx[host]] if host in idx else None for host in hosts["host"]}
+        gone = [host for host, cluster in of_host.items() if cluster not in kept]
+        left = self._used()
+        self._without(OF_VM, "vm", vms.loc[vms["host"].isin(gone), "vm"].tolist())
+        now = self._used()
+        for store, gib in left.items():
+            self.used_gib[store] = self.used_gib.get(store, 0.0) - (gib - now.get(store, 0.0))
+        self.drop_hosts(gone)
+        for table in ("clusters", "pools"):
+            if table in self.tables:
+                frame = self.tables[table]
+                self.tables[table] = frame[frame["cluster"].isin(kept)]
 
     def scale(self, change: ScaleVms, vms: Sequence[str]) -> None:
         """Multiply the columns of `SCALED`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,28 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     InputError
         Naming row and field of every fault.
     """
+    rows = move_rows(path, COLUMNS)
+    return moves_from([row for _, row in rows], snapshot, path.name)
+
+
+def move_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with a column `vm`, each with its number and the text of these columns, "" for none.
+
+    Other columns are passed over. `to_datastores`, as a plan's `moves.csv` has it, stands in for `to_datastore`.
+
+    Raises
+    ------
+    InputError
+        For what is no such file.
+    """
     import pandas as pd
 
     label = path.name
-    if not path.exists():
-        raise InputError(Fault(str(path), "no such file", "a CSV file of moves"))
+    if not path.is_file():
+        given = "is a folder" if path.is_dir() else "no such file"
+        raise InputError(Fault(str(path), given, f"a CSV file with {', '.join(columns)}"))
     faults = Faults()
-    text = csv_text(path, label, f"a header with {', '.join(COLUMNS)}", faults)
+    text = csv_text(path, label, f"a header with {', '.join(columns)}", faults)
     faults.raise_if_any()
     assert text is not None
     try:
@@ -48,9 +63,9 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
         raise InputError(Fault(f"{label}, column vm", "the column is missing", "a column vm", near))
     if "to_datastore" not in table and "to_datastores" in table:
         table["to_datastore"] = table["to_datastores"]
-    rows = table.reindex(columns=list(COLUMNS), fill_value="").to_dict("records")
-    given = [{str(key): from_text(str(value)) for key, value in row.items()} for row in rows]
-    return moves_from(given, snapshot, label)
+    rows = table.reindex(columns=list(columns), fill_value="").to_dict("records")
+    return [(number, {str(key): from_text(str(value)).strip() for key, value in row.items()})
+            for number, row in enumerate(rows, 1)]  # fmt: skip
 
 
 def moves_from(rows: Iterable[Mapping[str, Any]], snapshot: Snapshot, label: str = "moves") -> dict[str, Any]:

@@ -104,6 +104,8 @@ def policy_of(
             faults.add(f"{label}, key {part}", repr(table), f"a table [{part}]")
             continue
         positive: tuple[str, ...] = ()
+        if part == "path":
+            positive = ("mtu_bytes", "streams", "window_mib")
         if part == "concurrency":
             positive = tuple(
                 f.name for f in dataclasses.fields(cls) if f.name not in MAPPINGS and f.name != "pause_s"

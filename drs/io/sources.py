@@ -9,12 +9,15 @@ from typing import Literal
 
 from drs.errors import Fault, InputError
 from drs.io.atomic import write_text_atomic
+from drs.io.changes import OnlyClusters, apply
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
 from drs.io.loads import join, loads_of
 from drs.io.merge import merge
 from drs.io.problem_file import write_rules
 from drs.io.readers.catalogue import find
 from drs.io.readers.protocol import Options, Reading, warn
+from drs.model.selector import Selector, entries
+from drs.problem.scope import hosts_of
 
 Sources = str | Path | Sequence[str | Path]
 
@@ -111,6 +114,7 @@ def convert(
     format: Literal["csv", "parquet"] = "csv",
     into: bool = False,
     history: bool = False,
+    cluster: Selector = (),
     options: Options | None = None,
 ) -> Reading:
     """Make a snapshot folder of exports, a vCenter or other snapshot folders.
@@ -131,6 +135,9 @@ def convert(
         folder; all else there stays.
     history : bool, default False
         See `read_source`.
+    cluster : str or sequence of str
+        Only these clusters, names or patterns; every one where none is given. What the others' disks take on
+        shared datastores stays taken. Not with `into`, where the snapshot is there already.
     options : Options, optional
         How to read.
 
@@ -145,6 +152,8 @@ def convert(
         With all faults of the sources, or when the folder holds something else.
     """
     folder = Path(folder)
+    if into and entries(cluster):
+        raise InputError(Fault("cluster", "clusters with into", "one of the two"))
     if into:
         found = _joined(read_source(source, history=history, options=options), folder)
     else:
@@ -159,7 +168,12 @@ def convert(
                 "to join it to the snapshot in the folder: option into",
             )
         )
-    write_folder(found.snapshot, folder, format)
+    snapshot = found.snapshot
+    if entries(cluster):
+        hosts_of(snapshot, cluster)  # before any table is made
+        kept = apply(snapshot, [OnlyClusters(clusters=entries(cluster))], found.rules, where="cluster")
+        snapshot, found = kept.snapshot, dataclasses.replace(found, snapshot=kept.snapshot, rules=kept.rules)
+    write_folder(snapshot, folder, format)
     if not into:
         _write_rules(found, folder, _labels(source))
     return found

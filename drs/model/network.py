@@ -8,7 +8,8 @@ The topology is that of `snapshot.links`; its nodes are hosts and any other name
 - Of several paths the one with the fewest hops is taken, then the lowest latency, then the widest, then the
   one whose links come first in the table.
 - A link is full duplex: each direction has `bandwidth_mbps - shared_mbps`. A link with nothing left is cut.
-- A host's vMotion NICs (`vmotion_mbps`) bound what it sends and, separately, what it receives.
+- A host's vMotion NICs (`vmotion_mbps`) bound what it sends and, separately, what it receives; its CPU
+  (`sender_mbps`) bounds what it sends as well.
 - From a host to itself nothing is sent: infinite bandwidth, no time, no link.
 """
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from drs.errors import UnknownNameError
-from drs.model.snapshot import Bools, Floats, Ints, Snapshot
+from drs.model.snapshot import Bools, Floats, Ints, Names, Snapshot
 
 if TYPE_CHECKING:
     import networkx
@@ -128,11 +129,14 @@ class Network:
         self._sites: list[str] = hosts.site.tolist()
         free = np.maximum(links.bandwidth_mbps - links.shared_mbps, 0.0)
         nic = np.where(np.isnan(hosts.vmotion_mbps), np.inf, hosts.vmotion_mbps)
-        capacity = np.concatenate([np.repeat(free, 2), nic, nic]).astype(np.float64)
+        sends = np.minimum(nic, hosts.sender_mbps)
+        capacity = np.concatenate([np.repeat(free, 2), sends, nic]).astype(np.float64)
         capacity.flags.writeable = False
         self.capacity_mbps: Floats = capacity
         """What each directed link can carry for migrations, f8[2 n_links + 2 n_hosts]."""
-        self._nic = nic
+        self._sends, self._nic = sends, nic
+        self._mtu = np.nan_to_num(links.mtu_bytes, nan=np.inf)
+        self._control: list[str] = links.congestion_control.tolist()
         self._latency: list[float] = links.latency_ms.tolist()
         self._loss: list[float] = links.loss_ratio.tolist()
         self._ends: list[tuple[str, str]] = list(zip(links.a.tolist(), links.b.tolist(), strict=True))
@@ -196,6 +200,11 @@ class Network:
                 classes[key] = len(classes)
                 self._member.append(i)
             self._class[i] = classes[key]
+
+    @property
+    def host_class(self) -> Ints:
+        """i4[n_hosts]: hosts of one class reach every other host alike, their own cables and NICs apart."""
+        return self._class.astype(np.int32)
 
     @cached_property
     def graph(self) -> networkx.MultiGraph:
@@ -279,12 +288,31 @@ class Network:
         none = (0.0, np.nan, np.nan)
         rows = [none if r is None else (r.bandwidth_mbps, r.rtt_ms, r.loss_ratio) for r in routes]
         table = np.array(rows or [none])[which]
-        bandwidth = np.minimum(table[:, 0], np.minimum(self._nic_of(src), self._nic_of(dst)))
+        bandwidth = np.minimum(table[:, 0], np.minimum(self._of(self._sends, src), self._of(self._nic, dst)))
         rtt, loss = table[:, 1], table[:, 2]
         bandwidth[~known], rtt[~known], loss[~known] = 0.0, np.nan, np.nan
         same = known & (src == dst)
         bandwidth[same], rtt[same], loss[same] = np.inf, 0.0, 0.0
         return PathArrays(bandwidth, rtt, loss)
+
+    def packets(self, src_idx: ArrayLike, dst_idx: ArrayLike) -> tuple[Floats, Names]:
+        """The smallest MTU of each path in bytes (NaN: no link says), and what TCP does there ("": no link says).
+
+        Of links that name different congestion controls the one with the most loss counts.
+        """
+        src, dst = _pairs(src_idx, dst_idx)
+        mtu, control = np.full(len(src), np.nan), np.full(len(src), "", dtype="U5")
+        if not (np.isfinite(self._mtu).any() or any(self._control)):
+            return mtu, control
+        start, flat = self.link_incidence(src, dst)
+        for i in range(len(src)):
+            links = [link // 2 for link in flat[start[i] : start[i + 1]].tolist() if link < 2 * self.n_links]
+            least = min((float(self._mtu[link]) for link in links), default=np.inf)
+            mtu[i] = least if np.isfinite(least) else np.nan
+            named = [link for link in links if self._control[link]]
+            if named:
+                control[i] = self._control[max(named, key=lambda link: self._loss[link])]
+        return mtu, control
 
     def reachable(self, src_idx: ArrayLike, dst_idx: ArrayLike) -> Bools:
         """Whether there is a route, bool[n_pairs]."""
@@ -338,8 +366,8 @@ class Network:
             raise UnknownNameError.of("network path", str(host), (), "host by its position")
         return int(host)
 
-    def _nic_of(self, idx: Ints) -> Floats:
-        return self._nic[np.maximum(idx, 0)] if self.n_hosts else np.zeros(len(idx))
+    def _of(self, rates: Floats, idx: Ints) -> Floats:
+        return rates[np.maximum(idx, 0)] if self.n_hosts else np.zeros(len(idx))
 
     def _routes_of(self, src: Ints, dst: Ints, known: Bools) -> tuple[list[_Route | None], Ints]:
         """The distinct routes of the pairs, and which each pair takes."""

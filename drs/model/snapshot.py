@@ -25,7 +25,7 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
-AUTOMATION = ("manual", "partial", "full")
+AUTOMATION = ("disabled", "manual", "partial", "full")
 
 IDENTITY = ("id", "instance_uuid", "vcenter_id")
 """Columns that say what a platform calls a thing itself; "" where not given. They do not count in a digest."""
@@ -33,6 +33,7 @@ IDENTITY = ("id", "instance_uuid", "vcenter_id")
 LOADS = frozenset(
     {
         "cpu_demand_mhz", "memory_active_mib", "memory_consumed_mib", "dirty_rate_mibps", "working_set_mib",
+        "dirtied_1s_mib", "dirtied_10s_mib",
         "used_gib", "write_mibps", "iops", "free_gib", "latency_ms", "loads",
     }
 )  # fmt: skip
@@ -74,6 +75,12 @@ class _Frozen:
 
 def _no_names() -> Names:
     return np.empty(0, dtype="<U1")
+
+
+def _fill(table: HostTable | VmTable | LinkTable, column: str, value: Any) -> None:
+    """Give a column that was left out the same value in every row."""
+    if len(getattr(table, column)) != len(table):
+        object.__setattr__(table, column, np.full(len(table), value))
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,10 +170,17 @@ class HostTable(_Table):
     power_max_w: Floats
     capacity: Mapping[str, Floats] = field(default_factory=dict)
     """Further resources by name: `<name>_capacity` columns."""
+    sender_mbps: Floats = field(default_factory=lambda: np.empty(0))
+    """What the host's CPU can send, shared by all migrations that leave it; inf for no limit. Not given: none."""
+
     id: Names = field(default_factory=_no_names)
     """Object id at the platform."""
     vcenter_id: Names = field(default_factory=_no_names)
     """Instance UUID of the manager."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "sender_mbps", np.inf)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,14 +221,26 @@ class VmTable(_Table):
     """Demand for the hosts' further resources: `<name>_demand` columns."""
     pool_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The resource pool; -1 for none: the VM is a child of its cluster itself. Not given: none for all."""
+    dirtied_1s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
+    dirtied_10s_mib: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not measured. Not given: nowhere."""
+
+    on_maintenance: Names = field(default_factory=lambda: np.empty(0, dtype="U9"))
+    """`migrate`, or `shut-down` with its host. Not given: `migrate` for all."""
+    home_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """Where it belongs; -1 for no matter where. Not given: no matter where for all."""
     id: Names = field(default_factory=_no_names)
     """Object id at the platform."""
     instance_uuid: Names = field(default_factory=_no_names)
     """What the VM keeps wherever it goes."""
 
     def __post_init__(self) -> None:
-        if len(self.pool_idx) != len(self.name):
-            object.__setattr__(self, "pool_idx", np.full(len(self.name), -1, dtype=np.int32))
+        _fill(self, "pool_idx", np.int32(-1))
+        _fill(self, "dirtied_1s_mib", np.nan)
+        _fill(self, "dirtied_10s_mib", np.nan)
+        _fill(self, "home_idx", np.int32(-1))
+        _fill(self, "on_maintenance", "migrate")
         super().__post_init__()
 
     @cached_property
@@ -305,6 +331,15 @@ class LinkTable(_Columns):
     loss_ratio: Floats
     shared_mbps: Floats
     """Taken by other traffic."""
+    mtu_bytes: Floats = field(default_factory=lambda: np.empty(0))
+    """NaN where not given."""
+    congestion_control: Names = field(default_factory=lambda: np.empty(0, dtype=str))
+    """"" where not given."""
+
+    def __post_init__(self) -> None:
+        _fill(self, "mtu_bytes", np.nan)
+        _fill(self, "congestion_control", "")
+        super().__post_init__()
 
     def __len__(self) -> int:
         return len(self.a)

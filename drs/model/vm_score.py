@@ -33,6 +33,14 @@ class Happiness(NamedTuple):
         asks = self.asks
         return float(self.score[asks].mean()) if asks.any() else 100.0
 
+    def of(self, vms: Bools) -> Happiness:
+        """The same of some VMs, bool[n_vms]: the others count as if they asked for nothing."""
+        return Happiness(
+            {resource: np.where(vms, values, 0.0) for resource, values in self.delivered.items()},
+            {resource: np.where(vms, values, 0.0) for resource, values in self.demand.items()},
+            np.where(vms, self.score, 100.0),
+        )
+
     def short(self) -> list[int]:
         """VMs that get less than they ask for, worst first."""
         found = np.flatnonzero(self.score < 100.0 - 1e-6)

@@ -13,15 +13,16 @@ import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Placement, Snapshot
-from drs.modes import balance, consolidate, evacuate, place, recover, storage, upgrade_evc
+from drs.modes import balance, consolidate, evacuate, move, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
-from drs.modes.base import Mode, cluster_faults
+from drs.modes.base import Mode
 from drs.modes.rolling import Rolling, rolling
 from drs.modes.rolling import check as check_rolling
 from drs.modes.when import When, when, when_faults
 from drs.options import OPTIONS, ROLLING, Options, RollingOptions, value_faults
 from drs.problem import Problem
 from drs.problem.policy import Policy
+from drs.problem.scope import cluster_faults
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.terms import Lowered
@@ -58,6 +59,7 @@ MODES: Mapping[str, Mode] = {
     "place": place.MODE,
     "upgrade-evc": upgrade_evc.MODE,
     "storage": storage.MODE,
+    "move": move.MODE,
 }
 
 
@@ -94,7 +96,7 @@ def check(mode: str, snapshot: Snapshot, policy: Policy, options: Options) -> No
     """Raises InputError for what `check_options` finds, else for what the mode finds wrong for this cluster."""
     check_options(mode, options)
     own = MODES[mode].check
-    faults = [*cluster_faults(snapshot, options), *when_faults(snapshot, policy)]
+    faults = [*cluster_faults(snapshot, options.cluster), *when_faults(snapshot, policy)]
     faults += [] if own is None else list(own(snapshot, policy, options))
     if faults:
         raise InputError(faults)

@@ -16,7 +16,7 @@ from drs.model.selector import is_pattern
 from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.problem.request import Scope
+from drs.problem.scope import Scope, hosts_of
 from drs.result import Report, Result
 from drs.rules import Rule
 from drs.stop import OnProgress, Run, Stop
@@ -63,6 +63,7 @@ Pose = Callable[[Snapshot, Sequence[Rule], Policy, Options], Problem]
 Check = Callable[[Snapshot, Policy, Options], Iterator[Fault]]
 Answers = Callable[..., Result]
 Reports = Callable[[Result, Options], Report | None]
+Replans = Callable[[Problem], bool]
 Scores = Callable[[Problem, Placement], tuple[Lowered, Floats]]
 
 
@@ -82,7 +83,7 @@ class Mode:
     check: Check | None = None
     answer: Answers | None = None
     report: Reports | None = None
-    replans: bool = True
+    replans: Replans = lambda problem: True
     scores: Scores | None = None
 
 
@@ -113,18 +114,11 @@ def scope_of(
     hosts : bool[n_hosts], those that a request is about; None where it is about all. Where VMs may leave their
         cluster, all hosts take part in a request about some.
     """
-    clusters = [
-        snapshot.clusters.position[name] for name in named(options.cluster, snapshot.clusters.position)
-    ]
-    if not clusters and hosts is not None and policy.migration_scope == "cluster":
-        clusters = np.unique(snapshot.hosts.cluster_idx[hosts]).tolist()
-    taking = np.isin(snapshot.hosts.cluster_idx, clusters)
-    return None if not clusters or taking.all() else taking
-
-
-def cluster_faults(snapshot: Snapshot, options: Options) -> Iterator[Fault]:
-    """A fault for each cluster that is not there."""
-    yield from unknown("cluster", options.cluster, snapshot.clusters.position, "cluster")
+    asked = hosts_of(snapshot, options.cluster)
+    if options.cluster or hosts is None or policy.migration_scope != "cluster":
+        return asked
+    taking = np.isin(snapshot.hosts.cluster_idx, np.unique(snapshot.hosts.cluster_idx[hosts]))
+    return None if taking.all() or not hosts.any() else taking
 
 
 def sites(snapshot: Snapshot) -> list[str]:

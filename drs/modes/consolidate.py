@@ -23,7 +23,7 @@ from drs.goals import Consolidate, Moves
 from drs.model import Snapshot
 from drs.model.changes import in_state
 from drs.modes.admission import Admission, Stranding, admission
-from drs.modes.base import Mode, Solve
+from drs.modes.base import Mode, Solve, scope_of
 from drs.options import Options
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -137,7 +137,8 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
             own.append(HostCapacity(resource))  # ours would else take the place of the built-in one
     if "host-state" not in taken:
         own.append(MayWake())
-    return Problem(snapshot, (*rules, *own), dataclasses.replace(policy, goals=(*goals, *moves)))
+    policy = dataclasses.replace(policy, goals=(*goals, *moves))
+    return Problem(snapshot, (*rules, *own), policy, scope=scope_of(snapshot, policy, options))
 
 
 def answer(
@@ -304,10 +305,17 @@ def _scores(problem: Problem, host_idx: Ints) -> list[tuple[Level, float]]:
 
 
 def reserve_of(problem: Problem) -> list[int]:
-    """Host failures that each cluster is to survive."""
+    """Host failures that each cluster is to survive; 0 for those that take no part."""
     asked = problem.policy.power.reserve_hosts
     clusters = problem.snapshot.clusters
-    return [int(k) for k in clusters.ha_failover_hosts] if asked is None else [asked] * len(clusters)
+    wanted = [int(k) for k in clusters.ha_failover_hosts] if asked is None else [asked] * len(clusters)
+    taking_part = {int(c) for c in problem.snapshot.hosts.cluster_idx[_taking_part(problem)]}
+    return [k if problem.scope is None or c in taking_part else 0 for c, k in enumerate(wanted)]
+
+
+def _taking_part(problem: Problem) -> Bools:
+    """The hosts whose power is looked at, bool[n_hosts]."""
+    return np.ones(problem.snapshot.n_hosts, dtype=np.bool_) if problem.scope is None else problem.scope
 
 
 def _sparing(problem: Problem, clusters: Sequence[int]) -> Problem:
@@ -397,7 +405,8 @@ def report(result: Result, options: Options) -> Consolidation:
     """Which hosts to wake and which to power off, the reserves kept."""
     problem, snapshot = _without_headroom(result.problem), result.snapshot
     before, after = np.asarray(snapshot.vms.host_idx), np.asarray(result.placement.host_idx)
-    asleep = snapshot.hosts.state == "standby"
+    ours = _taking_part(problem)
+    asleep = (snapshot.hosts.state == "standby") & ours
     on_before = snapshot.hosts.state == "connected"
     running = snapshot.vms.on & (after >= 0)
     used = np.bincount(after[running], minlength=snapshot.n_hosts) > 0
@@ -412,7 +421,7 @@ def report(result: Result, options: Options) -> Consolidation:
     ]
     price = Consolidate().price(snapshot)
     # Powered-off VMs stay registered on a host in standby: that hinders nobody.
-    idle = sorted(np.flatnonzero(on & ~used).tolist(), key=lambda host: (-price[host], host))
+    idle = sorted(np.flatnonzero(on & ~used & ours).tolist(), key=lambda host: (-price[host], host))
     off: list[int] = []
     for cluster in range(len(snapshot.clusters)):
         mine = [host for host in idle if snapshot.hosts.cluster_idx[host] == cluster]
@@ -425,12 +434,16 @@ def report(result: Result, options: Options) -> Consolidation:
         tuple(sorted(str(names[host]) for host in off)),
         tuple(str(name) for name in names[wake]),
         tuple(str(names[host]) for host in idle if host not in off),
-        int(on_before.sum()),
-        int(on.sum()),
-        {str(snapshot.clusters.name[c]): k for c, k in enumerate(per_cluster)},
+        int((on_before & ours).sum()),
+        int((on & ours).sum()),
+        {
+            str(snapshot.clusters.name[c]): k
+            for c, k in enumerate(per_cluster)
+            if c in snapshot.hosts.cluster_idx[ours]
+        },
         survives,
-        watts(snapshot, before, on_before),
-        watts(snapshot, after, on),
+        watts(snapshot, before, on_before & ours),
+        watts(snapshot, after, on & ours),
         least_hosts(problem),
     )
 
@@ -443,8 +456,9 @@ def least_hosts(problem: Problem) -> int:
     """
     snapshot, ratio = problem.snapshot, problem.policy.power.max_load_ratio
     hosts, home = snapshot.hosts, np.asarray(snapshot.vms.host_idx)
-    usable = np.isin(hosts.state, ("connected", "standby"))
-    inside = np.where(home >= 0, hosts.cluster_idx[np.maximum(home, 0)], -1)
+    ours = _taking_part(problem)
+    usable = np.isin(hosts.state, ("connected", "standby")) & ours
+    inside = np.where((home >= 0) & ours[home], hosts.cluster_idx[home], -1)
     if problem.policy.migration_scope != "cluster":
         inside = np.where(inside >= 0, 0, -1)
     total = 0

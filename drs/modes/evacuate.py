@@ -4,6 +4,9 @@ The hosts count as in maintenance, and that no VM stays there is a hard rule: wh
 answer is `infeasible`, the blocking rules are named (`drs.explain.conflicts`), and the moves that are
 possible all the same are in the plan. What else is in maintenance already is no part of the request and only reported.
 
+With a target (hosts, clusters) VMs go there or stay; they may leave their cluster for it, and their disks move along
+where no host of the target sees their datastores. VMs that are shut down with their host stay on it.
+
 With a deadline the VMs of higher restart priority go first, as many as make it, and the report says which. A site
 is left over the WAN: VMs may leave their cluster, their disks move along.
 """
@@ -19,7 +22,8 @@ import numpy as np
 from drs.errors import Fault
 from drs.model import Snapshot
 from drs.model.changes import in_state
-from drs.modes.base import Mode, hosts_meant, scope_of, site_faults, unknown
+from drs.modes.base import Mode, hosts_meant, named, scope_of, site_faults, unknown
+from drs.modes.targets import Target, among, crossing
 from drs.options import Options
 from drs.problem import Problem, Request
 from drs.problem.policy import Policy
@@ -72,7 +76,8 @@ class Evacuation:
     """What became of an evacuation.
 
     emptied : hosts that are empty after the plan. left : VM and host for those that stay.
-    done_s : when the last VM has left each host. deadline_s, in_time, too_late : with a deadline, which VMs
+    shut_down : VM and host for those that are shut down instead of moving, by the column `on_maintenance` or the
+        option. done_s : when the last VM has left each host. deadline_s, in_time, too_late : with a deadline, which VMs
         have left by then.
     """
 
@@ -84,6 +89,7 @@ class Evacuation:
     deadline_s: float | None = None
     in_time: tuple[str, ...] = ()
     too_late: tuple[str, ...] = ()
+    shut_down: tuple[tuple[str, str], ...] = ()
 
     def sentences(self) -> list[str]:
         """In words."""
@@ -94,9 +100,12 @@ class Evacuation:
         if len(self.emptied) > 20:
             lines.append(f"and {len(self.emptied) - 20} more hosts")
         for host in self.hosts:
+            down = [vm for vm, where in self.shut_down if where == host]
+            if down:
+                lines.append(f"to be shut down with {host}: {some(down, 20)}")
             stay = [vm for vm, where in self.left if where == host]
             if stay:
-                lines.append(f"{host} cannot empty: {some(stay)} of {self.n_vms} VMs stay")
+                lines.append(f"{host} cannot empty: {some(stay, 20)} of {self.n_vms} VMs stay")
         if self.deadline_s is not None:
             lines.append(
                 f"by the deadline of {seconds(self.deadline_s)} {len(self.in_time)} of {self.n_vms} VMs are away"
@@ -109,6 +118,9 @@ class Evacuation:
 def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Fault]:
     """Names that mean nothing, no host or all of them, hosts of two sites, hosts that nothing can leave."""
     wrong = [*unknown("evacuate", options.evacuate, snapshot.hosts.position, "host"),
+             *unknown("to_hosts", options.to_hosts, snapshot.hosts.position, "host"),
+             *unknown("to_clusters", options.to_clusters, snapshot.clusters.position, "cluster"),
+             *unknown("shut_down", options.shut_down, snapshot.vms.position, "VM"),
              *site_faults(snapshot, options.site)]  # fmt: skip
     if wrong:
         yield from wrong
@@ -125,6 +137,10 @@ def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Faul
         yield Fault(
             "evacuate", f"all {int(going.sum())} usable hosts", "at least one connected host that stays"
         )
+    to = among(snapshot, _target(snapshot, options))
+    if _has_target(options) and not (to & (snapshot.hosts.state == "connected")).any():
+        yield Fault("to_clusters" if options.to_clusters else "to_hosts", "no connected host that stays",
+                    "at least one host that is not emptied")  # fmt: skip
     lost = going & (snapshot.hosts.state == "disconnected")
     if (leaving & lost[np.maximum(snapshot.vms.host_idx, 0)]).any():
         names = [str(name) for name in snapshot.hosts.name[lost]]
@@ -145,22 +161,52 @@ def _going(snapshot: Snapshot, hosts: Sequence[str]) -> tuple[Bools, Bools]:
     return going, (home >= 0) & going[np.maximum(home, 0)]
 
 
+def _has_target(options: Options) -> bool:
+    return bool(options.to_hosts or options.to_clusters)
+
+
+def _target(snapshot: Snapshot, options: Options) -> list[str]:
+    """The hosts that VMs are to go to, of those that are asked for: all that do not empty themselves."""
+    clusters = [
+        snapshot.clusters.position[name] for name in named(options.to_clusters, snapshot.clusters.position)
+    ]
+    inside = np.isin(snapshot.hosts.cluster_idx, clusters)
+    found = named(options.to_hosts, snapshot.hosts.position)
+    found += [str(name) for name in snapshot.hosts.name[inside]]
+    emptied = set(_hosts(snapshot, options))
+    return [host for host in dict.fromkeys(found) if host not in emptied]
+
+
+def _shut_down(snapshot: Snapshot, options: Options, leaving: Bools) -> Bools:
+    """Which of the VMs on these hosts are shut down with them, bool[n_vms]."""
+    said = np.isin(snapshot.vms.name, named(options.shut_down, snapshot.vms.position))
+    return np.asarray(leaving & snapshot.vms.on & (said | (snapshot.vms.on_maintenance == "shut-down")))
+
+
 def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
     """These hosts in maintenance, and no VM left on them as a hard rule."""
     hosts = _hosts(snapshot, options)
     going, leaving = _going(snapshot, hosts)
+    taking = going.copy()
     if options.site:
         policy = dataclasses.replace(policy, migration_scope="any", storage_moves=True)
     asked: list[Rule] = []
     besides: list[Rule] = []
-    if leaving.any():
-        vms = [str(name) for name in snapshot.vms.name[leaving]]
+    vms = [str(name) for name in snapshot.vms.name[leaving & ~_shut_down(snapshot, options, leaving)]]
+    if vms and _has_target(options):
+        to = tuple(_target(snapshot, options))
+        places = dict.fromkeys(vms, to)
+        taking |= among(snapshot, to)
+        asked.append(Target(name=NAME, policy="hard", places=places))
+        crossed, policy = crossing(snapshot, rules, policy, places)
+        besides += crossed
+    elif vms:
         asked.append(NotRunOn(vms, hosts, name=NAME, policy="hard"))
-        if not any(rule.replaces == "host-state" for rule in rules):
-            besides.append(StateElsewhere(hosts=tuple(hosts)))
+    if leaving.any() and not any(rule.replaces == "host-state" for rule in rules):
+        besides.append(StateElsewhere(hosts=tuple(hosts)))
     return Problem(
         in_state(snapshot, hosts, "maintenance"), rules, policy, Request(asked, besides, options.also),
-        scope_of(snapshot, policy, options, going),
+        scope_of(snapshot, policy, options, taking),
     )  # fmt: skip
 
 
@@ -172,7 +218,8 @@ def report(result: Result, options: Options) -> Evacuation:
     home, after = snapshot.vms.host_idx, result.placement.host_idx
     if result.plan is not None:
         after = result.plan.placement.host_idx
-    stay = leaving & (after == home)
+    down = _shut_down(snapshot, options, leaving)
+    stay = leaving & (after == home) & ~down
     left = tuple(
         (str(snapshot.vms.name[vm]), str(snapshot.hosts.name[home[vm]])) for vm in np.flatnonzero(stay)
     )
@@ -192,6 +239,7 @@ def report(result: Result, options: Options) -> Evacuation:
     return Evacuation(
         tuple(hosts), tuple(host for host in hosts if host not in blocked), left, int(leaving.sum()), done,
         options.deadline_s, in_time, too_late,
+        tuple((str(snapshot.vms.name[vm]), str(snapshot.hosts.name[home[vm]])) for vm in np.flatnonzero(down)),
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from drs.goals import Balance, Moves
 from drs.model import Snapshot, cpu
 from drs.model.changes import in_state
 from drs.modes.base import Advise, members, named, unknown
+from drs.modes.evacuate import Evacuation
 from drs.modes.upgrade_evc import ClusterUpgrade, upgrade
 from drs.options import Options, RollingOptions, value_faults
 from drs.problem import Problem
@@ -35,7 +36,7 @@ from drs.result import Result
 from drs.rules import NotRunOn, Rule
 from drs.stop import OnProgress, Progress, Run, Stop
 from drs.terms import Allowed
-from drs.words import seconds
+from drs.words import count, seconds, some
 
 DEFAULT_TIME_S = 60.0
 """For all searches of a campaign together, where no limit is given."""
@@ -48,13 +49,17 @@ WISH = "rolling: not on a host whose turn is still to come"
 
 @dataclass(frozen=True)
 class RollingStep:
-    """Hosts that are emptied together: the plan, and when it starts and ends in the campaign."""
+    """Hosts that are emptied together: the plan, and when it starts and ends in the campaign.
+
+    shut_down : VMs that are shut down with their host, after the moves, and start again when it is back.
+    """
 
     hosts: tuple[str, ...]
     result: Result
     start_s: float
     plan_s: float
     service_s: float
+    shut_down: tuple[str, ...] = ()
 
     @property
     def end_s(self) -> float:
@@ -64,10 +69,15 @@ class RollingStep:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A host that cannot be emptied, and why."""
+    """A host that cannot be emptied, and why.
+
+    left : the VMs that stay on it. n_moves : all others leave it with so many moves.
+    """
 
     host: str
     reasons: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    n_moves: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,8 +127,15 @@ class Rolling:
                 f"{number}. {', '.join(step.hosts)}: {moves} moves in {seconds(step.plan_s)}, "
                 f"back after {seconds(step.end_s)}"
             )
+            if step.shut_down:
+                lines.append(f"   shut down for {seconds(step.service_s)}: {some(step.shut_down, 20)}")
         for each in self.blocked:
             lines.append(f"{each.host} cannot be emptied: {'; '.join(each.reasons)}")
+            if each.left:
+                others = f"its other VMs leave with {count(each.n_moves, 'move')}; " if each.n_moves else ""
+                lines.append(
+                    f"   {others}where these may be shut down with it, it has its turn: {some(each.left, 20)}"
+                )
         if self.waiting:
             lines.append(f"interrupted: {', '.join(self.waiting)} had no turn yet")
         if self.final is not None and self.final.plan is not None and self.final.plan.moves:
@@ -138,6 +155,7 @@ def rolling(
     hosts: Sequence[str] = (),
     at_once: int | None = None,
     service_s: float = 0.0,
+    shut_down: Sequence[str] = (),
     baseline: str = "",
     also: Sequence[str] = (),
     solver: str = "auto",
@@ -157,6 +175,8 @@ def rolling(
     at_once : so many hosts together at most; where not given, the failures that the cluster is to tolerate
         (`ha_failover_hosts`), at least 1: while so many are away the cluster has no reserve left, but room.
     service_s : how long the hosts of one step are away once they are empty.
+    shut_down : VMs, names or patterns, that are shut down with their host instead of moving, like those whose column
+        `on_maintenance` says so.
     baseline : hosts come back with this as their highest EVC baseline (a hardware refresh).
     also : `balance` evens out the load of the cluster once all hosts had their turn.
     time_s : for all searches together. iterations : for the search of each step. With both, whichever comes
@@ -171,7 +191,7 @@ def rolling(
     whole = run.stop
     time_s, iterations = whole.time_s, whole.iterations
     policy = policy or Policy()
-    asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, baseline, tuple(also))
+    asked = RollingOptions(cluster, tuple(hosts), at_once, service_s, tuple(shut_down), baseline, tuple(also))
     faults = list(check(snapshot, asked))
     if faults:
         raise InputError(faults)
@@ -199,8 +219,8 @@ def rolling(
         names = [str(state.hosts.name[h]) for h in batch]
         later = [str(state.hosts.name[h]) for h in pending if h not in batch]
         part = whole.followed_by(per_step, iterations)
-        result = _step(advise, state, rules, away, names, later, solver, part, seed)
-        if result.status in ("infeasible", "no_solution") or _left(result, batch):
+        result = _step(advise, state, rules, away, names, later, shut_down, solver, part, seed)
+        if result.status in ("infeasible", "no_solution") or _left(result):
             if whole.interrupted:
                 break
             if len(batch) > 1:
@@ -208,7 +228,7 @@ def rolling(
                 continue
             reasons = _why(result)
             if batch[0] in postponed:
-                blocked.append(Blocked(names[0], reasons))
+                blocked.append(_blocked(names[0], reasons, result))
                 pending.pop(0)
             else:
                 postponed[batch[0]] = reasons
@@ -216,7 +236,8 @@ def rolling(
             size = most
             continue
         plan_s = result.plan.makespan_s if result.plan else 0.0
-        steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s))
+        down = tuple(vm for vm, _ in _emptied(result).shut_down)
+        steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s, down))
         clock_s = steps[-1].end_s
         for move in result.plan.moves if result.plan else ():
             n_moves += 1
@@ -236,10 +257,7 @@ def rolling(
     final = None
     if "balance" in also and not whole.interrupted:
         part = whole.followed_by(per_step, iterations)
-        taking_part = Options(cluster=(str(snapshot.clusters.name[which]),))
-        final = advise(
-            state, options=taking_part, rules=rules, policy=policy, solver=solver, seed=seed, stop=part
-        )
+        final = _balanced(advise, state, rules, policy, which, solver, part, seed)
     if final is not None and final.plan is not None and final.status not in ("infeasible", "no_solution"):
         clock_s += final.plan.makespan_s
         n_moves += len(final.plan.moves)
@@ -253,7 +271,11 @@ def rolling(
 
 def check(snapshot: Snapshot, asked: RollingOptions) -> Iterator[Fault]:
     """What is wrong with what is asked of a campaign through this cluster."""
-    wrong = [*value_faults(asked), *_which_faults(snapshot, asked)]
+    wrong = [
+        *value_faults(asked),
+        *_which_faults(snapshot, asked),
+        *unknown("shut_down", asked.shut_down, snapshot.vms.position, "VM"),
+    ]
     if wrong:
         yield from wrong
         return
@@ -353,7 +375,7 @@ def _back(snapshot: Snapshot, names: Sequence[str], baseline: str) -> Snapshot:
 
 def _step(
     advise: Advise, state: Snapshot, rules: Sequence[Rule], policy: Policy, names: Sequence[str],
-    later: Sequence[str], solver: str, stop: Stop, seed: int,
+    later: Sequence[str], shut_down: Sequence[str], solver: str, stop: Stop, seed: int,
 ) -> Result:  # fmt: skip
     going = np.isin(state.hosts.name, names)
     home = state.vms.host_idx
@@ -362,14 +384,33 @@ def _step(
     if vms and later:
         wish = [NotRunOn(vms, list(later), name=WISH, policy="soft")]
     return advise(
-        state, mode="evacuate", evacuate=list(names), rules=(*rules, *wish), policy=policy, solver=solver,
-        stop=stop, seed=seed,
+        state, mode="evacuate", options=Options(evacuate=tuple(names), shut_down=tuple(shut_down)),
+        rules=(*rules, *wish), policy=policy, solver=solver, stop=stop, seed=seed,
     )  # fmt: skip
 
 
-def _left(result: Result, batch: Sequence[int]) -> bool:
-    after = result.plan.placement.host_idx if result.plan is not None else result.placement.host_idx
-    return bool(np.isin(after, batch).any())
+def _balanced(
+    advise: Advise, state: Snapshot, rules: Sequence[Rule], policy: Policy, cluster: int, solver: str, stop: Stop,
+    seed: int,
+) -> Result:  # fmt: skip
+    """The load of the cluster evened out."""
+    taking_part = Options(cluster=(str(state.clusters.name[cluster]),))
+    return advise(state, options=taking_part, rules=rules, policy=policy, solver=solver, seed=seed, stop=stop)
+
+
+def _blocked(host: str, reasons: tuple[str, ...], result: Result) -> Blocked:
+    """A host that keeps some VMs, and what becomes of the others."""
+    return Blocked(host, reasons, _left(result), len(result.plan.moves) if result.plan is not None else 0)
+
+
+def _emptied(result: Result) -> Evacuation:
+    assert isinstance(result.report, Evacuation)
+    return result.report
+
+
+def _left(result: Result) -> tuple[str, ...]:
+    """The VMs that stay on the hosts of a step and are not to be shut down."""
+    return tuple(vm for vm, _ in _emptied(result).left)
 
 
 def _why(result: Result) -> tuple[str, ...]:

@@ -4,7 +4,11 @@ Disks are placed on datastores as VMs are on hosts: the same terms, the same sol
 share a datastore stay together (Storage DRS keeps VMDKs together by default), unless a rule speaks of them.
 No VM changes its host, so a disk goes only where its VM's host looks.
 
-In order: datastores in maintenance empty (hard), rules on disks, no datastore above `space_ratio` (default
+Datastores to be emptied, and disks that are asked to a datastore (mode `move`), are a request: first as many of these
+disks as possible, with no datastore made too full, then as few other disks as possible, in their own datastore cluster;
+what is too full, too slow or broken elsewhere stays, unless `also` asks for it.
+
+Else in order: rules on disks, no datastore above `space_ratio` (default
 80 %), none above `latency_ms` (default 15 ms), then as few GiB copied as that needs, then even space. A disk
 moves only to a datastore that is at least `min_difference_ratio` (default 5 %) emptier, or away from one that
 is too slow. The defaults are vSphere's (`StorageDrsSpaceLoadBalanceConfig`, `StorageDrsIoLoadBalanceConfig`).
@@ -17,7 +21,7 @@ Across Storage Devices, FAST 2010): half the I/O operations, half of the latency
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +29,18 @@ import numpy as np
 from drs import solvers
 from drs.errors import Fault, InternalError
 from drs.model import Placement, Snapshot
-from drs.modes.base import Mode, Solve, named, unknown
+from drs.modes.base import Mode, Solve, named, scope_of, unknown
+from drs.modes.targets import DiskTarget
 from drs.options import Options
-from drs.problem import Problem, levels
+from drs.problem import Problem, Request, levels
 from drs.problem.policy import Policy
 from drs.result import GoalScore, Immovable, Result
 from drs.rules import DatastoreCapacity, DatastoreState, Rule
+from drs.solvers import requests
 from drs.stop import Run
 from drs.terms import Allowed, Deviation, Level, Lowered, MoveCost, OverTarget, Penalty, Wall, Weighted
 from drs.terms.base import Floats, Ints
-from drs.words import percent
+from drs.words import percent, some
 
 NAME = "datastore maintenance"
 
@@ -105,8 +111,13 @@ def check(snapshot: Snapshot, policy: Policy, options: Options) -> Iterator[Faul
     if not len(snapshot.disks):
         yield Fault("disks", "no disks", "the tables disks and datastores")
     yield from unknown("datastores", options.datastores, snapshot.datastores.position, "datastore")
+    yield from unknown("to_datastores", options.to_datastores, snapshot.datastores.position, "datastore")
     if options.datastores and not (_states(snapshot, options) == "connected").any():
         yield Fault("datastores", "every usable datastore", "at least one datastore that stays")
+    if options.to_datastores and not options.datastores:
+        yield Fault("to_datastores", "a target without a datastore to empty", "datastores with it")
+    elif options.to_datastores and not _open(snapshot, options):
+        yield Fault("to_datastores", "no usable datastore that stays", "at least one that is not emptied")
 
 
 def _states(snapshot: Snapshot, options: Options) -> np.ndarray:
@@ -117,18 +128,66 @@ def _states(snapshot: Snapshot, options: Options) -> np.ndarray:
     return states
 
 
-def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
-    """The datastores named in maintenance; the built-in rules on disks beside the user's."""
-    states = _states(snapshot, options)
+def _open(snapshot: Snapshot, options: Options) -> list[str]:
+    """The datastores that disks of the emptied ones may go to: those asked for, else all, without the emptied."""
+    known = snapshot.datastores.position
+    wanted = named(options.to_datastores, known) if options.to_datastores else list(known)
+    return [name for name in wanted if _states(snapshot, options)[known[name]] == "connected"]
+
+
+def _with_built_in(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules, and the built-in ones on disks that none of them replaces."""
     taken = {rule.replaces for rule in rules}
-    own: list[Rule] = []
-    if "datastore-capacity" not in taken:
-        own.append(DatastoreCapacity())
-    if "datastore-state" not in taken:
-        hard = bool(len(options.datastores))
-        own.append(DatastoreState(name=NAME if hard else "", policy="hard" if hard else "not_worse"))
+    return (*rules, *(rule for rule in (DatastoreCapacity(), DatastoreState()) if rule.replaces not in taken))
+
+
+def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options) -> Problem:
+    """The datastores named in maintenance and to be left; the built-in rules on disks beside the user's."""
+    states, request = _states(snapshot, options), None
     changed = dataclasses.replace(snapshot, datastores=dataclasses.replace(snapshot.datastores, state=states))
-    return Problem(changed, (*rules, *own), policy)
+    if options.datastores:
+        emptied = named(options.datastores, snapshot.datastores.position)
+        store = snapshot.disks.datastore_idx
+        leaving = (store >= 0) & np.isin(snapshot.datastores.name, emptied)[np.maximum(store, 0)]
+        asked: list[Rule] = []
+        if leaving.any():
+            disks = tuple(np.flatnonzero(leaving).tolist())
+            stores = tuple(_open(snapshot, options))
+            asked.append(DiskTarget(name=NAME, policy="hard", disks=disks, stores=stores))
+        request = Request(asked, also=options.also)
+    return Problem(changed, _with_built_in(rules), policy, request, scope_of(snapshot, policy, options))
+
+
+def move_faults(snapshot: Snapshot, policy: Policy, stores: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with disks that are to go to datastores, by VM."""
+    if policy.limits.max_moves is not None:
+        yield Fault("max_moves", "a limit that moves of disks do not know", "no limit")
+    first, _ = snapshot.disks_of_vm
+    bare = [vm for vm in stores if first[snapshot.vms.position[vm]] == first[snapshot.vms.position[vm] + 1]]
+    if bare:
+        yield Fault("move", f"{some(bare)}: no disks are known", "VMs of the table disks")
+
+
+def pose_moves(
+    snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Options, stores: Mapping[str, str]
+) -> Problem:
+    """Each VM's disks on the datastore that is asked for."""
+    first, order = snapshot.disks_of_vm
+    by_store: dict[str, list[int]] = {}
+    for vm, store in stores.items():
+        at = snapshot.vms.position[vm]
+        by_store.setdefault(store, []).extend(order[first[at] : first[at + 1]].tolist())
+    asked = [
+        DiskTarget(name=f"to {store}", policy="hard", disks=tuple(disks), stores=(store,))
+        for store, disks in by_store.items()
+    ]
+    request = Request(asked, also=options.also)
+    return Problem(snapshot, _with_built_in(rules), policy, request, scope_of(snapshot, policy, options))
+
+
+def speaks_of_disks(problem: Problem) -> bool:
+    """Whether a request is about disks on datastores."""
+    return problem.request is not None and any(isinstance(rule, DiskTarget) for rule in problem.request.rules)
 
 
 class _Disks:
@@ -162,6 +221,12 @@ class _Disks:
             minlength=len(stores),
         )
         self.other_gib: Floats = np.maximum(0.0, stores.capacity_gib - stores.free_gib - known)
+        wanted = np.zeros(len(disks), dtype=np.bool_)
+        for rule in self.rules:
+            if isinstance(rule, DiskTarget):
+                wanted[list(rule.disks)] = True
+        self.asked = wanted[self.first]
+        """Which bundles are what is asked, bool[n]."""
         self.gib = self.sum(disks.used_gib)
         self.iops = self.sum(np.nan_to_num(disks.iops))
 
@@ -218,14 +283,17 @@ class _Disks:
         mask = np.where((host >= 0)[:, None], snapshot.mounts[np.maximum(host, 0)], True)
         mask = mask & stores.usable[None, :]
         here = np.maximum(self.start, 0)
-        moving_out = (self.start < 0) | (stores.state[here] == "maintenance")
+        moving_out = (self.start < 0) | (stores.state[here] == "maintenance") | self.asked
         pod = stores.datastore_cluster
         same_pod = (pod[here][:, None] == pod[None, :]) & (pod[here] != "")[:, None]
         used = self.used_ratio(snapshot.disks.datastore_idx)
         slow = np.nan_to_num(self.latency_ms(snapshot.disks.datastore_idx)) > policy.latency_ms
         emptier = used[None, :] <= used[here][:, None] - policy.min_difference_ratio
         faster = slow[here][:, None] & ~slow[None, :]
-        mask = np.asarray(mask & (moving_out[:, None] | (same_pod & (emptier | faster))))
+        request = self.problem.request
+        worth = emptier | faster | (request is not None and not request.also)
+        mask = np.asarray(mask & (moving_out[:, None] | (same_pod & worth)))
+        mask = mask & self.problem.taking_part[self.vm][:, None]
         stays = (self.start >= 0) & ~(stores.state[here] == "maintenance")
         mask[np.flatnonzero(stays), self.start[stays]] = True
         return mask
@@ -262,6 +330,7 @@ class _Disks:
             start,
             len(stores),
             walls=(Wall(reach, "reach"),),
+            request=self.problem.request,
             urgent=urgent,
             soft=soft,
             goals=goals,
@@ -296,7 +365,7 @@ def answer(
     """The best placement of the disks, re-checked by the rules themselves."""
     disks = _Disks(problem)
     lowered = disks.lowered()
-    found = solvers.find(solver)(lowered, np.array(lowered.start), run)
+    found = requests.solve(lowered, np.array(lowered.start), run, solvers.find(solver))
     placement = disks.placement(found.assign)
     before = lowered.scores(lowered.start)
     goals = tuple(
@@ -323,19 +392,31 @@ def answer(
 
 
 def _stuck(disks: _Disks) -> list[tuple[str, str]]:
-    """Disks on a datastore in maintenance that no other takes, by themselves."""
+    """Disks that are to leave and that no other datastore takes, by themselves."""
     snapshot = disks.snapshot
     stores = snapshot.datastores
     mask, found = disks.reachable(), []
-    for item in np.flatnonzero(
-        (disks.start >= 0) & (stores.state[np.maximum(disks.start, 0)] == "maintenance")
-    ):
+    for rule, term in disks.terms:
+        if isinstance(rule, DiskTarget) and isinstance(term, Allowed):
+            grouped = term.grouped(disks.bundle, disks.n)
+            mask = mask & grouped.mask[grouped.class_idx]
+    leaving = (
+        disks.asked
+        if speaks_of_disks(disks.problem)
+        else stores.state[np.maximum(disks.start, 0)] == "maintenance"
+    )
+    for item in np.flatnonzero((disks.start >= 0) & leaving):
+        if mask[item, disks.start[item]]:
+            continue  # it is there
         who = f"{snapshot.vms.name[disks.vm[item]]}/{snapshot.disks.name[disks.first[item]]}"
         seen = np.flatnonzero(mask[item])
         host = int(snapshot.vms.host_idx[disks.vm[item]])
         if not len(seen):
             where = snapshot.hosts.name[host] if host >= 0 else "its host"
-            found.append((who, f"{where} sees no other usable datastore"))
+            if not disks.problem.takes_part(int(disks.vm[item])):
+                found.append((who, f"{where} is in a cluster that takes no part"))
+                continue
+            found.append((who, f"{where} sees no usable datastore that it may go to"))
         elif float(stores.free_gib[seen].max()) < float(disks.gib[item]) and not _can_grow(
             disks, seen, int(item)
         ):
@@ -389,4 +470,4 @@ def scores(problem: Problem, placement: Placement) -> tuple[Lowered, Floats]:
     return lowered, lowered.scores(np.asarray(placement.datastore_idx[disks.first], dtype=np.int32))
 
 
-MODE = Mode(pose, check, answer, report, replans=False, scores=scores)
+MODE = Mode(pose, check, answer, report, replans=lambda problem: False, scores=scores)

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs import precopy
 from drs.model import Placement, Snapshot
-from drs.model.dirtying import dirtying
 from drs.model.network import Network
+from drs.planning.guests import Guests
 from drs.planning.limits import Concurrency
 from drs.planning.plan import KINDS, Kind, Move
 
@@ -26,6 +26,9 @@ LONG_DISTANCE_RTT_MS = 10.0
 
 STORAGE_MBPS = 8000.0
 """What the storage network of one host carries for disks copied in place. PLACEHOLDER, no source."""
+
+
+NEVER_ENDS = "its migration would never end: memory is dirtied faster than the path carries it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,7 @@ class Pricer:
         self.snapshot = snapshot
         self.profile = precopy.profile(profile)
         self.network = network or Network.of(snapshot)
-        vms = snapshot.vms
-        self.dirty_rate_mibps, self.working_set_mib = dirtying(vms)
+        self.guests = Guests(snapshot)
 
     def kinds(self, legs: Sequence[Leg], rtt_ms: Floats) -> tuple[Kind, ...]:
         """The kind of each leg."""
@@ -133,6 +135,7 @@ class Pricer:
         src = np.array([leg.src for leg in legs], dtype=np.int32)
         dst = np.array([leg.dst for leg in legs], dtype=np.int32)
         bandwidth, rtt, loss = (np.array(a) for a in self.network.paths(src, dst))
+        mtu, control = self.network.packets(src, dst)
         kinds = self.kinds(legs, rtt)
         same = src == dst
         gib = np.array([float(disks.size_gib[list(leg.disks)].sum()) for leg in legs], dtype=float)
@@ -164,12 +167,12 @@ class Pricer:
                 continue
             who = vm[at]
             ask: dict[str, Any] = {
-                "memory_mib": vms.memory_mib[who],
+                **self.guests.ask(who),
                 "bandwidth_mbps": bandwidth[at],
                 "rtt_ms": np.nan_to_num(rtt[at]),
                 "loss_ratio": np.nan_to_num(loss[at]),
-                "dirty_rate_mibps": self.dirty_rate_mibps[who],
-                "working_set_mib": self.working_set_mib[who],
+                "mtu_bytes": np.where(np.isnan(mtu[at]), self.profile.mtu_bytes, mtu[at]),
+                "congestion_control": control[at],
                 "disk_gib": gib[at],
                 "disk_used_gib": np.minimum(used[at], gib[at]),
                 "disk_write_mibps": write[at],
@@ -219,9 +222,7 @@ class Pricer:
                 rounds[at], converged[at] = price.rounds, price.converged
         for i in range(n):
             if not reasons[i] and not np.isfinite(out["total_s"][i]):
-                reasons[i] = (
-                    "its migration would never end: memory is dirtied faster than the path carries it"
-                )
+                reasons[i] = NEVER_ENDS
         moves_disks = np.array([bool(leg.disks) for leg in legs], dtype=np.bool_)
         return Priced(
             kinds, moves_disks, out["path_mbps"], out["total_s"], out["precopy_s"], out["downtime_ms"],

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs import precopy
-from drs.model.dirtying import dirtying
 from drs.model.network import Network
+from drs.planning.guests import Guests
 from drs.planning.limits import Concurrency
 from drs.planning.plan import Move, Plan
 from drs.terms import Allowed, AtLeast, AtMost, Capacity, During, MoveLimit, Near, Together, Within
@@ -460,7 +460,8 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
     dst = np.array([snapshot.hosts.position[move.to_host] for move in moves])
     paths = network.paths(src, dst)
     ptr, flat = network.link_incidence(src, dst)
-    rate_mibps, set_mib = dirtying(snapshot.vms)
+    mtu, control = network.packets(src, dst)
+    guests = Guests(snapshot)
     first, order = snapshot.disks_of_vm
     transfers: list[precopy.Transfer] = []
     for i, move in enumerate(moves):
@@ -473,11 +474,11 @@ def _simulate(plan: Plan, profile: Any, network: Network) -> tuple[dict[int, flo
         kind = "cross_vcenter" if move.kind == "vmotion" and copied else move.kind
         size = float(snapshot.disks.size_gib[copied].sum())
         transfers.append(precopy.Transfer.start(
-            memory_mib=float(snapshot.vms.memory_mib[vm[i]]),
+            **guests.ask(int(vm[i])),
             bandwidth_mbps=IN_PLACE_MBPS if quiet else min(float(paths.bandwidth_mbps[i]), 1e6),
             rtt_ms=0.0 if quiet else float(paths.rtt_ms[i]),
             loss_ratio=0.0 if quiet else float(paths.loss_ratio[i]),
-            dirty_rate_mibps=float(rate_mibps[vm[i]]), working_set_mib=float(set_mib[vm[i]]),
+            mtu_bytes=chosen.mtu_bytes if np.isnan(mtu[i]) else float(mtu[i]), congestion_control=str(control[i]),
             disk_gib=size, disk_used_gib=min(size, float(snapshot.disks.used_gib[copied].sum())),
             disk_write_mibps=float(np.nan_to_num(snapshot.disks.write_mibps[copied]).sum()),
             profile=chosen, kind=kind,

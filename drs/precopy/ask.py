@@ -30,6 +30,8 @@ class Ask(TypedDict, total=False):
     dirtied_10s_mib: ArrayLike | None
     dirty: DirtyModel | None
     zero_ratio: ArrayLike
+    vgpu_mib: ArrayLike
+    vcpus: ArrayLike
     rtt_ms: ArrayLike
     loss_ratio: ArrayLike
     mtu_bytes: ArrayLike | None
@@ -116,6 +118,8 @@ def read(ask: Ask) -> Checked:
     get("memory_mib", **positive, high=2.0**28, hint="bytes or KiB instead of MiB?")
     get("bandwidth_mbps", **positive, high=1e7, hint="bit/s instead of Mbit/s?")
     get("zero_ratio", 0.0, low=0.0, high=1.0, hint="a percentage instead of a ratio?")
+    get("vgpu_mib", 0.0, low=0.0, high=2.0**28, hint="bytes or KiB instead of MiB?")
+    get("vcpus", 1.0, low=0.0, high=1e5)
     get("rtt_ms", 0.0, low=0.0, high=60_000.0, hint="microseconds instead of milliseconds?")
     get("loss_ratio", 0.0, low=0.0, high=1.0, hint="a percentage instead of a ratio?")
     get("mtu_bytes", which.mtu_bytes, low=576.0, high=65_536.0, hint="KiB instead of bytes?")
@@ -124,7 +128,7 @@ def read(ask: Ask) -> Checked:
     get("link_ratio", which.link_ratio, **positive, high=1.0)
     get("sender_mbps", np.inf, **positive, infinite=True)
     get("host_load_ratio", 0.0, low=0.0, high=1000.0, hint="a percentage instead of a ratio?")
-    get("rate_limit_mbps", np.inf, **positive, infinite=True)
+    get("rate_limit_mbps", which.rate_limit_mbps, **positive, infinite=True)
     get("compression_ratio", 1.0, **share_of_one)
     get("resend_ratio", 1.0, **share_of_one)
     get("downtime_limit_ms", which.switch_ms, **positive, high=3.6e6, hint="microseconds?")
@@ -141,6 +145,10 @@ def read(ask: Ask) -> Checked:
     if samples[0] is not None or samples[1] is not None:
         for name in SAMPLES:
             get(name, low=0.0, high=2.0**28, hint="pages or bytes instead of MiB?")
+    if ask.get("timeout_s") is None and np.isfinite(which.timeout_per_gib_s):
+        # As long as the VM is large: what is counted is memory and disks that move.
+        gib = numbers["memory_mib"] / 1024.0 * kind.memory + numbers["disk_gib"] * kind.disk
+        numbers["timeout_s"] = np.minimum(which.timeout_s, np.maximum(gib, 1.0) * which.timeout_per_gib_s)
     numbers["encrypted"] = np.asarray(ask.get("encrypted", False), dtype=bool)
     try:
         numbers["congestion_control"] = congestion_codes(ask.get("congestion_control"), which)

@@ -453,8 +453,9 @@ def _advance_one(
             finished = state.round
             # Rounds differ a little, and one below the goal is enough: each further one is another chance.
             goal = job.switch_s * bandwidth
+            # The rate that made it look again still holds when the bitmap has been read.
             most_luck = rule.luck_ratio + job.jitter_ratio
-            luck = most_luck * min(state.chances / LUCK_ROUNDS, 1.0)
+            luck = job.jitter_ratio + rule.luck_ratio * min(state.chances / LUCK_ROUNDS, 1.0)
             near = state.pending * PAGE <= (1.0 + most_luck) * goal
             if near:
                 state.chances += 1

@@ -111,7 +111,9 @@ class Estimate:
         """
         verdict = np.asarray(self.verdict)
         texts = np.full(verdict.shape, "", dtype=object)
-        worth = (verdict != CONVERGED) | np.asarray(self.borderline)
+        stands_s = np.asarray(self.downtime_ms) / 1e3
+        long = np.isfinite(stands_s) & (stands_s > self.profile.stun_warning_s)
+        worth = (verdict != CONVERGED) | np.asarray(self.borderline) | long
         for place in np.argwhere(worth):
             at = tuple(place)
             texts[at] = _advice(
@@ -119,9 +121,15 @@ class Estimate:
                 float(np.asarray(self.bandwidth_mbps)[at]),
                 float(np.asarray(self.downtime_ms)[at]),
                 float(np.asarray(self.slowdown_ratio)[at]),
+                bool(np.asarray(self.borderline)[at]),
                 self.profile,
             )
         return str(texts[()]) if verdict.ndim == 0 else texts
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Constants of the profile without a source that this price may rest on."""
+        return self.profile.placeholders
 
     def __repr__(self) -> str:
         if np.ndim(self.verdict):
@@ -141,7 +149,8 @@ class Estimate:
                     f"rounds {self.rounds}",
                     path,
                 ]
-        return ", ".join(words) + (f"; {self.advice}" if self.advice else "")
+        guessed = f"; without a source: {', '.join(self.placeholders)}" if self.placeholders else ""
+        return ", ".join(words) + (f"; {self.advice}" if self.advice else "") + guessed
 
     def _summary(self) -> str:
         """What an array of prices looks like: how many of each outcome, and the middle of the numbers."""
@@ -158,31 +167,49 @@ class Estimate:
         )
 
 
-def _advice(verdict: int, bandwidth: float, downtime: float, slowdown: float, profile: Profile) -> str:
+def _advice(
+    verdict: int, bandwidth: float, downtime: float, slowdown: float, borderline: bool, profile: Profile
+) -> str:
+    words = _outcome_advice(verdict, bandwidth, downtime, slowdown, borderline, profile)
+    if verdict < REFUSED_RTT and downtime > profile.stun_warning_s * 1e3:
+        words = [
+            *words,
+            f"the VM stands still for some {downtime / 1e3:.0f} s, longer than the "
+            f"{profile.stun_warning_s:g} s above which {profile.title} warns",
+        ]
+    return "; ".join(words)
+
+
+def _outcome_advice(
+    verdict: int, bandwidth: float, downtime: float, slowdown: float, borderline: bool, profile: Profile
+) -> list[str]:
     if verdict == REFUSED_RTT:
-        return f"round trip above the {profile.max_rtt_ms:g} ms that {profile.title} allows"
+        return [f"round trip above the {profile.max_rtt_ms:g} ms that {profile.title} allows"]
     if verdict == REFUSED_BANDWIDTH:
-        return (
-            f"path carries {bandwidth:.0f} Mbit/s, below the {profile.min_bandwidth_mbps:g} Mbit/s "
+        return [
+            f"the path is below the {profile.min_bandwidth_mbps:g} Mbit/s "
             f"that {profile.title} asks for each migration"
-        )
+        ]
     if verdict == CONVERGED:
-        return "may not converge: dirty rate and bandwidth are too close to tell"
+        return ["may not converge: dirty rate and bandwidth are too close to tell"] if borderline else []
     cures = ["more bandwidth", "a quieter hour"]
     if profile.post_copy:
         cures += ["auto-converge (throttle)", "post-copy"]
     cures.append(f"a downtime limit of about {downtime:.0f} ms")
     help_text = ", ".join(cures)
     if verdict == FORCED and slowdown > 0:
-        return (
-            f"converges only by slowing the guest by up to {percent(slowdown)}; "
-            "would help: more bandwidth, a quieter hour"
-        )
+        return [
+            f"converges only by slowing the guest by up to {percent(slowdown)}",
+            "would help: more bandwidth, a quieter hour",
+        ]
     if verdict == FORCED:
-        return f"does not converge: switched over by a limit, {downtime:.0f} ms dark; would help: {help_text}"
+        return [
+            f"does not converge: switched over by a limit, {downtime:.0f} ms dark",
+            f"would help: {help_text}",
+        ]
     if verdict == CANCELLED:
-        return f"does not converge before the time limit; would help: {help_text}"
-    return f"does not converge: memory is dirtied as fast as it is sent; would help: {help_text}"
+        return ["does not converge before the time limit", f"would help: {help_text}"]
+    return ["does not converge: memory is dirtied as fast as it is sent", f"would help: {help_text}"]
 
 
 def estimate(
@@ -195,6 +222,8 @@ def estimate(
     dirtied_10s_mib: ArrayLike | None = None,
     dirty: DirtyModel | None = None,
     zero_ratio: ArrayLike = 0.0,
+    vgpu_mib: ArrayLike = 0.0,
+    vcpus: ArrayLike = 1.0,
     rtt_ms: ArrayLike = 0.0,
     loss_ratio: ArrayLike = 0.0,
     mtu_bytes: ArrayLike | None = None,
@@ -235,6 +264,10 @@ def estimate(
         A finer dirty curve instead of the two numbers: classes, samples of D(t), bursts.
     zero_ratio : float or array
         Share of the memory that holds zero pages.
+    vgpu_mib : float or array
+        Frame buffers of its vGPUs: nobody knows which parts change, so they are copied while it stands still.
+    vcpus : float or array
+        The standstill grows with them where the profile says so.
     rtt_ms, loss_ratio, mtu_bytes, congestion_control, streams, window_mib, link_ratio, sender_mbps, encrypted
         The path, see `drs.precopy.effective_mbps`. ``link_ratio=1`` where `bandwidth_mbps` is a measured
         payload rate.

@@ -33,6 +33,8 @@ class Profile:
     max_rounds: float
     max_sent_ratio: float
     timeout_s: float
+    timeout_per_gib_s: float
+    rate_limit_mbps: float
     timeout_forces: bool
     reread: bool
     quantum_ms: float
@@ -51,6 +53,8 @@ class Profile:
     device_mib: float
     setup_s: float
     resume_ms: float
+    resume_per_gib_ms: float
+    resume_per_vcpu_ms: float
     settle_s: float
     link_ratio: float
     dirty_ratio: float
@@ -71,6 +75,7 @@ class Profile:
     settle_loss_s: float
     max_rtt_ms: float
     min_bandwidth_mbps: float
+    stun_warning_s: float
     post_copy: bool
     load_error_ratio: float
     load_downtime_ratio: float

@@ -214,9 +214,14 @@ def lower(checked: Checked) -> Transfer:
         jobs["zero_pages"] = zero_pages
         jobs["zero_bytes"] = zero_pages * which.zero_page_bytes
         jobs["scan_s"] = zero_pages * which.zero_scan_s
-        jobs["device_bytes"] = which.device_mib * BYTES_PER_MIB
+        jobs["device_bytes"] = (which.device_mib + number["vgpu_mib"]) * BYTES_PER_MIB
         jobs["buffer_bytes"] = which.buffer_ratio * number["window_mib"] * BYTES_PER_MIB
-        jobs["resume_s"] = (which.resume_ms + which.rtt_factor * number["rtt_ms"]) / 1e3
+        jobs["resume_s"] = (
+            which.resume_ms
+            + which.resume_per_gib_ms * number["memory_mib"] / MIB_PER_GIB
+            + which.resume_per_vcpu_ms * number["vcpus"]
+            + which.rtt_factor * number["rtt_ms"]
+        ) / 1e3
         jobs["unseen_s"] = which.rtt_unseen_factor * number["rtt_ms"] / 1e3
     elif kind.running:
         jobs["resume_s"] = which.storage_resume_ms / 1e3

@@ -34,7 +34,8 @@ def lower(
     item_names: Sequence[str] = (),
     bin_names: Sequence[str] = (),
 ) -> Lowered:
-    """The problem as a solver sees it: levels `asked`, `hard`, placed, `not_worse`, `others`, urgent, `soft`, goals.
+    """The problem as a solver sees it: levels `asked`, `hard`, placed, `not_worse`, `others`, urgent, `soft`, goals;
+    urgent before `others` where the request is to repair as well.
 
     Parameters
     ----------
@@ -88,8 +89,7 @@ def lower(
             *rung("hard", "broken"),
             *placed,
             *rung("not_worse", "broken"),
-            *few,
-            *urgent,
+            *((*urgent, *few) if repairs else (*few, *urgent)),
             *rung("soft", "penalty"),
             *goals,
         ),

@@ -13,9 +13,10 @@ from drs.goals import Balance, Goal, Moves
 from drs.model import Snapshot
 from drs.model.selector import Selector
 from drs.planning.limits import Concurrency
-from drs.precopy.profiles import Profile
+from drs.precopy import Profile, profile
 from drs.rules.selecting import select_vms
 
+CongestionControl = Literal["reno", "cubic", "bbr"]
 MigrationScope = Literal["cluster", "vcenter", "any"]
 
 
@@ -150,11 +151,27 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class Path:
+    """What the cost model takes every path to be; what is not given is as its profile says.
+
+    mtu_bytes : largest packet; the smallest of the links on the way where `links` has it.
+    congestion_control : of the senders: reno, cubic or bbr; a link's own where `links` has it.
+    streams : TCP streams of one migration.
+    window_mib : socket buffer of one stream.
+    """
+
+    mtu_bytes: float | None = None
+    congestion_control: CongestionControl | None = None
+    streams: int | None = None
+    window_mib: float | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """Goals in order (repair and `soft` rules always come before them) and what bounds the plan.
 
     goals : the goals, the most important first.
-    limits, concurrency, trigger, restart, power, storage, windows : the parts, each with its defaults.
+    limits, concurrency, trigger, restart, power, storage, windows, path : the parts, each with its defaults.
     profile : the profile of the pre-copy model: a built-in name, or a fitted one. In `policy.toml` that is the
         name of a TOML file beside it, or a table `[profile.NAME]` with what such a file holds.
     migration_scope : how far a VM may move; DRS works within a `cluster`.
@@ -169,6 +186,22 @@ class Policy:
     power: Power = field(default_factory=Power)
     storage: StorageBalance = field(default_factory=StorageBalance)
     windows: Windows = field(default_factory=Windows)
+    path: Path = field(default_factory=Path)
     profile: str | Profile = "vmware"
     migration_scope: MigrationScope = "cluster"
     storage_moves: bool = False
+
+    @property
+    def cost_profile(self) -> Profile:
+        """The profile of the pre-copy model with what `path` changes.
+
+        Raises
+        ------
+        InputError
+            For a profile that cannot be read.
+        """
+        given = {name: value for name, value in vars(self.path).items() if value is not None}
+        if "streams" in given:  # as many as are asked for, whatever the NIC
+            given["fill_mbps"] = 0.0
+        base = profile(self.profile)
+        return base.with_(**given) if given else base

@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from drs.errors import InputError
 from drs.goals import Goal, Prices
 from drs.model import Placement, Snapshot
 from drs.problem import levels
 from drs.problem.policy import Policy
-from drs.problem.prices import disks_follow, finite_prices, nominal_prices
-from drs.problem.request import Request, Scope
-from drs.rules import Pinned, Rule, Violation, default_rules
-from drs.rules.base import raise_faults
+from drs.problem.prices import Migrations, disks_follow, limits_of, migrations
+from drs.problem.request import Request
+from drs.problem.scope import Scope, vms_of
+from drs.rules import Automation, Pinned, Rule, Violation, default_rules
 from drs.rules.migration_path import MigrationPath
 from drs.terms import (
     Allowed,
@@ -42,7 +43,7 @@ class Problem:
     datastore and network visibility, migration scope, host state, local devices), of which a user's rule of
     the same `replaces` key takes the place.
 
-    Raises InputError with every fault of every rule.
+    Raises InputError with every fault of every rule and goal.
     """
 
     snapshot: Snapshot
@@ -61,7 +62,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
-        raise_faults(self.rules, self.snapshot)
+        faults = [fault for rule in self.rules for fault in rule.faults(self.snapshot)]
+        for number, goal in enumerate(self.goals, start=1):
+            faults += goal.faults(self.snapshot, f"[[goal]] {number} ({goal.type})")
+        if faults:
+            raise InputError(faults)
 
     def __repr__(self) -> str:
         goals = ", ".join(goal.type for goal in self.goals)
@@ -82,34 +87,22 @@ class Problem:
             return own
         taken = {rule.replaces for rule in own if rule.replaces}
         return (
-            *self._costly(),
+            MigrationPath(profile=self.policy.cost_profile),
+            *limits_of(self.snapshot, self.policy, self.migrations),
+            *self._disabled(),
             *(rule for rule in default_rules(self.snapshot, self.policy.migration_scope,
                                              self.policy.storage_moves) if rule.replaces not in taken),
             *own,
         )  # fmt: skip
 
-    def _costly(self) -> list[Rule]:
-        """VMs whose migration would never end, or exceed a limit of the policy or their own downtime budget, stay;
-        no VM goes where the path refuses its migration."""
-        limits, names = self.policy.limits, self.snapshot.vms.name
-        longest_s = np.inf if limits.max_migration_s is None else limits.max_migration_s
-        budget_ms = self.snapshot.vms.downtime_budget_ms
-        budget_ms = np.where(np.isnan(budget_ms), np.inf, budget_ms)
-        if limits.max_downtime_ms is not None:
-            budget_ms = np.minimum(budget_ms, limits.max_downtime_ms)
-        live = self.snapshot.vms.on
-        never = live & (self.snapshot.vms.host_idx >= 0) & ~np.isfinite(self.nominal.move_s)
-        too_long = live & ~never & (self.prices.move_s > longest_s)
-        too_hard = live & ~never & (self.prices.downtime_ms > budget_ms)
-        named = (
-            (never, "migration never ends"),
-            (too_long, "max_migration_s"),
-            (too_hard, "downtime budget"),
-        )
-        return [
-            MigrationPath(profile=self.policy.profile),
-            *(Pinned(names[vms].tolist(), name=why) for vms, why in named if vms.any()),
-        ]
+    def _disabled(self) -> list[Rule]:
+        """VMs whose automation is disabled stay, unless they are what is asked."""
+        vms = self.snapshot.vms
+        asked = {
+            vm for rule in (self.request.rules if self.request else ()) for vm in getattr(rule, "vms", ())
+        }
+        held = [name for name in vms.name[vms.automation == "disabled"].tolist() if name not in asked]
+        return [Automation(vms=held, at_least="manual")] if held else []
 
     @cached_property
     def today(self) -> Placement:
@@ -117,14 +110,14 @@ class Problem:
         return Placement.of(self.snapshot)
 
     @cached_property
-    def nominal(self) -> Prices:
-        """What moving each VM costs, from the pre-copy model; inf or NaN of a migration that never ends."""
-        return nominal_prices(self.snapshot, self.policy.profile)
+    def prices(self) -> Prices:
+        """What moving each VM costs, from the pre-copy model."""
+        return self.migrations.prices
 
     @cached_property
-    def prices(self) -> Prices:
-        """The same as goals count it: no price is without end, for such a VM stays where it is."""
-        return finite_prices(self.nominal, self.snapshot)
+    def migrations(self) -> Migrations:
+        """One migration of each VM to each kind of host, as planning prices it."""
+        return migrations(self.snapshot, self.policy)
 
     @cached_property
     def compatible(self) -> Allowed:
@@ -201,8 +194,12 @@ class Problem:
 
     def takes_part(self, vm: int) -> bool:
         """Whether a VM is in the scope."""
-        home = int(self.snapshot.vms.host_idx[vm])
-        return self.scope is None or home < 0 or bool(self.scope[home])
+        return bool(self.taking_part[vm])
+
+    @cached_property
+    def taking_part(self) -> NDArray[np.bool_]:
+        """The VMs in the scope, bool[n_vms]."""
+        return vms_of(self.snapshot, self.scope)
 
     def _of_goals(self) -> Iterator[Level]:
         """One level for each goal, in order."""

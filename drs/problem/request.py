@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from drs.rules import Rule
 
 
@@ -24,7 +21,3 @@ class Request:
     rules: Sequence[Rule] = ()
     besides: Sequence[Rule] = ()
     also: Sequence[str] = ()
-
-
-Scope = NDArray[np.bool_]
-"""bool[n_hosts]: the hosts that take part. All others and their VMs are read and counted, and stay."""

@@ -46,6 +46,8 @@ def to_document(result: Result) -> dict[str, Any]:
             "priority": reason.priority,
             "gains": {goal: _number(gain) for goal, gain in reason.gains.items()},
             "without": reason.without,
+            "purpose": reason.purpose,
+            "room_for": list(reason.room_for),
         }
         for reason in result.reasons
     }
@@ -201,11 +203,12 @@ def rolling_document(campaign: Rolling) -> dict[str, Any]:
                 "start_s": step.start_s,
                 "end_s": step.end_s,
                 "service_s": step.service_s,
+                "shut_down": list(step.shut_down),
                 "advice": to_document(step.result),
             }
             for step in campaign.steps
         ],
-        "blocked": [{"host": each.host, "reasons": list(each.reasons)} for each in campaign.blocked],
+        "blocked": [dataclasses.asdict(each) for each in campaign.blocked],
         "waiting": list(campaign.waiting),
         "final": None if campaign.final is None else to_document(campaign.final),
         "upgrade": None if campaign.upgrade is None else dataclasses.asdict(campaign.upgrade),

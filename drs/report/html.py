@@ -116,7 +116,7 @@ def render_report(result: Result) -> str:
         if snapshot.n_hosts
         else []
     )
-    uses = replayed_link_use(plan, result.problem.policy.profile) if plan and plan.moves else ()
+    uses = replayed_link_use(plan, result.problem.policy.cost_profile) if plan and plan.moves else ()
     drawn = plan is not None and bool(uses) and len(plan.moves) <= MOST_FLOWS
     busiest_s = busiest_moment(plan) if plan and drawn else 0.0
     script = _asset("report.js")

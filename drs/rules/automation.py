@@ -18,11 +18,12 @@ from drs.terms import Allowed
 @rule("automation")
 @dataclass(frozen=True)
 class Automation(HostFilter):
-    """Of these VMs only those move whose automation level is `at_least` this; `manual` holds nobody.
+    """Of these VMs only those move whose automation level is `at_least` this; `manual` holds only disabled ones.
 
-    The level is the VM's own, else its cluster's.
+    The level is the VM's own, else its cluster's. VMs whose own level is `disabled` are held without the rule, unless
+    a request is about them.
 
-    at_least : the lowest level that moves; `manual` holds nobody
+    at_least : the lowest level that moves; `manual` holds only disabled ones
     """
 
     binds_restarts: ClassVar[bool] = False

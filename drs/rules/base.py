@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from drs.errors import Fault, InputError
+from drs.errors import Fault
 from drs.model import Placement, Snapshot
 from drs.rules.fields import Number, field_faults
 from drs.terms import Allowed, Term
@@ -197,10 +197,3 @@ def hosts_of(vms: Sequence[int], snapshot: Snapshot, placement: Placement) -> tu
     """Names of the hosts that these VMs run on, each once."""
     used = {int(placement.host_idx[vm]) for vm in vms} - {-1}
     return tuple(str(snapshot.hosts.name[host]) for host in sorted(used))
-
-
-def raise_faults(rules: Sequence[Rule], snapshot: Snapshot) -> None:
-    """One InputError with the faults of all rules."""
-    faults = [fault for rule_ in rules for fault in rule_.faults(snapshot)]
-    if faults:
-        raise InputError(faults)

@@ -36,7 +36,8 @@ SEARCH_SHARE = 0.75
 """Local search's share of the budget where a polish or a packing follows, and its least share elsewhere."""
 SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
-"""Local search's time where an exact engine follows, at most."""
+"""Local search's time where an exact engine follows, at most: all of it on the largest such problems, a tenth of it on
+tiny ones, which are proven before they are searched."""
 ROOM_SHARE = 0.5
 """Of the budget for placing by counts, where items wait."""
 BOUND_S = 5.0
@@ -147,17 +148,18 @@ def solve_part(lowered: Lowered, start: Ints, run: Run, threads: int, again: boo
         call.engine("emptying", _emptying, call.share(0.3))
     call.bound(call.share(0.05, BOUND_S), 60)
     if small:
-        call.engine("localsearch", searching, call.share(SEARCH_SHARE_EXACT, SEARCH_EXACT_S))
+        search_s = SEARCH_EXACT_S * max(0.1, columns / EXACT_COLUMNS)
+        call.engine("localsearch", searching, call.share(SEARCH_SHARE_EXACT, search_s))
         call.bound(call.share(0.05, BOUND_S), 150)
         if not call.over:
             known = call.bounds
 
-            def prove(lowered: Lowered, start: Ints, run: Run) -> Answer:
+            def proving() -> Solver:
                 from drs.solvers.exact import cpsat
 
-                return cpsat.solve(lowered, start, run, first_bounds=known)
+                return functools.partial(cpsat.solve, first_bounds=known)
 
-            call.engine("cpsat", lambda: prove, call.share(1.0))
+            call.engine("cpsat", proving, call.share(1.0))
     else:
         polish = columns <= POLISH_COLUMNS
         last = not (polish or packing)

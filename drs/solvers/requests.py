@@ -25,6 +25,9 @@ from drs.terms.restrict import restrict
 ALONE_S = 3.0
 """Time for the request by itself, at most: where it goes easily, even load and cheap moves are worth no more."""
 
+LEAST_S = 0.2
+"""A shorter search than this finds nothing."""
+
 Engine = Callable[[Lowered, Ints, Run], Answer]
 
 
@@ -56,8 +59,11 @@ def solve(lowered: Lowered, start: Ints, run: Run, engine: Engine) -> Answer:
             more = engine(small.lowered, found.assign, run.followed_by(left_s, steps))
             found = dataclasses.replace(more, iterations=found.iterations + more.iterations)
             assign = small.expand(found.assign)
-            scores = lowered.scores(assign)
-            bounds = np.minimum(np.append(bounds[:others], found.bounds[others:]), scores)
+            kept, scores = scores, lowered.scores(assign)
+            raised = np.append(bounds[:others], found.bounds[others:])
+            # Bounds stand while no level before them may be worse than it was.
+            same = np.cumsum(scores > kept + order.TOLERANCE) == 0
+            bounds = np.minimum(np.where(same, np.maximum(raised, bounds), raised), scores)
         status = order.status(lowered, scores, bounds)
         return dataclasses.replace(found, status=status, assign=assign, scores=scores, bounds=bounds)
     answer = engine(lowered, assign, run)

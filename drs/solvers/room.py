@@ -236,12 +236,11 @@ class _Counts:
             weight = self.kinds.weight[kind[at], limit]
             if weight.any():
                 yield at, weight, -np.inf, term.limit
-        for k, group in enumerate(self.apart):
-            mine = places & np.array(
-                [k in self.kinds.groups[which] for which in kind.tolist()], dtype=np.bool_
-            )
-            if not mine.any():
-                continue
+        said = sorted({k for groups in self.kinds.groups for k in groups})
+        for k in said:
+            group = self.apart[k]
+            of_kind = np.array([k in groups for groups in self.kinds.groups], dtype=np.bool_)
+            mine = places & of_kind[kind]
             held = np.isin(np.arange(self.lowered.n_items), group.items) & (self.start >= 0)
             if not self.plan:
                 held &= ~self.may_move  # what may move away bars nobody in a bound

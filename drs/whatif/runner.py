@@ -11,9 +11,11 @@ from drs.errors import DrsError
 from drs.frame import DataFrame, frame
 from drs.io.changes import Edited
 from drs.io.table_file import check_table_path, write_table
+from drs.model.selector import Selector, entries
 from drs.problem.policy import Policy
+from drs.problem.scope import hosts_of, within
 from drs.result import Result
-from drs.rules import Rule
+from drs.rules import Rule, Violation
 from drs.stop import OnProgress, Progress
 from drs.whatif.scenarios import Scenario, read_scenarios
 
@@ -33,6 +35,7 @@ def run(
     dask: str | None = None,
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
+    cluster: Selector = (),
     on_progress: OnProgress | None = None,
 ) -> DataFrame:
     """One row for each scenario, in their order.
@@ -44,6 +47,7 @@ def run(
     ----------
     jobs : local worker processes.
     dask : address of a Dask scheduler to use instead (needs the extra `dask`).
+    cluster : the clusters that take part, names or patterns, where a scenario does not name its own.
     out : a .parquet or .csv file, written whole or not at all.
     """
     from drs import api
@@ -54,6 +58,11 @@ def run(
     rules = api.read_rules(source) if rules is None else rules
     policy = api.read_policy(source) if policy is None else policy
     asked = read_scenarios(scenarios) if isinstance(scenarios, (str, Path)) else list(scenarios)
+    hosts_of(snapshot, cluster)
+    if entries(cluster):
+        asked = [
+            each if each.clusters else each.model_copy(update={"cluster": entries(cluster)}) for each in asked
+        ]
     tasks = [(snapshot, scenario, tuple(rules), policy) for scenario in asked]
     rows: list[dict[str, Any]] = []
     began = time.monotonic()
@@ -142,6 +151,7 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
         hosts=scenario.rolling.hosts,
         at_once=scenario.rolling.at_once,
         service_s=scenario.rolling.service_s,
+        shut_down=scenario.shut_down,
         also=scenario.rolling.also,
         solver=scenario.solver,
         time_s=time_s,
@@ -161,6 +171,11 @@ def campaign(edited: Edited, scenario: Scenario, time_s: float | None) -> dict[s
     }
 
 
+def _inside(result: Result, violations: Sequence[Violation]) -> list[Violation]:
+    """Those of the clusters that take part."""
+    return within(result.snapshot, result.problem.scope, violations)[0]
+
+
 def outcome(result: Result) -> dict[str, Any]:
     """The figures of a result in one flat row."""
     plan = result.plan
@@ -171,8 +186,8 @@ def outcome(result: Result) -> dict[str, Any]:
         "n_moves": len(plan.moves) if plan else 0,
         "n_stranded": len(plan.stranded) if plan else 0,
         "n_unplaced": int((result.placement.host_idx < 0).sum()),
-        "violations_before": len(result.violations_before),
-        "violations_after": len(result.violations_after),
+        "violations_before": len(_inside(result, result.violations_before)),
+        "violations_after": len(_inside(result, result.violations_after)),
         "n_findings": len(result.findings),
         "audit": "; ".join(str(finding) for finding in result.findings),
         "makespan_s": plan.makespan_s if plan else 0.0,

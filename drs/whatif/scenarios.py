@@ -74,7 +74,14 @@ class Scenario(Part):
     lost: tuple[str, ...] = ()
     site: str = ""
     deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    to_hosts: tuple[str, ...] = ()
+    to_clusters: tuple[str, ...] = ()
+    shut_down: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
+    to_datastores: tuple[str, ...] = ()
+    move: tuple[str, ...] = ()
+    moves: str = ""
+    to: str = ""
     new: tuple[str, ...] = ()
     baseline: str = ""
     cluster: Names = ()
@@ -160,7 +167,7 @@ def read_scenarios(path: Path) -> list[Scenario]:
     return scenarios
 
 
-ROLLING_TAKES = ("cluster", "baseline")
+ROLLING_TAKES = ("cluster", "shut_down", "baseline")
 
 
 def _contradictions(scenario: Scenario, where: str) -> list[Fault]:
@@ -169,7 +176,7 @@ def _contradictions(scenario: Scenario, where: str) -> list[Fault]:
         return []
     faults = [
         Fault(f"{where}, field {given}", "an option that a rolling campaign does not know",
-              f"only {' and '.join(ROLLING_TAKES)} beside rolling")
+              f"only {', '.join(ROLLING_TAKES)} beside rolling")
         for given in scenario.options.given() if given not in ROLLING_TAKES
     ]  # fmt: skip
     if scenario.mode != "balance":

@@ -20,6 +20,7 @@ from drs.io.changes import (
     DropHosts,
     DropRules,
     DropVms,
+    OnlyClusters,
     ScaleVms,
     SetColumn,
     SetLink,
@@ -40,8 +41,9 @@ def small() -> Snapshot:
 
 def test_every_kind_is_read_by_its_name() -> None:
     read: TypeAdapter[Any] = TypeAdapter(Change)
-    assert len(KINDS) == 10
+    assert len(KINDS) == 11
     assert read.validate_python({"do": "drop-hosts", "hosts": "a"}) == DropHosts(hosts="a")
+    assert read.validate_python({"do": "only-clusters", "clusters": "a"}) == OnlyClusters(clusters="a")
     assert read.validate_python(
         {"do": "set", "table": "vms", "rows": ["a"], "column": "power", "value": "off"}
     ) == SetColumn(table="vms", rows=("a",), column="power", value="off")

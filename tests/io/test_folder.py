@@ -46,6 +46,7 @@ DERIVED = {
     ("vms", "memory_shares"): 5120.0,
     ("disks", "used_gib"): 30.0,
     ("datastores", "free_gib"): 70.0,
+    ("vms", "home"): -1,
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import cProfile
 import json
 import os
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -683,3 +685,54 @@ def test_time_is_linear_in_the_vms(tmp_path: Path) -> None:
     calls(10, tmp_path)  # imports
     few, many = calls(300, tmp_path), calls(1200, tmp_path)
     assert many < 4.4 * few
+
+
+# -- spoiled JSON
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON document."""
+    if path:
+        yield path
+    keys = (
+        document if isinstance(document, dict) else range(len(document)) if isinstance(document, list) else ()
+    )
+    for key in keys:
+        yield from places(document[key], (*path, key))
+
+
+def spoiled(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    copied = copy.deepcopy(document)
+    spot = copied
+    for key in path[:-1]:
+        spot = spot[key]
+    spot[path[-1]] = value
+    return copied
+
+
+SPOILS: list[Any] = [None, "", [], {}, -1, "x", True, [[]]]
+
+
+@pytest.mark.parametrize("kind", ["proxmox", "status", "kubevirt", "metrics"])
+def test_whatever_stands_in_a_place_of_a_json_it_is_read_or_a_fault(kind: str, tmp_path: Path) -> None:
+    whole = {
+        "proxmox": proxmox(),
+        "status": proxmox_status(),
+        "kubevirt": kubevirt(),
+        "metrics": pod_metrics(),
+    }
+    first = "proxmox" if kind in ("proxmox", "status") else "kubevirt"
+    second = {"proxmox": "status", "kubevirt": "metrics"}[first]
+    read_at_all = 0
+    for number, path in enumerate(places(whole[kind])):
+        value = SPOILS[number % len(SPOILS)]  # each place one of them, each of them in many places
+        documents = {**whole, kind: spoiled(whole[kind], path, value)}
+        files = [
+            save_json(documents[first], tmp_path / "a.json"),
+            save_json(documents[second], tmp_path / "n1.json"),
+        ]
+        try:
+            read_at_all += read_source(files).snapshot is not None
+        except InputError as error:
+            assert error.faults
+    assert read_at_all > 0

@@ -265,6 +265,8 @@ def test_labels_of_other_versions(tmp_path: Path) -> None:
     old = {f"RVTools_tab{name}": rows for name, rows in book.items()}
     new = read_rvtools(save(BOOK, tmp_path / "new.xlsx"))
     assert read_rvtools(save(old, tmp_path / "old.xlsx")).digest == new.digest
+    shorter = {f"tab{name}": rows for name, rows in book.items()}
+    assert read_rvtools(save(shorter, tmp_path / "short.xlsx")).digest == new.digest
 
 
 @pytest.mark.filterwarnings("ignore::drs.io.InputWarning")

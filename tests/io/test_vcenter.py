@@ -11,8 +11,9 @@ import pytest
 
 from drs.errors import InputError
 from drs.io import InputWarning, Options, convert
-from drs.io.readers.vcenter import PROPERTIES, read_vcenter, reading_of
+from drs.io.readers.vcenter import PROPERTIES, read_vcenter
 from drs.io.readers.vcenter_login import Login, parse_address
+from drs.io.readers.vcenter_tables import reading_of
 from drs.problem import Problem
 from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
 

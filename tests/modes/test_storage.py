@@ -113,3 +113,33 @@ def test_bad_requests(options, said) -> None:
 def test_a_cluster_without_disks_is_refused() -> None:
     with pytest.raises(InputError, match="no disks"):
         advise(cluster(["a", "b"], {"x": ("a", 10, 64)}))
+
+
+def test_emptying_a_datastore_repairs_nothing_else_unless_asked() -> None:
+    disks = {"x": [("one", 100, 0)], "y": [("two", 500, 0)], "z": [("two", 400, 0)]}
+    snapshot = stores(disks, {"one": {}, "two": {}, "three": {}})
+    result = advise(snapshot, options=modes.Options(datastores=("one",)))
+    assert {move.vm for move in result.plan.moves} == {"x"}, "two is 90 % full today and stays so"
+    result = advise(snapshot, options=modes.Options(datastores=("one",), also=("repair",)))
+    assert len(result.plan.moves) == 2 and {"x"} < {move.vm for move in result.plan.moves}
+
+
+def test_one_disk_that_fits_nowhere_keeps_no_other_and_others_make_room() -> None:
+    disks = {"x": [("one", 900, 0)], "y": [("one", 500, 0)], "z": [("two", 200, 0)]}
+    caps = {"one": {"capacity_gib": 2000}, "two": {"capacity_gib": 600}, "three": {"capacity_gib": 300}}
+    result = advise(stores(disks, caps), options=modes.Options(datastores=("one",)))
+    moved = {move.vm: move.to_datastores for move in result.plan.moves}
+    assert moved == {"y": ("two",), "z": ("three",)}
+    assert result.status == "infeasible" and [disk for disk, _ in result.report.stuck] == ["x/d0"]
+
+
+def test_disks_go_to_the_datastores_that_are_asked_for() -> None:
+    disks = {"x": [("one", 100, 0)], "y": [("one", 100, 0)], "z": [("two", 50, 0)]}
+    snapshot = stores(disks, {"one": {}, "two": {}, "far": {"datastore_cluster": "other"}})
+    result = advise(snapshot, options=modes.Options(datastores=("one",), to_datastores=("far",)))
+    assert {move.vm: move.to_datastores for move in result.plan.moves} == {"x": ("far",), "y": ("far",)}
+    result = drs.advise(snapshot, options=modes.Options(move=("z=far",)), time_s=20)
+    assert {move.vm: move.to_datastores for move in result.plan.moves} == {"z": ("far",)}
+    assert result.mode == "move" and "to far" in result.plan.moves[0].reason
+    with pytest.raises(InputError, match="VMs or disks in one request"):
+        drs.advise(snapshot, options=modes.Options(move=("z=far", "x=b")), time_s=20)

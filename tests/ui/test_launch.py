@@ -67,3 +67,60 @@ def test_no_module_outside_loads_streamlit() -> None:
         )
     }
     assert users == {"ui"}
+
+
+def option(command: list[str], name: str) -> str | None:
+    """The value of one of streamlit's options."""
+    return next((word.partition("=")[2] for word in command if word.startswith(f"--{name}=")), None)
+
+
+def test_only_this_machine_reaches_the_app(calls: list[tuple[list[str], dict[str, str]]]) -> None:
+    drs.ui.launch(None)
+    command, _ = calls[0]
+    assert option(command, "server.address") == "127.0.0.1"
+    assert option(command, "browser.serverAddress") == "127.0.0.1"
+    assert option(command, "server.port") is None and option(command, "server.headless") is None
+
+
+def test_host_port_and_no_browser(
+    calls: list[tuple[list[str], dict[str, str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from typer.testing import CliRunner
+
+    from drs.cli import app
+
+    done = CliRunner().invoke(app, ["ui", "--host", "0.0.0.0", "--port", "9000", "--no-browser"])
+    assert done.exit_code == 0 and "no login" in done.stderr
+    command, _ = calls[0]
+    assert option(command, "server.address") == "0.0.0.0" and option(command, "server.port") == "9000"
+    assert option(command, "server.headless") == "true"
+    # Streamlit asks a service of the internet for this machine's address where none is given.
+    assert option(command, "browser.serverAddress") not in (None, "", "0.0.0.0")
+    assert "no login" not in CliRunner().invoke(app, ["ui", "--host", "localhost"]).stderr
+
+
+def test_without_streamlit_one_line_says_what_to_install(
+    calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    from typer.testing import CliRunner
+
+    from drs.cli import app
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["ui"])
+    assert done.exit_code == 2 and not calls
+    assert done.stderr == (
+        "error: drs ui: streamlit is not installed; expected pip install 'drs-optimizer[app]'\n"
+    )
+
+
+def test_streamlit_is_an_extra() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(drs.ui.__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert not any(name.startswith("streamlit") for name in project["dependencies"])
+    extras = project["optional-dependencies"]
+    assert any(name.startswith("streamlit") for name in extras["app"])
+    assert any("[app" in name for name in extras["test"])

@@ -80,6 +80,34 @@ def get(thing: Any, *path: str) -> Any:
     return thing
 
 
+def table(thing: Any, *path: str) -> dict[str, Any]:
+    """The object at a path of keys; empty where there is none.
+
+    Parameters
+    ----------
+    thing : Any
+        A JSON object.
+    *path : str
+        Keys from the outside in.
+    """
+    found = get(thing, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def entries(thing: Any, *path: str) -> list[dict[str, Any]]:
+    """The objects of the list at a path of keys; none where there is none.
+
+    Parameters
+    ----------
+    thing : Any
+        A JSON object.
+    *path : str
+        Keys from the outside in.
+    """
+    found = get(thing, *path)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def items_of(document: Any) -> list[dict[str, Any]]:
     """The objects of a `List` of any kind, or one object; none of anything else.
 
@@ -105,7 +133,7 @@ def recognises(seen: Look) -> bool:
     seen : Look
         A file or folder.
     """
-    kinds = {row.get("kind") for row in items_of(seen.document)} if seen.kind == "json" else set()
+    kinds = {str(row.get("kind")) for row in items_of(seen.document)} if seen.kind == "json" else set()
     return bool(kinds & {"VirtualMachineInstance", "Node", "PodMetrics"})
 
 
@@ -139,7 +167,7 @@ class _Converter:
     def __init__(self, of_kind: Mapping[str, list[dict[str, Any]]], home: Look, options: Options) -> None:
         self.of_kind, self.home, self.options, self.faults = of_kind, home, options, Faults()
         self.nodes = of_kind["Node"]
-        self.labels = {self._name(row): get(row, "metadata", "labels") or {} for row in self.nodes}
+        self.labels = {self._name(row): table(row, "metadata", "labels") for row in self.nodes}
         clocks = {name: number(labels.get(CLOCK)) for name, labels in self.labels.items()}
         dark = [name for name, hertz in clocks.items() if not hertz]
         self.mhz = {name: NOMINAL_MHZ if dark else (hertz or 0.0) / 1e6 for name, hertz in clocks.items()}
@@ -152,6 +180,11 @@ class _Converter:
     @staticmethod
     def _name(row: Mapping[str, Any]) -> str:
         return str(get(row, "metadata", "name"))
+
+    @staticmethod
+    def _node(row: Mapping[str, Any]) -> str | None:
+        node = get(row, "status", "nodeName")
+        return str(node) if node else None
 
     @staticmethod
     def _space(row: Mapping[str, Any]) -> str:
@@ -199,7 +232,7 @@ class _Converter:
             )
         alive = [row for row in rows if get(row, "status", "phase") not in ("Succeeded", "Failed")]
         known = set(self.labels)
-        strange = [row for row in alive if (get(row, "status", "nodeName") or None) not in known | {None}]
+        strange = [row for row in alive if self._node(row) not in known | {None}]
         if strange:
             said = f"{len(strange)} of {len(alive)} running instances are on nodes that the inventory lacks"
             names = some([self._name(row) for row in strange], 3)
@@ -217,8 +250,8 @@ class _Converter:
             name, labels = self._name(row), self.labels[self._name(row)]
             capacity = {what: quantity(get(row, "status", "capacity", what)) for what in ("cpu", "memory")}
             usable = {what: quantity(get(row, "status", "allocatable", what)) for what in ("cpu", "memory")}
-            conditions = get(row, "status", "conditions") or []
-            ready = {get(each, "type"): get(each, "status") for each in conditions}.get("Ready", "True")
+            conditions = entries(row, "status", "conditions")
+            ready = {str(get(each, "type")): get(each, "status") for each in conditions}.get("Ready", "True")
             if labels.get("kubevirt.io/schedulable") == "false":
                 ready = "False"
             state = "maintenance" if get(row, "spec", "unschedulable") else "connected"
@@ -253,9 +286,9 @@ class _Converter:
         self, row: dict[str, Any], name: str, usage: Mapping[tuple[str, str], tuple[float, float]]
     ) -> dict[str, Any]:
         domain = get(row, "spec", "domain")
-        topology = get(row, "status", "currentCPUTopology") or get(domain, "cpu") or {}
-        requests = get(domain, "resources", "requests") or {}
-        limits = get(domain, "resources", "limits") or {}
+        topology = table(row, "status", "currentCPUTopology") or table(domain, "cpu")
+        requests = table(domain, "resources", "requests")
+        limits = table(domain, "resources", "limits")
         vcpus = 1.0
         for part in ("sockets", "cores", "threads"):
             vcpus *= number(get(topology, part)) or 1.0
@@ -266,21 +299,21 @@ class _Converter:
             or quantity(requests.get("memory"))
             or quantity(limits.get("memory"))
         )
-        node = get(row, "status", "nodeName")
+        node = self._node(row)
         mhz = self.mhz.get(str(node), NOMINAL_MHZ)
         asked = quantity(requests.get("cpu")) or vcpus / ALLOCATION
         cpus, used = usage.get((self._space(row), self._name(row)), (asked, None))
-        devices = get(domain, "devices") or {}
+        devices = table(domain, "devices")
         return {
             "vm": name,
-            "host": node or None,
+            "host": node,
             "memory_mib": None if memory is None else memory / 2**20,
             "vcpus": vcpus,
             "cpu_demand_mhz": cpus * mhz,
             "memory_consumed_mib": None if used is None or memory is None else min(used, memory) / 2**20,
             "cpu_reservation_mhz": (quantity(requests.get("cpu")) or 0.0) * mhz,
             "memory_reservation_mib": min(quantity(requests.get("memory")) or 0.0, memory or 0.0) / 2**20,
-            "gpus": len((get(devices, "gpus") or []) + (get(devices, "hostDevices") or [])),
+            "gpus": len(entries(devices, "gpus") + entries(devices, "hostDevices")),
         }
 
     def _usage(self) -> dict[tuple[str, str], tuple[float, float]]:
@@ -290,7 +323,7 @@ class _Converter:
             launcher = re.fullmatch(r"virt-launcher-(.+)-[a-z0-9]{5}", self._name(row))
             if launcher is None:
                 continue
-            containers = get(row, "containers") or []
+            containers = entries(row, "containers")
             cpus, memory = (
                 sum(quantity(get(each, "usage", what)) or 0.0 for each in containers)
                 for what in ("cpu", "memory")
@@ -317,7 +350,7 @@ class _Converter:
 
         held = []
         for place, row in enumerate(instances):
-            conditions = get(row, "status", "conditions") or []
+            conditions = entries(row, "status", "conditions")
             if any(
                 get(each, "type") == "LiveMigratable" and get(each, "status") == "False"
                 for each in conditions
@@ -331,9 +364,9 @@ class _Converter:
         groups: dict[tuple[str, ...], list[str]] = {}
         for place, row in enumerate(instances):
             chosen = list(self.labels)
-            selector = get(row, "spec", "nodeSelector") or {}
-            wanted = get(row, "spec", "affinity", "nodeAffinity") or {}
-            terms = get(wanted, "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+            selector = table(row, "spec", "nodeSelector")
+            wanted = table(row, "spec", "affinity", "nodeAffinity")
+            terms = entries(wanted, "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
             chosen = [node for node in chosen if selector.items() <= self.labels[node].items()]
             if terms:
                 chosen = [
@@ -357,21 +390,20 @@ class _Converter:
         found: dict[tuple[Any, ...], Rule] = {}
         for place, row in enumerate(instances):
             for key, make in (("podAntiAffinity", KeepApart), ("podAffinity", KeepTogether)):
-                affinity = get(row, "spec", "affinity", key) or {}
-                required = get(affinity, "requiredDuringSchedulingIgnoredDuringExecution") or []
-                preferred = get(affinity, "preferredDuringSchedulingIgnoredDuringExecution") or []
+                affinity = table(row, "spec", "affinity", key)
+                required = entries(affinity, "requiredDuringSchedulingIgnoredDuringExecution")
+                preferred = entries(affinity, "preferredDuringSchedulingIgnoredDuringExecution")
                 terms = [(term, "hard") for term in required]
                 terms += [(get(each, "podAffinityTerm"), "soft") for each in preferred]
                 for term, policy in terms:
                     scope = TOPOLOGY.get(str(get(term, "topologyKey")))
-                    spaces = set(get(term, "namespaces") or [self._space(row)])
+                    named_spaces = get(term, "namespaces")
+                    spaces = named_spaces if isinstance(named_spaces, list) else [self._space(row)]
                     group = [
                         number_
                         for number_, other in enumerate(instances)
                         if self._space(other) in spaces
-                        and self._selected(
-                            get(other, "metadata", "labels") or {}, get(term, "labelSelector") or {}
-                        )
+                        and self._selected(table(other, "metadata", "labels"), table(term, "labelSelector"))
                     ]
                     if scope is None or place not in group or get(term, "namespaceSelector") is not None:
                         self.unread[f"{key} to another group of instances"] += 1
@@ -387,24 +419,25 @@ class _Converter:
     def _fits(self, labels: Mapping[str, str], term: Any) -> bool:
         if get(term, "matchFields"):
             self.unread["node affinity by fields"] += 1
-        return all(self._holds(labels, each) for each in get(term, "matchExpressions") or [])
+        return all(self._holds(labels, each) for each in entries(term, "matchExpressions"))
 
     def _selected(self, labels: Mapping[str, str], selector: Any) -> bool:
-        return all(
-            labels.get(key) == value for key, value in (get(selector, "matchLabels") or {}).items()
-        ) and all(self._holds(labels, each) for each in get(selector, "matchExpressions") or [])
+        return all(labels.get(key) == value for key, value in table(selector, "matchLabels").items()) and all(
+            self._holds(labels, each) for each in entries(selector, "matchExpressions")
+        )
 
     def _holds(self, labels: Mapping[str, str], expression: Any) -> bool:
         """One expression of a selector, as Kubernetes reads it."""
-        key, values = str(get(expression, "key")), get(expression, "values") or []
+        key, values = str(get(expression, "key")), get(expression, "values")
+        values = values if isinstance(values, list) else []
         value = labels.get(key)
         tests: dict[str, Callable[[], bool]] = {
             "In": lambda: value in values,
             "NotIn": lambda: value not in values,
             "Exists": lambda: key in labels,
             "DoesNotExist": lambda: key not in labels,
-            "Gt": lambda: (number(value) or 0.0) > (number(values[0]) or 0.0),
-            "Lt": lambda: (number(value) or 0.0) < (number(values[0]) or 0.0),
+            "Gt": lambda: (number(value) or 0.0) > (number(values[0]) or 0.0) if values else False,
+            "Lt": lambda: (number(value) or 0.0) < (number(values[0]) or 0.0) if values else False,
         }
         return tests.get(str(get(expression, "operator")), lambda: False)()
 
@@ -423,8 +456,8 @@ class _Converter:
 
 READER = Reader(
     name="KubeVirt",
-    give="the file of kubectl get vmi,nodes -A -o json, and with it that of "
-    "kubectl get --raw /apis/metrics.k8s.io/v1beta1/pods",
+    give="the file of kubectl get vmi,nodes -A -o json, and with it the metrics of its pods "
+    "(raw path /apis/metrics.k8s.io/v1beta1/pods)",
     tried="files built from published formats",
     recognises=recognises,
     read=read,

@@ -178,7 +178,7 @@ def _packed(given: str, path: Path) -> Look:
 def _text(given: str, data: bytes) -> Look:
     text = decode(data)
     if "\0" in text:
-        raise _refused(given, "neither text nor a workbook", "an export that drs reads (drs convert --help)")
+        raise _refused(given, "neither text nor a workbook", "an export that drs reads")
     if not text.strip():
         raise _refused(given, "a file of blanks", "an export with something in it")
     if text.lstrip()[0] in "[{":

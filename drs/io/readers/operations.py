@@ -154,7 +154,7 @@ def read(seen: Sequence[Look], options: Options) -> Reading:
 
 READER = Reader(
     name="VCF Operations, Aria Operations",
-    give="a list view of VMs with an interval breakdown as .csv: a load history for a snapshot that is there (--into)",
+    give="a list view of VMs with an interval breakdown as .csv: a load history for a snapshot that is there",
     tried="files built from published formats",
     recognises=recognises,
     read=read,

@@ -68,7 +68,8 @@ def status_of(document: Any) -> dict[str, Any]:
     """
     if isinstance(document, dict) and isinstance(document.get("data"), dict):
         document = document["data"]
-    return document if isinstance(document, dict) and "cpuinfo" in document and "memory" in document else {}
+    whole = isinstance(document, dict) and isinstance(document.get("cpuinfo"), dict) and "memory" in document
+    return document if whole else {}
 
 
 def part_of(document: Any) -> Part | None:
@@ -150,7 +151,7 @@ def read(seen: Sequence[Look], options: Options) -> Reading:
             Fault(
                 seen[0].given,
                 "no nodes and VMs",
-                "the output of pvesh get /cluster/resources --output-format json among the files",
+                "the output of pvesh get /cluster/resources, as JSON, among the files",
             )
         )
     return _Converter(cluster, first["resources"], options).reading()
@@ -439,12 +440,13 @@ class _Converter:
 def _clock_mhz(info: dict[str, Any]) -> float | None:
     """The clock that the model names; else what the first thread had at that moment."""
     named = re.search(r"@\s*([\d.]+)\s*GHz", str(info.get("model", "")))
-    return float(named.group(1)) * 1000 if named else number(info.get("mhz"))
+    ghz = number(named.group(1)) if named else None
+    return ghz * 1000 if ghz else number(info.get("mhz"))
 
 
 READER = Reader(
     name="Proxmox VE",
-    give="files of pvesh get PATH --output-format json: /cluster/resources, and with it /nodes/NODE/status, "
+    give="files of pvesh get PATH in the output format json: /cluster/resources, and with it /nodes/NODE/status, "
     "/cluster/ha/rules, …; one by one or their folder",
     tried="files built from published formats",
     recognises=recognises,

@@ -11,7 +11,7 @@ from typing import Any
 from drs.errors import Fault, InputError
 from drs.io.readers.look import Look, look
 from drs.io.readers.protocol import Options, Reader, Reading
-from drs.io.readers.sheets import Sheet, read_tabs, read_workbook, squash, tab_of
+from drs.io.readers.sheets import Sheet, read_tabs, read_workbook, sheet_name, squash, tab_of
 from drs.io.readers.vsphere.convert import convert
 from drs.model.snapshot import Snapshot
 
@@ -30,7 +30,7 @@ def recognises(seen: Look) -> bool:
         A file or folder.
     """
     if seen.kind == "workbook":
-        names = {squash(name.removeprefix("RVTools_tab")) for name in seen.names}
+        names = {squash(sheet_name(name)) for name in seen.names}
         return bool(names & {"vinfo", "vhost"}) and "metadata" not in names
     return seen.kind in ("folder", "zip") and any(tab_of(name) == "vinfo" for name in seen.names)
 
@@ -58,7 +58,7 @@ def read(seen: Sequence[Look], options: Options) -> Reading:
         label=one.label,
         tool="RVTools",
         taken_at=at,
-        other_sheets=[name for name in others if squash(name.removeprefix("RVTools_tab")) != "vmetadata"],
+        other_sheets=[name for name in others if squash(sheet_name(name)) != "vmetadata"],
     )
 
 

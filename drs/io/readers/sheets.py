@@ -191,6 +191,20 @@ def tidy(value: Any) -> Any:
     return value
 
 
+def sheet_name(title: str) -> str:
+    """The title of a sheet without what RVTools 3.x puts before it.
+
+    Parameters
+    ----------
+    title : str
+        As the workbook has it.
+
+    >>> sheet_name("RVTools_tabvInfo"), sheet_name("tabvInfo"), sheet_name("vInfo")
+    ('vInfo', 'vInfo', 'vInfo')
+    """
+    return re.sub(r"^(RVTools_)?tab(?=[dv][A-Z])", "", title.strip())
+
+
 def read_workbook(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
     """Read some sheets of an xlsx workbook.
 
@@ -215,7 +229,7 @@ def read_workbook(path: str | Path, wanted: frozenset[str]) -> dict[str, Sheet]:
     found: dict[str, Sheet] = {}
     with Opened(Path(path)) as book:
         for title in book.sheet_names:
-            name = names.get(squash(title.removeprefix("RVTools_tab")))
+            name = names.get(squash(sheet_name(title)))
             if name is None or name in found:
                 continue
             rows = book.get_sheet_by_name(title).to_python(skip_empty_area=False)

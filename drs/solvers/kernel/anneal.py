@@ -65,7 +65,7 @@ def place_waiting(h, out, order, tries):  # type: ignore[no-untyped-def]
                         value = v
                         best = b
         done = best >= 0 and value < 0.0 and try_shift(h, out, i, best, 0.0)
-        if not done and best < 0:
+        if not done and best < 0 and h.n_bins > 0:
             for _ in range(tries):
                 done = try_eject(h, out, i, below(h, h.n_bins), 0.0, 16, 6)
                 if done:

@@ -99,7 +99,7 @@ def _asked(cluster: Cluster, mode: str) -> Options:
     shown = [
         option
         for option in asked_by(mode)
-        if option.kind != "site" or len(_choices(cluster.snapshot, "site")) > 1
+        if option.kind != "file" and (option.kind != "site" or len(_choices(cluster.snapshot, "site")) > 1)
     ]
     if not shown:
         return asked
@@ -119,7 +119,9 @@ def _choices(snapshot: Snapshot, kind: str) -> list[str]:
         return list(cpu.BASELINES)
     if kind == "also":
         return list(ALSO)
-    table = {"host": "hosts", "datastore": "datastores", "cluster": "clusters", "new": "vms"}[kind]
+    table = {"host": "hosts", "datastore": "datastores", "cluster": "clusters", "new": "vms", "vm": "vms"}[
+        kind
+    ]
     return list(getattr(snapshot, table).name.tolist())
 
 
@@ -136,6 +138,12 @@ def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any
         return column.number_input(
             option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
         )
+    if option.kind == "move":
+        text = column.text_area(
+            option.title, key=filled(keys[0], "\n".join(value)), placeholder="one VM=TARGET in a line",
+            help=option.help,
+        )  # fmt: skip
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
     if option.kind in ("hours", "moment"):
         return column.text_input(
             option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
@@ -207,7 +215,7 @@ def finish(job: Job) -> None:
     uses = (
         ()
         if job.result is None or plan is None
-        else replayed_link_use(plan, job.result.problem.policy.profile)
+        else replayed_link_use(plan, job.result.problem.policy.cost_profile)
     )
     update(job=None, result=job.result, uses=uses, trouble=trouble)
 

@@ -194,7 +194,7 @@ def _moves(found: Frontier, index: int) -> None:
         with st.spinner("Ordering the moves …"):
             result = found.result(index)
             plan = api.plan(result, time_s=PLAN_S)
-            uses = replayed_link_use(plan, found.problem.policy.profile)
+            uses = replayed_link_use(plan, found.problem.policy.cost_profile)
         update(result=replace(result, plan=plan), uses=uses, trouble=())
     shown = state().result
     if shown is not None and shown.plan is not None and shown.placement is point.placement:

@@ -9,7 +9,7 @@ from pathlib import Path
 from drs.io.build import build
 from drs.io.raw import Faults
 from drs.io.readers.protocol import Options, Reading
-from drs.io.readers.sheets import Sheet, squash
+from drs.io.readers.sheets import Sheet, sheet_name, squash
 from drs.io.readers.vsphere.book import Book
 from drs.io.readers.vsphere.hosts import Hosts
 from drs.io.readers.vsphere.networks import networks
@@ -102,7 +102,7 @@ def unused(sheets: Mapping[str, Sheet], others: Collection[str]) -> tuple[str, .
         Names of all its sheets.
     """
     read = {squash(sheet.name) for sheet in sheets.values()}
-    left = [name for name in others if squash(name.removeprefix("RVTools_tab")) not in read]
+    left = [name for name in others if squash(sheet_name(name)) not in read]
     lines = [f"sheets {some(left, 30)}"] if left else []
     for sheet in sheets.values():
         names: Sequence[str] = sheet.unused

@@ -55,6 +55,13 @@ EXAMPLES = {
     "diff": ["drs diff plan-a plan-a"],
     "what-if": ["drs what-if small scenarios.toml --out results.csv"],
     "replay": ["drs replay medium --out history.parquet"],
+    "apply": [
+        "drs apply plan-a --to vcenter://vc01.example.org",
+        "drs apply plan-a --to vcenter://vc01.example.org --yes",
+    ],
+    "undo": ["drs undo plan-a"],
+    "calibrate": ["drs calibrate plan-a --out here.toml"],
+    "export": ["drs export plan-a --as csv", "drs export plan-a --as powercli --out plan.ps1"],
     "convert": [
         "drs convert rvtools.xlsx my-cluster",
         "drs convert north.xlsx south.xlsx my-cluster",

@@ -36,7 +36,7 @@ _HOME = {
     "advise": "drs.api",
 }
 _ROOMS = {
-    "automatic", "datasets", "errors", "explain", "goals", "io", "model", "modes", "options", "pareto",
+    "automatic", "datasets", "errors", "execute", "explain", "goals", "io", "model", "modes", "options", "pareto",
     "planning", "plotting", "precopy", "problem", "report", "rules", "solvers", "stop", "terms", "testing",
     "units", "whatif", "words",
 }  # fmt: skip

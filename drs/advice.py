@@ -16,7 +16,7 @@ from drs.model import Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import Result
+from drs.result import Asked, Result
 from drs.rules import Rule
 from drs.solvers import levels
 from drs.solving import AGAIN_S, solve, with_starts
@@ -37,6 +37,9 @@ def advise(
     run: Run,
 ) -> Result:
     """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget."""
+    asked = Asked(
+        snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
+    )
     with run.stop.paused():  # the time limit is the search's
         problem = modes.pose(mode, snapshot, rules, policy, options)
         mode = modes.name(mode, options)
@@ -65,6 +68,7 @@ def advise(
         result,
         report=report,
         findings=findings,
+        asked=asked,
         elapsed_s=run.stop.wall_s,
         interrupted=run.stop.interrupted,
     )

@@ -14,6 +14,7 @@ from drs import advice, in_time, modes, planning, solving
 from drs.audit import audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
+from drs.io.readers.vcenter_login import is_address
 from drs.model import Snapshot
 from drs.model.selector import Selector, entries
 from drs.planning import Plan
@@ -28,7 +29,9 @@ Source = Snapshot | str | Path | Mapping[str, DataFrame]
 
 
 def read(source: Source) -> Snapshot:
-    """A snapshot from a folder, a saved problem, a bundled dataset, or a mapping of table name to DataFrame.
+    """A snapshot from a folder, a saved problem, a bundled dataset, a vCenter, or a mapping of table name to DataFrame.
+
+    A vCenter is `vcenter://[user@]host[:port]`; the environment holds the credentials.
 
     Raises
     ------
@@ -40,16 +43,26 @@ def read(source: Source) -> Snapshot:
         return source
     if isinstance(source, Mapping):
         return io.from_frames(source)
+    if is_address(str(source)):
+        from drs.io.readers.vcenter import read_vcenter
+
+        live = read_vcenter(str(source)).snapshot
+        assert live is not None
+        return live
     with _folder(source) as folder:
         return io.read_folder(folder)
 
 
 def read_rules(source: Source) -> tuple[Rule, ...]:
-    """The rules that stand beside a snapshot, in its `rules.toml`; none where there is no such file."""
+    """The rules beside a snapshot, in its `rules.toml`; none where there is no such file; a vCenter's own."""
     from drs import io
 
     if isinstance(source, (Snapshot, Mapping)):
         return ()
+    if is_address(str(source)):
+        from drs.io.readers.vcenter import read_vcenter
+
+        return read_vcenter(str(source)).rules
     with _folder(source) as folder:
         return io.read_rules(folder)
 
@@ -58,7 +71,7 @@ def read_policy(source: Source) -> Policy:
     """The policy that stands beside a snapshot, in its `policy.toml`; the default where there is none."""
     from drs import io
 
-    if isinstance(source, (Snapshot, Mapping)):
+    if isinstance(source, (Snapshot, Mapping)) or is_address(str(source)):
         return Policy()
     with _folder(source) as folder:
         return io.read_policy(folder)

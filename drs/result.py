@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, Protocol, overload
 
 from drs.errors import InfeasibleError
@@ -12,6 +13,7 @@ from drs.goals import Prices
 from drs.model import Placement, Snapshot
 from drs.model.changes import in_states
 from drs.model.load import metrics
+from drs.options import Options
 from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -214,6 +216,25 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What was asked for, so that it can be asked again.
+
+    at : when. today : the cluster as it was read. rules, policy : the user's own, without what a mode adds.
+    """
+
+    today: Snapshot
+    rules: tuple[Rule, ...]
+    policy: Policy
+    mode: str
+    options: Options
+    solver: str
+    seed: int
+    time_s: float | None = None
+    iterations: int | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer to a problem.
 
@@ -252,6 +273,8 @@ class Result:
     given: Given | None = None
     """The rules and the policy that the caller gave, without what the request added; None where nobody gave any."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)
+    asked: Asked | None = None
+    """Where it answers a question of the user's; None for a part of a longer answer."""
 
     def __repr__(self) -> str:
         broken = f"{len(self.violations_before)} violations before, {len(self.violations_after)} after"

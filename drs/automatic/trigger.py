@@ -6,6 +6,7 @@ load stays as it is, `dispose` which of its moves are made and which are only pr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from drs.goals.balance import threshold
 from drs.model import Snapshot
 from drs.model.snapshot import AUTOMATION
 from drs.planning import Move
+from drs.planning.plan import placement_after
 from drs.problem.policy import Trigger
 from drs.problem.scope import Scope, within
 from drs.result import Result
@@ -252,20 +254,7 @@ def dispose(result: Result) -> Disposition:
 
 def reached(result: Result, moves: Sequence[Move]) -> Result:
     """The result as if only these moves of its plan were made."""
-    import dataclasses
-
-    from drs.model import Placement
-
-    snapshot = result.snapshot
-    host_idx = np.array(snapshot.vms.host_idx)
-    store = np.array(snapshot.disks.datastore_idx)
-    first, order = snapshot.disks_of_vm
-    for move in sorted(moves, key=lambda move: move.step):
-        vm = snapshot.vms.position[move.vm]
-        host_idx[vm] = snapshot.hosts.position[move.to_host]
-        for disk, name in zip(order[first[vm] : first[vm + 1]], move.to_datastores, strict=False):
-            store[disk] = snapshot.datastores.position[name]
-    return dataclasses.replace(result, placement=Placement(host_idx, store))
+    return dataclasses.replace(result, placement=placement_after(result.snapshot, moves))
 
 
 def _worse(result: Result, moves: Sequence[Move]) -> bool:

@@ -16,6 +16,10 @@ from drs.cli import explain
 from drs.cli import diff
 from drs.cli import what_if
 from drs.cli import replay
+from drs.cli import apply
+from drs.cli import undo
+from drs.cli import export
+from drs.cli import calibrate
 from drs.cli import convert
 from drs.cli import datasets
 from drs.cli import ui
@@ -23,8 +27,8 @@ from drs.cli import ui
 # isort: on
 from drs.cli.base import app
 
-__all__ = ["advise", "app", "check", "convert", "datasets", "diff", "estimate", "explain", "main", "replay", "rolling",
-           "ui", "what_if"]  # fmt: skip
+__all__ = ["advise", "app", "apply", "calibrate", "check", "convert", "datasets", "diff", "estimate",
+           "explain", "export", "main", "replay", "rolling", "ui", "undo", "what_if"]  # fmt: skip
 
 
 def main() -> None:

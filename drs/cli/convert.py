@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from drs.cli import base
+from drs.cli import base, connection
 from drs.cli.inputs import Clusters
 
 
@@ -30,6 +30,7 @@ class _Listing(TyperCommand):
 
 @base.app.command(cls=_Listing)
 @base.reporting
+@connection.connecting
 def convert(
     source: Annotated[
         list[str],
@@ -56,11 +57,16 @@ def convert(
         ),
     ] = False,
     cluster: Clusters = None,
+    **given: Any,
 ) -> None:
     """Turn exports of other tools, or a vCenter, into a snapshot folder."""
     from drs import io, words
 
-    options = io.Options(without_unknown_hosts=without_unknown_hosts, scale_to_hosts=scale_to_hosts)
+    options = io.Options(
+        without_unknown_hosts=without_unknown_hosts,
+        scale_to_hosts=scale_to_hosts,
+        login=connection.login(given),
+    )
     found = io.convert(
         source, folder, into=into, history=history, cluster=tuple(cluster or ()), options=options
     )

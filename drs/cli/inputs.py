@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SNAPSHOT", help="A folder, a saved problem (.zip), or the name of a bundled dataset."
+        metavar="SNAPSHOT",
+        help="A folder, a saved problem (.zip), the name of a bundled dataset, or a vCenter's address.",
     ),
+]
+PlanFolder = Annotated[
+    Path, typer.Argument(metavar="PLAN", help="The folder of a plan, or the plan.json in it.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 RulesFile = Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="Instead of rules.toml.")]

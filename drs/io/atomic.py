@@ -11,6 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from drs.errors import Fault, InputError
 
+JOURNAL = "journal.sqlite"
+"""What carrying out a plan leaves beside it; nothing is written over that."""
+
 MARKER = ".drs-files"
 """The file in which drs notes what it wrote into a folder."""
 
@@ -170,6 +173,9 @@ def check_own_folder(path: Path, where: str) -> None:
     """
     if path.exists() and not path.is_dir():
         raise InputError(Fault(where, f"{path} is a file", "a folder"))
+    if (path / JOURNAL).exists():
+        given = f"{path} holds the journal of a plan that is or was carried out"
+        raise InputError(Fault(where, given, "a new folder"))
     if path.is_dir() and any(path.iterdir()) and written_by_drs(path) is None:
         raise InputError(
             Fault(

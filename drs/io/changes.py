@@ -27,6 +27,7 @@ from drs.io.raw import Faults
 from drs.model import Snapshot
 from drs.model.network import implied_switch
 from drs.model.selector import Named, entries, is_pattern, resolve
+from drs.model.snapshot import IDENTITY
 from drs.problem.policy import Policy
 from drs.rules import Rule
 
@@ -302,7 +303,8 @@ class _Edit:
             if table in self.tables:
                 frame = self.tables[table]
                 rows = frame[frame[key] == like]
-                parts = [frame, *(rows.assign(**{key: new}) for new in copies)]
+                unknown = dict.fromkeys(column for column in IDENTITY if column in frame)
+                parts = [frame, *(rows.assign(**unknown, **{key: new}) for new in copies)]
                 self.tables[table] = pd.concat(parts, ignore_index=True)
         if key == "host" and "links" in self.tables:
             links = self.tables["links"]

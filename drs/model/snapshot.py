@@ -27,6 +27,18 @@ Names = NDArray[np.str_]
 
 AUTOMATION = ("disabled", "manual", "partial", "full")
 
+IDENTITY = ("id", "instance_uuid", "vcenter_id")
+"""Columns that say what a platform calls a thing itself; "" where not given. They do not count in a digest."""
+
+LOADS = frozenset(
+    {
+        "cpu_demand_mhz", "memory_active_mib", "memory_consumed_mib", "dirty_rate_mibps", "working_set_mib",
+        "dirtied_1s_mib", "dirtied_10s_mib",
+        "used_gib", "write_mibps", "iops", "free_gib", "latency_ms", "loads",
+    }
+)  # fmt: skip
+"""What changes from one minute to the next while nobody moves or configures anything."""
+
 
 def _owned_for_good(array: NDArray[Any]) -> bool:
     """Whether nobody can write to it any more: read-only, and its memory is its own."""
@@ -59,6 +71,10 @@ class _Frozen:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, _freeze(value))
+
+
+def _no_names() -> Names:
+    return np.empty(0, dtype="<U1")
 
 
 def _fill(table: HostTable | VmTable | LinkTable, column: str, value: Any) -> None:
@@ -95,6 +111,12 @@ class _Table(_Columns):
 
     name: Names
 
+    def __post_init__(self) -> None:
+        for column in IDENTITY:
+            if hasattr(self, column) and len(getattr(self, column)) != len(self.name):
+                object.__setattr__(self, column, np.full(len(self.name), "", dtype="<U1"))
+        super().__post_init__()
+
     def __len__(self) -> int:
         return len(self.name)
 
@@ -121,6 +143,8 @@ class ClusterTable(_Table):
     """CPU demand allowed per MHz of capacity, default 1."""
     automation: Names
     migration_threshold: Ints
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,6 +172,11 @@ class HostTable(_Table):
     """Further resources by name: `<name>_capacity` columns."""
     sender_mbps: Floats = field(default_factory=lambda: np.empty(0))
     """What the host's CPU can send, shared by all migrations that leave it; inf for no limit. Not given: none."""
+
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
+    vcenter_id: Names = field(default_factory=_no_names)
+    """Instance UUID of the manager."""
 
     def __post_init__(self) -> None:
         _fill(self, "sender_mbps", np.inf)
@@ -201,6 +230,10 @@ class VmTable(_Table):
     """`migrate`, or `shut-down` with its host. Not given: `migrate` for all."""
     home_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """Where it belongs; -1 for no matter where. Not given: no matter where for all."""
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
+    instance_uuid: Names = field(default_factory=_no_names)
+    """What the VM keeps wherever it goes."""
 
     def __post_init__(self) -> None:
         _fill(self, "pool_idx", np.int32(-1))
@@ -235,6 +268,8 @@ class PoolTable(_Table):
     """inf for none."""
     memory_shares: Floats
     memory_expandable: Names
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
     @classmethod
     def none(cls) -> PoolTable:
@@ -270,6 +305,8 @@ class DatastoreTable(_Table):
     state: Names
     replica_of_idx: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """The datastore whose content this one holds a copy of; -1 for none. Not given: none for all."""
+    id: Names = field(default_factory=_no_names)
+    """Object id at the platform."""
 
     def __post_init__(self) -> None:
         if len(self.replica_of_idx) != len(self.name):
@@ -434,8 +471,16 @@ class Snapshot(_Frozen):
     def digest(self) -> str:
         """SHA-256 of the content, 16 hex digits: cache key, header of result files, line one of a bug report.
 
-        The descriptive fields (name, taken_at, description, source, provenance) do not count.
+        The descriptive fields (name, taken_at, description, source, provenance) and ids do not count.
         """
+        return self._digest(frozenset())
+
+    @cached_property
+    def structure(self) -> str:
+        """The same of placement and configuration alone: it stays as it is while only loads change."""
+        return self._digest(LOADS)
+
+    def _digest(self, without: frozenset[str]) -> str:
         digest = hashlib.sha256()
 
         def feed(label: str, value: Any) -> None:
@@ -448,12 +493,14 @@ class Snapshot(_Frozen):
 
         for table in (self.hosts, self.vms, self.clusters, self.pools, self.disks, self.datastores):
             for label, value in table.columns():
+                if label in IDENTITY or label in without:
+                    continue
                 feed(f"{type(table).__name__}.{label}", value)
         for label, value in self.links.columns():
             feed(f"links.{label}", value)
         for label in ("mounts", "networks", "portgroups", "nic_vm_idx", "nic_network_idx"):
             feed(label, getattr(self, label))
-        if self.loads is not None:
+        if self.loads is not None and "loads" not in without:
             feed("loads.time", self.loads.time.astype(np.int64))
             feed("loads.cpu_mhz", self.loads.cpu_mhz)
             feed("loads.memory_active_mib", self.loads.memory_active_mib)

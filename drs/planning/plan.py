@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -105,3 +106,16 @@ class Plan:
         """The moves as a table, a row each, columns as in `drs advise --json`."""
         columns = [column.name for column in dataclasses.fields(Move)]
         return frame([dataclasses.asdict(move) for move in self.moves], columns=columns)
+
+
+def placement_after(snapshot: Snapshot, moves: Sequence[Move]) -> Placement:
+    """Where everything is once these moves, which start from the snapshot, are made in the order of their steps."""
+    host_idx = snapshot.vms.host_idx.copy()
+    datastore_idx = snapshot.disks.datastore_idx.copy()
+    first, order = snapshot.disks_of_vm
+    for move in sorted(moves, key=lambda move: move.step):
+        vm = snapshot.vms.position[move.vm]
+        host_idx[vm] = snapshot.hosts.position[move.to_host]
+        for disk, name in zip(order[first[vm] : first[vm + 1]], move.to_datastores, strict=False):
+            datastore_idx[disk] = snapshot.datastores.position[name]
+    return Placement(host_idx, datastore_idx)

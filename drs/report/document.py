@@ -37,8 +37,11 @@ def violation_document(violation: Violation) -> dict[str, Any]:
 
 def to_document(result: Result) -> dict[str, Any]:
     """What `drs advise --json` prints; every number finite or null."""
+    from drs.io.plan_file import extras, move_extras
+
     snapshot, plan = result.snapshot, result.plan
     moves = plan.moves if plan else ()
+    more = move_extras(result)
     reasons = {
         reason.vm: {
             "priority": reason.priority,
@@ -57,6 +60,7 @@ def to_document(result: Result) -> dict[str, Any]:
         )
     }
     return {
+        **extras(result),
         "snapshot": {
             "name": snapshot.name,
             "digest": snapshot.digest,
@@ -88,7 +92,9 @@ def to_document(result: Result) -> dict[str, Any]:
             "after": [violation_document(violation) for violation in result.violations_after],
             "during": list(plan.broken_during) if plan else [],
         },
-        "moves": [{**move_document(move), **reasons.get(move.vm, {})} for move in moves],
+        "moves": [
+            {**move_document(move), **reasons.get(move.vm, {}), **finite(more[move.step])} for move in moves
+        ],
         "report": None if result.report is None else finite(_of_report(result.report)),
         "conflicts": [finite(dataclasses.asdict(conflict)) for conflict in result.conflicts],
         "stranded": [dataclasses.asdict(move) for move in plan.stranded] if plan else [],
@@ -215,7 +221,7 @@ def rolling_document(campaign: Rolling) -> dict[str, Any]:
 
 
 def write(result: Result, folder: Path, report_html: str) -> None:
-    """plan.json, moves.csv, report.html and the snapshot after the plan with its rules, all or nothing.
+    """plan.json, moves.csv, report.html, and the cluster before and after with its rules, all or nothing.
 
     Raises
     ------
@@ -253,12 +259,14 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
     import json
 
     from drs import io
+    from drs.io.plan_file import write_before
 
     text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     (new / "plan.json").write_text(text + "\n", encoding="utf-8")
     if result.plan is not None:
         (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
+    write_before(result, new)
     io.write_folder(result.snapshot_after, new / "snapshot")
     # A request is no standing wish: what it added to the rules and the policy ends with it.
     given = result.given or Given(tuple(result.problem.rules), result.problem.policy)

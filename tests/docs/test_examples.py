@@ -33,6 +33,11 @@ NOT_RUN_COMMANDS = {
     "drs convert resources.json rules.json n1-status.json my-cluster": "it needs exports; see above",
     "drs convert monday.xlsx tuesday.xlsx my-cluster --history": "it needs exports; see above",
     "drs convert view.csv my-cluster --into": "it needs exports; see above",
+    "drs advise vcenter://vc01.example.org --out plan-a": "it needs a vCenter; tests/vcsim has one",
+    "drs apply plan-a --to vcenter://vc01.example.org": "it needs a vCenter; tests/vcsim has one",
+    "drs apply plan-a --to vcenter://vc01.example.org --yes": "it needs a vCenter; tests/vcsim has one",
+    "drs apply plan-a --to vcenter://vc01.example.org --yes --resume": "it needs a vCenter; tests/vcsim has one",
+    "drs calibrate plan-a --out here.toml": "it needs a plan that was carried out; see tests/execute",
     "drs ui small": "it opens a browser; tests/ui drives the app",
     "drs replay medium --out history.parquet": "a week of history takes minutes; tests/whatif replays a day",
 }

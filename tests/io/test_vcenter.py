@@ -11,7 +11,8 @@ import pytest
 
 from drs.errors import InputError
 from drs.io import InputWarning, Options, convert
-from drs.io.readers.vcenter import PROPERTIES, parse_address, read_vcenter
+from drs.io.readers.vcenter import PROPERTIES, read_vcenter
+from drs.io.readers.vcenter_login import Login, parse_address
 from drs.io.readers.vcenter_tables import reading_of
 from drs.problem import Problem
 from drs.rules import KeepApart, KeepTogether, NotRunOn, RunOn
@@ -235,9 +236,23 @@ def test_addresses(source: str, parts: tuple[str, int, str]) -> None:
     assert address is not None and (address.host, address.port, address.user) == parts
 
 
-@pytest.mark.parametrize("source", ["vc01", "vcenter://", "https://vc01", "export.xlsx", "vcenter://a/b"])
+@pytest.mark.parametrize("source", ["vc01", "https://vc01", "export.xlsx"])
 def test_no_addresses(source: str) -> None:
     assert parse_address(source) is None
+
+
+@pytest.mark.parametrize(
+    "source", ["vcenter://", "vcenter://a/b", "vcenter://me:s3cret@vc01", "vcenter://me:s3cret@vc01:x"]
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(source: str, tmp_path: Any) -> None:
+    for ask in (parse_address, read_vcenter, lambda text: convert(text, tmp_path / "out")):
+        with pytest.raises(InputError) as caught:
+            ask(source)
+        assert "s3cret" not in str(caught.value) and "vcenter://[user@]host[:port]" in caught.value.expected
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    assert "s3cret" not in repr(Login("me", "s3cret"))
 
 
 def test_without_pyvmomi_the_cure_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -268,7 +283,8 @@ def pyvmomi(monkeypatch: pytest.MonkeyPatch) -> Fake:
             raise MethodFault
         if kwargs["host"] == "nowhere":
             raise OSError("name or service not known")
-        return Fake(RetrieveContent=lambda: content)
+        stub = Fake(DropConnections=lambda: log.append("drop"))
+        return Fake(RetrieveContent=lambda: content, _stub=stub)
 
     def page(kind: str, number: int) -> Fake:
         objects = inventory()[kind]
@@ -317,7 +333,7 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
     snapshot = read_vcenter("vcenter://me@vc01").snapshot
     assert snapshot is not None
     assert (snapshot.n_hosts, snapshot.n_vms, snapshot.name) == (2, 2, "vc01")
-    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect"]
+    assert pyvmomi.log == ["connect me@vc01:443", *["destroy"] * len(PROPERTIES), "disconnect", "drop"]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +349,7 @@ def test_reading_page_by_page(pyvmomi: Fake, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_when_it_does_not_answer(source: str, password: str, given: str, pyvmomi: Fake) -> None:
     with pytest.raises(InputError) as caught:
-        read_vcenter(source, Options(password=password))
+        read_vcenter(source, Options(login=Login(password=password)))
     assert caught.value.given == given
     assert "secret" not in str(caught.value)
 

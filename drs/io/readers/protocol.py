@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from drs.io.raw import InputWarning
 from drs.io.readers.look import Look
+from drs.io.readers.vcenter_login import Login
 from drs.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -28,14 +29,12 @@ class Options:
 
     without_unknown_hosts : leave out running VMs whose host the source lacks; they are a fault otherwise.
     scale_to_hosts : scale the VMs' figures so that their sums are what their hosts measured.
-    user, password, verify : for a vCenter; whether its certificate is checked.
+    login : for a vCenter: who asks, and which certificate is trusted.
     """
 
     without_unknown_hosts: bool = False
     scale_to_hosts: bool = False
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    verify: bool = True
+    login: Login = field(default_factory=Login)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,14 @@ properties to tables is tested on fakes; it has not been run against every versi
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from drs.errors import Fault, InputError
 from drs.io.readers.look import Look
 from drs.io.readers.protocol import Options, Reader, Reading
-from drs.io.readers.vcenter_tables import Objects, reading_of
-
-INSTALL = "pip install 'drs-optimizer[vcenter]'"
-USER, PASSWORD = "DRS_VCENTER_USER", "DRS_VCENTER_PASSWORD"
+from drs.io.readers.vcenter_login import is_address, parse_address, session
+from drs.io.readers.vcenter_tables import Objects, get, reading_of
 
 PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "HostSystem": (
@@ -43,6 +38,7 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
         "runtime.connectionState",
         "runtime.minRequiredEVCModeKey",
         "config.template",
+        "config.instanceUuid",
         "config.hardware",
         "config.cpuAllocation",
         "config.memoryAllocation",
@@ -56,43 +52,6 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
 """What is read of each kind of managed object."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a vCenter answers.
-
-    Parameters
-    ----------
-    host : str
-        Name or IP address.
-    port : int
-        443 as a rule.
-    user : str
-        "" where the address does not say.
-    """
-
-    host: str
-    port: int
-    user: str
-
-
-def parse_address(source: str) -> Address | None:
-    """The vCenter that `vcenter://[user@]host[:port]` means; None for anything else.
-
-    Parameters
-    ----------
-    source : str
-        What stood on the command line.
-
-    >>> parse_address("vcenter://admin@vsphere.local@vc01.example.org")
-    Address(host='vc01.example.org', port=443, user='admin@vsphere.local')
-    """
-    found = re.fullmatch(r"vcenter://(?:(.+)@)?([^@/:]+)(?::(\d+))?/?", source)
-    if found is None:
-        return None
-    user, host, port = found.groups()
-    return Address(host, int(port or 443), user or "")
-
-
 def recognises(seen: Look) -> bool:
     """Whether it is the address of a vCenter.
 
@@ -101,7 +60,7 @@ def recognises(seen: Look) -> bool:
     seen : Look
         What was given.
     """
-    return parse_address(seen.given) is not None
+    return is_address(seen.given)
 
 
 def read(seen: Sequence[Look], options: Options) -> Reading:
@@ -112,7 +71,7 @@ def read(seen: Sequence[Look], options: Options) -> Reading:
     seen : sequence of Look
         One address.
     options : Options
-        `user`, `password`, `verify`, `without_unknown_hosts`.
+        `login`, `without_unknown_hosts`.
     """
     (one,) = seen
     return read_vcenter(one.given, options)
@@ -126,8 +85,7 @@ def read_vcenter(source: str, options: Options | None = None) -> Reading:
     source : str
         `vcenter://[user@]host[:port]`.
     options : Options, optional
-        User and password are by default the address's user, then the environment's `DRS_VCENTER_USER` and
-        `DRS_VCENTER_PASSWORD`. Read-only rights are enough.
+        `login`: credentials and how the server's certificate is verified. Read-only rights are enough.
 
     Returns
     -------
@@ -142,57 +100,35 @@ def read_vcenter(source: str, options: Options | None = None) -> Reading:
     """
     address = parse_address(source)
     if address is None:
-        raise InputError(Fault(source, "no vCenter address", "vcenter://[user@]host[:port]"))
+        raise InputError(Fault("source", "no vCenter address", "vcenter://[user@]host[:port]"))
     options = options or Options()
-    user = options.user or address.user or os.environ.get(USER, "")
-    password = options.password if options.password is not None else os.environ.get(PASSWORD, "")
-    try:
-        from pyVim.connect import Disconnect, SmartConnect
-        from pyVmomi import vim, vmodl
-    except ImportError:
-        raise InputError(
-            Fault(
-                source,
-                "pyvmomi, the library that talks to vCenter, is not installed",
-                "the extra vcenter",
-                INSTALL,
-            )
-        ) from None
-    if not user or not password:
-        missing = " and ".join(
-            what for what, is_ in ((f"user ({USER})", user), (f"password ({PASSWORD})", password)) if not is_
-        )
-        raise InputError(Fault(source, f"no {missing}", "credentials in the environment"))
-    try:
-        service = SmartConnect(
-            host=address.host,
-            port=address.port,
-            user=user,
-            pwd=password,
-            disableSslCertValidation=not options.verify,
-        )
-    except vim.fault.InvalidLogin:
-        raise InputError(Fault(source, f"the login of {user!r} was refused", "valid credentials")) from None
-    except (OSError, vmodl.MethodFault) as error:
-        raise InputError(
-            Fault(source, f"no connection: {getattr(error, 'msg', error)}", "a vCenter that answers")
-        ) from None
-    try:
-        content = service.RetrieveContent()
-        return reading_of(lambda kind: _fetch(content, kind, vim, vmodl), options, name=address.host)
-    finally:
-        Disconnect(service)
+    with session(address, options.login) as service:
+        return read_service(service, address.host, options)
 
 
-def _fetch(content: Any, kind: str, vim: Any, vmodl: Any) -> Objects:
+def read_service(service: Any, name: str, options: Options | None = None) -> Reading:
+    """The inventory behind a session that is open, as it is now."""
+    content = service.RetrieveContent()
+    return reading_of(
+        lambda kind: fetch(content, kind, PROPERTIES[kind]),
+        options,
+        name=name,
+        uuid=str(get(content, "about.instanceUuid", "")),
+        taken_at=get(service, "CurrentTime", lambda: None)(),
+    )
+
+
+def fetch(content: Any, kind: str, properties: Sequence[str]) -> Objects:
     """All objects of a kind, with their properties, page by page."""
+    from pyVmomi import vim, vmodl
+
     query = vmodl.query.PropertyCollector
     view = content.viewManager.CreateContainerView(content.rootFolder, [getattr(vim, kind)], True)
     try:
         step = query.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
         wanted = query.FilterSpec(
             objectSet=[query.ObjectSpec(obj=view, skip=True, selectSet=[step])],
-            propSet=[query.PropertySpec(type=getattr(vim, kind), pathSet=list(PROPERTIES[kind]), all=False)],
+            propSet=[query.PropertySpec(type=getattr(vim, kind), pathSet=list(properties), all=False)],
         )
         collector = content.propertyCollector
         page = collector.RetrievePropertiesEx([wanted], query.RetrieveOptions(maxObjects=1000))

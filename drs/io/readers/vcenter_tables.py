@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -30,7 +31,7 @@ LEVELS = {"fullyAutomated": "full", "partiallyAutomated": "partial", "manual": "
 NOT_READ = "restart priorities and other overrides of HA, tags, storage policies, the load history"
 
 
-def _get(thing: Any, path: str, default: Any = None) -> Any:
+def get(thing: Any, path: str, default: Any = None) -> Any:
     """An attribute of an attribute; the default where one is missing."""
     for part in path.split("."):
         thing = getattr(thing, part, None)
@@ -43,7 +44,13 @@ def _limit(value: Any) -> Any:
     return None if value is None or value < 0 else value
 
 
-def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, name: str = "") -> Reading:
+def reading_of(
+    fetch: Callable[[str], Objects],
+    options: Options | None = None,
+    name: str = "",
+    uuid: str = "",
+    taken_at: datetime | None = None,
+) -> Reading:
     """Turn managed objects into a snapshot and its rules.
 
     Parameters
@@ -54,6 +61,10 @@ def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, 
         `without_unknown_hosts`.
     name : str
         Name of the snapshot.
+    uuid : str
+        Instance UUID of the vCenter.
+    taken_at : datetime, optional
+        Its clock.
 
     Returns
     -------
@@ -62,7 +73,7 @@ def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, 
         datastores without a capacity; all of them are named.
     """
     faults = Faults()
-    inventory = _Inventory(fetch, options or Options(), name, faults)
+    inventory = _Inventory(fetch, options or Options(), name, uuid, faults)
     raw = raw_tables(inventory.tables(), "vCenter")
     for table in ("hosts", "vms"):
         if table not in raw:
@@ -72,6 +83,7 @@ def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, 
         raw,
         faults,
         name=name,
+        taken_at="" if taken_at is None else taken_at.isoformat(timespec="seconds"),
         description=inventory.left_out,
         source=f"vCenter {name}".strip(),
         provenance=inventory.provenance(),
@@ -82,22 +94,24 @@ def reading_of(fetch: Callable[[str], Objects], options: Options | None = None, 
 class _Inventory:
     """The objects of each kind under names that no two share."""
 
-    def __init__(self, fetch: Callable[[str], Objects], options: Options, name: str, faults: Faults) -> None:
-        self.name = name
-        self.clusters = _named(fetch("ClusterComputeResource"))
+    def __init__(
+        self, fetch: Callable[[str], Objects], options: Options, name: str, uuid: str, faults: Faults
+    ) -> None:
+        self.name, self.uuid = name, uuid
+        self.clusters = named(fetch("ClusterComputeResource"))
         self.pods = {ref: p["name"] for ref, p in fetch("StoragePod")}
-        self.networks = {ref: p["name"] for ref, p in _named(fetch("Network")).items()}
-        self.stores = _with_room(_named(fetch("Datastore")))
-        self.hosts = _named(fetch("HostSystem"))
+        self.networks = {ref: p["name"] for ref, p in named(fetch("Network")).items()}
+        self.stores = _with_room(named(fetch("Datastore")))
+        self.hosts = named(fetch("HostSystem"))
         # A cluster's own pool (its parent is the cluster) is the cluster; below it are the pools proper.
-        self.pools = _named(
+        self.pools = named(
             [
                 (ref, p)
                 for ref, p in fetch("ResourcePool")
                 if p.get("owner") in self.clusters and p["parent"] != p["owner"]
             ]
         )
-        self.machines, self.left_out = _machines(_named(fetch("VirtualMachine")), self.hosts, options, faults)
+        self.machines, self.left_out = _machines(named(fetch("VirtualMachine")), self.hosts, options, faults)
 
     def tables(self) -> dict[str, list[Row]]:
         """The rows of each table."""
@@ -138,20 +152,22 @@ class _Inventory:
 
     def _cluster(self, p: Properties) -> Row:
         config = p.get("configurationEx")
-        drs = _get(config, "drsConfig")
-        rate = _get(drs, "vmotionRate")
-        level = LEVELS.get(str(_get(drs, "defaultVmBehavior")))
+        drs = get(config, "drsConfig")
+        rate = get(drs, "vmotionRate")
+        level = LEVELS.get(str(get(drs, "defaultVmBehavior")))
         return {
             "cluster": p["name"],
-            "evc_mode": _get(p.get("summary"), "currentEVCModeKey"),
-            "ha_failover_hosts": _failover(_get(config, "dasConfig")),
-            "automation": level if _get(drs, "enabled", True) else "manual",
+            "id": p["id"],
+            "evc_mode": get(p.get("summary"), "currentEVCModeKey"),
+            "ha_failover_hosts": _failover(get(config, "dasConfig")),
+            "automation": level if get(drs, "enabled", True) else "manual",
             "migration_threshold": None if rate is None else 6 - rate,  # the API counts the other way round
         }
 
     def _pool(self, p: Properties) -> Row:
         return {
             "pool": p["name"],
+            "id": p["id"],
             "parent": self.pools[p["parent"]]["name"] if p["parent"] in self.pools else None,
             "cluster": self.clusters[p["owner"]]["name"],
             **_allocation(p.get("config"), "cpu", "mhz"),
@@ -160,45 +176,40 @@ class _Inventory:
 
     def _host(self, p: Properties) -> Row:
         hardware = p["summary.hardware"]
-        speeds = [_get(nic, "linkSpeed.speedMb", 0) for nic in p.get("config.network.pnic") or []]
-        state = str(p.get("runtime.connectionState", "connected"))
-        if state != "connected":
-            state = "disconnected"
-        elif p.get("runtime.inMaintenanceMode"):
-            state = "maintenance"
-        elif p.get("runtime.inQuarantineMode"):
-            state = "quarantine"
-        maker = str(_get(hardware, "cpuModel", "")).casefold()
+        speeds = [get(nic, "linkSpeed.speedMb", 0) for nic in p.get("config.network.pnic") or []]
+        maker = str(get(hardware, "cpuModel", "")).casefold()
         parent = self.clusters.get(p.get("parent"))
         return {
             "host": p["name"],
+            "id": p["id"],
+            "vcenter_id": self.uuid or None,
             "cluster": parent["name"] if parent else p["name"],
             "cpu_mhz": hardware.cpuMhz * hardware.numCpuCores,
             "memory_mib": hardware.memorySize / 2**20,
             "cpu_cores": hardware.numCpuCores,
             "cpu_vendor": "intel" if "intel" in maker else "amd" if "amd" in maker else None,
             "evc_max": p.get("summary.maxEVCModeKey"),
-            "state": state,
+            "state": host_state(p),
             "vmotion_mbps": max(speeds, default=0) or None,
             "vcenter": self.name or None,
         }
 
     def _store(self, p: Properties) -> Row:
         summary = p["summary"]
-        state = "connected" if _get(summary, "maintenanceMode", "normal") == "normal" else "maintenance"
         return {
             "datastore": p["name"],
+            "id": p["id"],
             "capacity_gib": summary.capacity / 2**30,
             "free_gib": min(summary.freeSpace, summary.capacity) / 2**30,
             "datastore_cluster": self.pods.get(p.get("parent")),
-            "state": state if _get(summary, "accessible", True) else "disconnected",
+            "state": store_state(summary),
         }
 
     def _vms(self) -> list[Row]:
         overrides = {
-            one.key: LEVELS.get(str(_get(one, "behavior"))) if _get(one, "enabled", True) else "manual"
+            one.key: LEVELS.get(str(get(one, "behavior"))) if get(one, "enabled", True) else "manual"
             for p in self.clusters.values()
-            for one in _get(p.get("configurationEx"), "drsVmConfig", [])
+            for one in get(p.get("configurationEx"), "drsVmConfig", [])
         }
         return [self._vm(p, overrides.get(ref)) for ref, p in self.machines.items()]
 
@@ -207,22 +218,24 @@ class _Inventory:
         cpu, memory = p.get("config.cpuAllocation"), p.get("config.memoryAllocation")
         host, pool = self.hosts.get(p.get("runtime.host")), self.pools.get(p.get("resourcePool"))
         local = [
-            type(each).__name__.endswith("VirtualPCIPassthrough") for each in _get(hardware, "device", [])
+            type(each).__name__.endswith("VirtualPCIPassthrough") for each in get(hardware, "device", [])
         ]
         return {
             "vm": p["name"],
+            "id": p["id"],
+            "instance_uuid": p.get("config.instanceUuid"),
             "host": host["name"] if host else None,
             "memory_mib": hardware.memoryMB,
             "vcpus": hardware.numCPU,
-            "cpu_demand_mhz": _get(stats, "overallCpuDemand", _get(stats, "overallCpuUsage", 0)),
-            "memory_active_mib": _get(stats, "guestMemoryUsage"),
-            "memory_consumed_mib": _get(stats, "hostMemoryUsage"),
-            "cpu_reservation_mhz": _get(cpu, "reservation"),
-            "cpu_limit_mhz": _limit(_get(cpu, "limit")),
-            "cpu_shares": _get(cpu, "shares.shares"),
-            "memory_reservation_mib": _get(memory, "reservation"),
-            "memory_limit_mib": _limit(_get(memory, "limit")),
-            "memory_shares": _get(memory, "shares.shares"),
+            "cpu_demand_mhz": get(stats, "overallCpuDemand", get(stats, "overallCpuUsage", 0)),
+            "memory_active_mib": get(stats, "guestMemoryUsage"),
+            "memory_consumed_mib": get(stats, "hostMemoryUsage"),
+            "cpu_reservation_mhz": get(cpu, "reservation"),
+            "cpu_limit_mhz": _limit(get(cpu, "limit")),
+            "cpu_shares": get(cpu, "shares.shares"),
+            "memory_reservation_mib": get(memory, "reservation"),
+            "memory_limit_mib": _limit(get(memory, "limit")),
+            "memory_shares": get(memory, "shares.shares"),
             "evc_mode": p.get("runtime.minRequiredEVCModeKey"),
             "power": "on" if str(p.get("runtime.powerState")) == "poweredOn" else "off",
             "automation": automation,
@@ -231,19 +244,10 @@ class _Inventory:
         }
 
     def _disks(self, p: Properties) -> list[Row]:
-        found = []
-        for device in _get(p["config.hardware"], "device", []):
-            store = self.stores.get(_get(device, "backing.datastore"))
-            if store and _get(device, "capacityInKB") is not None:
-                found.append(
-                    {
-                        "vm": p["name"],
-                        "disk": _get(device, "deviceInfo.label", f"disk-{device.key}"),
-                        "datastore": store["name"],
-                        "size_gib": device.capacityInKB / 2**20,
-                    }
-                )
-        return found
+        return [
+            {"vm": p["name"], "disk": label, "datastore": store, "size_gib": device.capacityInKB / 2**20}
+            for label, device, store in virtual_disks(p["config.hardware"], self.stores)
+        ]
 
     def provenance(self) -> Provenance:
         """What the quick statistics of the running VMs have."""
@@ -259,6 +263,33 @@ class _Inventory:
         )
 
 
+def virtual_disks(hardware: Any, stores: Mapping[Any, Properties]) -> list[tuple[str, Any, str]]:
+    """(label, device, datastore) of each virtual disk, in the order of the devices."""
+    found = []
+    for device in get(hardware, "device", []):
+        store = stores.get(get(device, "backing.datastore"))
+        if store and get(device, "capacityInKB") is not None:
+            label = str(get(device, "deviceInfo.label", f"disk-{device.key}"))
+            found.append((label, device, str(store["name"])))
+    return found
+
+
+def host_state(p: Properties) -> str:
+    """The state of a host, of its `runtime` properties."""
+    if str(p.get("runtime.connectionState", "connected")) != "connected":
+        return "disconnected"
+    if p.get("runtime.inMaintenanceMode"):
+        return "maintenance"
+    return "quarantine" if p.get("runtime.inQuarantineMode") else "connected"
+
+
+def store_state(summary: Any) -> str:
+    """The state of a datastore, of its `summary`."""
+    if not get(summary, "accessible", True):
+        return "disconnected"
+    return "connected" if get(summary, "maintenanceMode", "normal") == "normal" else "maintenance"
+
+
 def _with_room(stores: dict[Any, Properties]) -> dict[Any, Properties]:
     """The datastores with a capacity: it is known only of those that are accessible."""
     empty = [str(p["name"]) for p in stores.values() if not p["summary"].capacity]
@@ -270,15 +301,15 @@ def _with_room(stores: dict[Any, Properties]) -> dict[Any, Properties]:
 
 def _failover(ha: Any) -> Any:
     """Host failures that HA tolerates, as its admission control or, before vSphere 5, HA itself says."""
-    if not _get(ha, "enabled"):
+    if not get(ha, "enabled"):
         return None
-    return _get(ha, "admissionControlPolicy.failoverLevel", _get(ha, "failoverLevel"))
+    return get(ha, "admissionControlPolicy.failoverLevel", get(ha, "failoverLevel"))
 
 
 def _provenance(stats: Sequence[Any], note: str) -> Provenance:
     """What the quick statistics of the running VMs have."""
-    cpu = [_get(one, "overallCpuDemand", _get(one, "overallCpuUsage")) for one in stats]
-    memory = [_get(one, "guestMemoryUsage", _get(one, "hostMemoryUsage")) for one in stats]
+    cpu = [get(one, "overallCpuDemand", get(one, "overallCpuUsage")) for one in stats]
+    memory = [get(one, "guestMemoryUsage", get(one, "hostMemoryUsage")) for one in stats]
     lacking = sum(value is None for value in cpu)
     if lacking:
         warn(f"{lacking} of {len(cpu)} running VMs have no statistics; their CPU demand counts as 0")
@@ -333,22 +364,26 @@ def _machines(
 
 def _allocation(config: Any, resource: str, unit: str) -> dict[str, Any]:
     """Reservation, limit, shares and expandability of a pool."""
-    found = _get(config, f"{resource}Allocation")
-    expandable = _get(found, "expandableReservation")
+    found = get(config, f"{resource}Allocation")
+    expandable = get(found, "expandableReservation")
     return {
-        f"{resource}_reservation_{unit}": _get(found, "reservation"),
-        f"{resource}_limit_{unit}": _limit(_get(found, "limit")),
-        f"{resource}_shares": _get(found, "shares.shares"),
+        f"{resource}_reservation_{unit}": get(found, "reservation"),
+        f"{resource}_limit_{unit}": _limit(get(found, "limit")),
+        f"{resource}_shares": get(found, "shares.shares"),
         f"{resource}_expandable": None if expandable is None else "yes" if expandable else "no",
     }
 
 
-def _named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
-    """The objects with tidy names; two of one name are told apart by their id."""
+def named(objects: Objects) -> dict[Any, Mapping[str, Any]]:
+    """The objects with their ids and tidy names; two of one name are told apart by their id."""
     names = [" ".join(unquote(str(p["name"])).split()) for _, p in objects]
     often = Counter(names)
     return {
-        ref: {**p, "name": name if often[name] == 1 else f"{name} ({getattr(ref, '_moId', number)})"}
+        ref: {
+            **p,
+            "id": getattr(ref, "_moId", None),
+            "name": name if often[name] == 1 else f"{name} ({getattr(ref, '_moId', number)})",
+        }
         for number, ((ref, p), name) in enumerate(zip(objects, names, strict=True), start=1)
     }
 

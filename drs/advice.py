@@ -12,7 +12,7 @@ from drs import explain, in_time, modes, planning
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
 from drs.in_time import plan
-from drs.model import Snapshot
+from drs.model import Placement, Snapshot
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -95,9 +95,23 @@ def _with_conflicts(result: Result, run: Run) -> Result:
     return dataclasses.replace(result, conflicts=found, status=status)
 
 
+def _with_starts(problem: Problem, there: Placement, sought: Placement) -> Placement:
+    """Where the moves lead, and the VMs that start (they need no move) where they were sought; they wait where a
+    move that stays stranded leaves them no room."""
+    starts = (problem.lowered.start < 0) & (sought.host_idx >= 0)
+    if not starts.any():
+        return there
+    mine = starts[problem.snapshot.disks.vm_idx]
+    started = Placement(
+        np.where(starts, sought.host_idx, there.host_idx).astype(np.int32),
+        np.where(mine, sought.datastore_idx, there.datastore_idx).astype(np.int32),
+    )
+    return there if problem.lowered.broken_walls(started.host_idx) else started
+
+
 def _as_reached(result: Result, made: Plan, mode: str) -> Result:
     """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
-    there, sought = made.placement, result.placement
+    there, sought = _with_starts(result.problem, made.placement, result.placement), result.placement
     if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
         there.datastore_idx, sought.datastore_idx
     ):

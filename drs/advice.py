@@ -101,8 +101,7 @@ def _with_conflicts(result: Result, run: Run) -> Result:
 
 def _as_reached(result: Result, made: Plan, mode: str) -> Result:
     """The result of what the plan reaches: where moves stay stranded that is less than what was sought."""
-    sought = result.placement
-    there = with_starts(made.placement, sought, result.snapshot)
+    there, sought = with_starts(result.problem, made.placement, result.placement), result.placement
     if np.array_equal(there.host_idx, sought.host_idx) and np.array_equal(
         there.datastore_idx, sought.datastore_idx
     ):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drs import explain, solvers
-from drs.model import Placement, Snapshot
+from drs.model import Placement
 from drs.problem import Problem
 from drs.result import GoalScore, Result
 from drs.solvers import levels as order
@@ -62,16 +62,24 @@ def _without(problem: Problem, answer: Answer, lost: Sequence[str]) -> Answer:
     )
 
 
-def with_starts(reached: Placement, sought: Placement, snapshot: Snapshot) -> Placement:
-    """Where the moves of a plan lead, and the VMs that have no host today where they start: a start is no move."""
-    starts = snapshot.vms.host_idx < 0
-    return Placement(np.where(starts, sought.host_idx, reached.host_idx), reached.datastore_idx)
+def with_starts(problem: Problem, there: Placement, sought: Placement) -> Placement:
+    """Where the moves lead, and the VMs that start (they need no move) where they were sought; they wait where a
+    move that stays stranded leaves them no room."""
+    starts = (problem.lowered.start < 0) & (sought.host_idx >= 0)
+    if not starts.any():
+        return there
+    mine = starts[problem.snapshot.disks.vm_idx]
+    started = Placement(
+        np.where(starts, sought.host_idx, there.host_idx).astype(np.int32),
+        np.where(mine, sought.datastore_idx, there.datastore_idx).astype(np.int32),
+    )
+    return there if problem.lowered.broken_walls(started.host_idx) else started
 
 
 def settled(result: Result, placement: Placement) -> Result:
     """The result where only a part of its moves is made: what is reached is scored and checked anew."""
     problem, lowered = result.problem, result.problem.lowered
-    placement = with_starts(placement, result.placement, result.snapshot)
+    placement = with_starts(problem, placement, result.placement)
     before = lowered.scores(lowered.start)
     after = lowered.scores(np.asarray(placement.host_idx, dtype=np.int32))
     # Of the first level the bound holds whatever is reached; those of the others suppose that the first is at its best.

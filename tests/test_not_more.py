@@ -77,7 +77,7 @@ def test_who_is_stuck_on_the_hottest_host_is_told() -> None:
 
 def test_beside_a_request_it_says_how_to_ask_for_more() -> None:
     result = advise(cluster("abc", {"x": ("a", 100, 100), "y": ("b", 5000, 100)}), evacuate=["a"])
-    assert any("--also balance" in line for line in result.not_more.sentences())
+    assert any("also = balance" in line for line in result.not_more.sentences())
 
 
 def test_a_search_that_was_stopped_claims_nothing() -> None:

@@ -120,7 +120,7 @@ def not_more(result: Result) -> NotMore | None:
     limits = tuple(_limits(result))
     request = problem.request
     if request is not None and "balance" not in request.also:
-        said = "a request moves no VM for the balance; --also balance asks for it in the same plan"
+        said = "a request moves no VM for the balance; also = balance asks for it in the same plan"
         return NotMore((), (*limits, said))
     host_idx = np.asarray(result.placement.host_idx)
     before = {
@@ -160,7 +160,7 @@ def _limits(result: Result) -> Iterator[str]:
     if result.interrupted:
         yield "the search was stopped: more may be possible"
     elif result.status == "feasible":
-        yield "the search ended before it was proven that nothing better exists; more time (--time-s) may find more"
+        yield "the search ended before it was proven that nothing better exists; more time (time_s) may find more"
     if most is not None and n >= most:
         yield f"max_moves = {most} allows no more moves"
     waits = {str(snapshot.clusters.automation[c]) for c in np.unique(snapshot.hosts.cluster_idx).tolist()}
@@ -264,7 +264,7 @@ def _why_not(result: Result, worst: Imbalance, before: float, gain: float) -> tu
     if result.interrupted or result.status == "feasible":
         return (
             "It may still be made: the search ended before its proof",
-            "To get it, give it more time (--time-s)",
+            "To get it, give it more time (time_s)",
         )
     slack = goal.default_slack_ratio if goal.slack_ratio is None else goal.slack_ratio
     why = "It is not made because what comes first, or the price within slack_ratio, is against it"

@@ -61,8 +61,14 @@ def advise(
         moves=made.moves if made is not None else (),
         stop=run.stop,
     )
-    result = dataclasses.replace(result, report=report, findings=findings)
-    return dataclasses.replace(result, elapsed_s=run.stop.wall_s, interrupted=run.stop.interrupted)
+    result = dataclasses.replace(
+        result,
+        report=report,
+        findings=findings,
+        elapsed_s=run.stop.wall_s,
+        interrupted=run.stop.interrupted,
+    )
+    return dataclasses.replace(result, not_more=explain.not_more(result))
 
 
 def _warn_of_contradictions(problem: Problem) -> None:

@@ -189,7 +189,9 @@ def estimate(
     chosen = {
         name: [value for value, use in zip(column, kept, strict=True) if use] for name, column in rows.items()
     }
-    priced = planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
+    priced = (
+        planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
+    )
     problem = Problem(snapshot, read_rules(source), policy)
     return Estimate(tuple(priced), audit_moves(problem, priced), kept.count(False))
 
@@ -250,7 +252,8 @@ def advise(
             between=between or options.between,
         )
     if len(evacuate):
-        options = dataclasses.replace(options, evacuate=(*options.evacuate, *evacuate))
+        hosts = entries(evacuate)  # one name by itself too, which is no list of letters
+        options = dataclasses.replace(options, evacuate=(*options.evacuate, *hosts))
     if entries(cluster):
         options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
     return advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)

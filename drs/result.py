@@ -236,6 +236,8 @@ class Result:
     """For `infeasible` and `no_solution`: minimal sets of rules that cannot hold together."""
     findings: tuple[Finding, ...] = ()
     """What the proposed state, and those on the way to it, make worse than today (`drs.audit`)."""
+    not_more: Report | None = None
+    """Why the plan does no more than it does (`drs.explain.not_more`)."""
     timing: Timing | None = None
     """What the plan does with its time, where it has a limit or some hours are frozen."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)

@@ -164,3 +164,9 @@ def test_a_vm_that_fits_nowhere_stays_nowhere(mode: str, n_hosts: int) -> None:
     result = advised(snapshot, mode=mode)
     assert result.placement.host_idx[2] == -1
     assert json.dumps(to_document(result), allow_nan=False)
+
+
+def test_one_host_to_evacuate_is_no_list_of_letters() -> None:
+    snapshot = cluster([{"host": "esx"}, {"host": "b"}], [{"vm": "v", "host": "esx"}])
+    result = advised(snapshot, evacuate="esx")
+    assert result.plan is not None and [move.vm for move in result.plan.moves] == ["v"]

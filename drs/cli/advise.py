@@ -93,7 +93,7 @@ def advise(
     else:
         from drs.report import text
 
-        text.print_result(base.out_console(), result, None if fault else out)
+        text.print_result(base.out_console(), result, None if fault else out, source)
     if fault is not None:  # a full disk must not lose the plan: it was printed first
         raise fault
     raise typer.Exit(exit_code(result, strict))

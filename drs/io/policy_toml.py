@@ -124,6 +124,7 @@ def policy_of(
         values["windows"] = dataclasses.replace(
             values.get("windows") or classes["windows"](), freeze=_freeze(windows["freeze"], label, faults)
         )
+    _check_trigger(values.get("trigger"), label, faults)
     pause_s = getattr(values.get("concurrency"), "pause_s", 0.0)
     if pause_s > LONGEST_PAUSE_S:
         faults.add(
@@ -217,6 +218,26 @@ def _goals_of(given: list[Any], label: str, faults: Faults) -> tuple[Any, ...]:
         if read is not None:
             goals.append(read)
     return tuple(goals)
+
+
+TRIGGER_RANGES = {
+    "imbalance_ratio": (0.0, 100.0),
+    "host_load_ratio": (0.01, 2.0),
+    "hold_n": (1, 1_000_000),
+    "release_ratio": (0.0, 1.0),
+}
+"""What the thresholds of the trigger may be; 0.9 is 90 %."""
+
+
+def _check_trigger(trigger: Any, label: str, faults: Faults) -> None:
+    """Note thresholds that never raise the alarm, always raise it, or never end it."""
+    if trigger is None:
+        return
+    for name, (least, most) in TRIGGER_RANGES.items():
+        value = getattr(trigger, name)
+        if not least <= value <= most:
+            hint = f"{value / 100:g} for {value:g} %" if most <= 2 < value else ""
+            faults.add(f"{label}, [trigger], field {name}", f"{value:g}", f"{least:g} to {most:g}", hint)
 
 
 def _profile(which: Any, label: str, faults: Faults, folder: Path | None) -> str | Profile | None:

@@ -148,11 +148,17 @@ def _busy_time(start: float, step: float, busy: float, quiet: float, ratio: floa
 
 
 @compiled
+def _jitter(job: Any, state: Any) -> float:
+    """How far above its mean the rate is taken to be at least once by now: the more looks, the further."""
+    return float(job.jitter_ratio * min(state.round / LUCK_ROUNDS, 1.0))
+
+
+@compiled
 def _keep_pages(job: Any, state: Any, page_bytes: float, bandwidth: float, rule: Rule) -> float:
     """Pages still unsent when the bitmap is read again (0 where every round is a complete pass)."""
     if not rule.reread:
         return 0.0
-    keep = (1.0 + job.jitter_ratio) * job.switch_s * bandwidth / PAGE
+    keep = (1.0 + _jitter(job, state)) * job.switch_s * bandwidth / PAGE
     if state.round == 1:  # zero pages are pending too, until they are found to be zero
         keep -= max(0.0, job.zero_pages - rule.scattered_zero_pages)
     # It looks at the first multiple of `quantum_pages` after `quantum_s`: half of that late on average.
@@ -455,7 +461,7 @@ def _advance_one(
             goal = job.switch_s * bandwidth
             # The rate that made it look again still holds when the bitmap has been read.
             most_luck = rule.luck_ratio + job.jitter_ratio
-            luck = job.jitter_ratio + rule.luck_ratio * min(state.chances / LUCK_ROUNDS, 1.0)
+            luck = _jitter(job, state) + rule.luck_ratio * min(state.chances / LUCK_ROUNDS, 1.0)
             near = state.pending * PAGE <= (1.0 + most_luck) * goal
             if near:
                 state.chances += 1

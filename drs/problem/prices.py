@@ -84,8 +84,8 @@ def _kinds(snapshot: Snapshot, policy: Policy) -> tuple[Ints, Bools]:
     hosts, vms = snapshot.hosts, snapshot.vms
     network = Network.of(snapshot)
     seen = [row.tobytes() if policy.storage_moves else b"" for row in np.ascontiguousarray(snapshot.mounts)]
-    keys = list(zip(network.host_class.tolist(), hosts.vmotion_mbps.tolist(), hosts.site.tolist(),
-                    hosts.vcenter.tolist(), seen, strict=True))  # fmt: skip
+    keys = list(zip(network.host_class.tolist(), hosts.vmotion_mbps.tolist(), hosts.sender_mbps.tolist(),
+                    hosts.site.tolist(), hosts.vcenter.tolist(), seen, strict=True))  # fmt: skip
     known = list(dict.fromkeys(keys))
     at = {key: k for k, key in enumerate(known)}
     kind = np.array([at[key] for key in keys], dtype=np.int32)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
 from drs.planning import Move, Plan
+from drs.report.summary import by_cluster, not_touched, problems
 from drs.result import Finding, Report, Result
 from drs.rules import Violation
 
@@ -49,7 +50,7 @@ def to_document(result: Result) -> dict[str, Any]:
         for reason in result.reasons
     }
     counted = {
-        when: {**table, "violations": len(violations)}
+        when: {**table, "violations": len(problems(result, violations))}
         for when, table, violations in (
             ("before", result.metrics_before, result.violations_before),
             ("after", result.metrics_after, result.violations_after),
@@ -101,6 +102,9 @@ def to_document(result: Result) -> dict[str, Any]:
         "timing": None if result.timing is None else finite(_of_report(result.timing)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
+        "not_more": None if result.not_more is None else finite(_of_report(result.not_more)),
+        "not_touched": not_touched(result),
+        "clusters": [dataclasses.asdict(row) for row in by_cluster(result)],
     }
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from drs import words
 from drs.plotting.data import busiest_moment, host_loads, replayed_link_use
 from drs.plotting.svg import flows_svg, host_load_svg, link_use_svg, timeline_svg
+from drs.report.summary import not_touched, problems
 from drs.report.tables import GOALS, MOVES, told
 from drs.result import Result
 from drs.rules import Violation
@@ -50,17 +51,17 @@ def fate_of_violations(result: Result) -> Fate:
             not one.vms and not one.hosts and not other.vms and not other.hosts
         )
 
+    before = problems(result, result.violations_before)
+    after = problems(result, result.violations_after)
     by_rule: dict[str, list[Violation]] = {}
-    for violation in result.violations_after:
+    for violation in after:
         by_rule.setdefault(violation.rule, []).append(violation)
     was: dict[str, list[Violation]] = {}
-    for violation in result.violations_before:
+    for violation in before:
         was.setdefault(violation.rule, []).append(violation)
-    repaired = tuple(
-        v for v in result.violations_before if not any(same(v, w) for w in by_rule.get(v.rule, ()))
-    )
-    remaining = tuple(w for w in result.violations_after if any(same(v, w) for v in was.get(w.rule, ())))
-    new = tuple(w for w in result.violations_after if not any(same(v, w) for v in was.get(w.rule, ())))
+    repaired = tuple(v for v in before if not any(same(v, w) for w in by_rule.get(v.rule, ())))
+    remaining = tuple(w for w in after if any(same(v, w) for v in was.get(w.rule, ())))
+    new = tuple(w for w in after if not any(same(v, w) for v in was.get(w.rule, ())))
     return Fate(repaired, remaining, new)
 
 
@@ -78,6 +79,8 @@ def headline(result: Result) -> str:
         return "The search ended without an answer."
     n = len(plan.moves) if plan else len(result.moved_vms)
     if n == 0:
+        if result.interrupted or (result.status != "optimal" and result.goals):
+            return "Nothing is moved; the search ended before it was proven that nothing can be improved."
         if result.violations_after:
             return "Nothing can be moved for the better; some rules stay broken."
         return "Nothing to do: the cluster is as good as moves worth their cost can make it."
@@ -131,6 +134,12 @@ def render_report(result: Result) -> str:
         n_moves=len(plan.moves) if plan else 0,
         headline=headline(result),
         fate=fate_of_violations(result),
+        n_broken=(
+            len(problems(result, result.violations_before)),
+            len(problems(result, result.violations_after)),
+        ),
+        rest=not_touched(result),
+        not_more=result.not_more.sentences() if result.not_more is not None else [],
         charts=charts,
         loads=shown,
         timeline=timeline_svg(plan) if plan and plan.moves else None,

@@ -10,6 +10,7 @@ from drs import words
 from drs.frame import DataFrame
 from drs.frame import frame as as_frame
 from drs.planning import Move, Stranded
+from drs.report.summary import ClusterMoves
 from drs.result import GoalScore, Immovable
 from drs.rules import Violation
 
@@ -164,6 +165,13 @@ STRANDED: tuple[Column[Stranded], ...] = (
     _column("from_host", "Stays on", lambda move: move.from_host),
     _column("to_host", "Was to go to", lambda move: move.to_host),
     _column("reason", "Why", lambda move: move.reason, wide=True),
+)
+
+CLUSTERS: tuple[Column[ClusterMoves], ...] = (
+    _column("cluster", "Cluster", lambda row: row.cluster),
+    _column("n_moves", "Moves", lambda row: row.n_moves, lambda n: f"{n:,}", is_count=True),
+    _column("transferred_mib", "Data", lambda row: row.transferred_mib, words.mebibytes, is_number=True),
+    _column("duration_s", "Lasts", lambda row: row.duration_s, words.seconds, is_number=True),
 )
 
 IMMOVABLE: tuple[Column[Immovable], ...] = (

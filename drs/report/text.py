@@ -17,8 +17,10 @@ from drs.frame import DataFrame
 from drs.model import Snapshot
 from drs.model.pools import Pool
 from drs.model.vm_score import Happiness
-from drs.planning import Move
-from drs.report.tables import GOALS, MOVES, rich_table, told
+from drs.planning import Move, Plan
+from drs.report import summary
+from drs.report.html import fate_of_violations
+from drs.report.tables import CLUSTERS, GOALS, MOVES, rich_table, told
 from drs.result import Conflict, Finding, Reason, Result
 from drs.rules import Violation
 
@@ -102,7 +104,25 @@ def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Tabl
     return table
 
 
-def print_result(console: Console, result: Result, out: Path | None) -> None:
+def _print_plan(console: Console, result: Result, plan: Plan, out: Path | None) -> None:
+    """The moves of a plan; of a large one those that matter, a line for each cluster, and where the rest is."""
+    shown = summary.that_matter(result)
+    print_moves(console, shown, result.reasons)
+    if len(shown) < len(plan.moves):
+        where = f"all of them are in {out / 'moves.csv'}" if out else "--out FOLDER writes all of them"
+        console.print(
+            f"These are {len(shown)} of {len(plan.moves):,} moves, those that matter most; {escape(where)}."
+        )
+        console.print(rich_table(CLUSTERS, summary.by_cluster(result)))
+    console.print(
+        f"{words.count(len(plan.moves), 'move')} in {words.seconds(plan.makespan_s)} "
+        f"(no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
+        f"{words.mebibytes(plan.total_transferred_mib)} over the network, "
+        f"longest downtime {words.milliseconds(plan.max_downtime_ms)}"
+    )
+
+
+def print_result(console: Console, result: Result, out: Path | None, source: str = "SNAPSHOT") -> None:
     """The answer of `drs advise`: what is gained, the moves, what remains."""
     snapshot, plan = result.snapshot, result.plan
     console.print(
@@ -114,29 +134,23 @@ def print_result(console: Console, result: Result, out: Path | None) -> None:
     console.print(rich_table(GOALS, result.goals))
     console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
     if plan is not None and plan.moves:
-        print_moves(console, plan.moves, result.reasons)
-        console.print(
-            f"{words.count(len(plan.moves), 'move')} in {words.seconds(plan.makespan_s)} "
-            f"(no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
-            f"{words.mebibytes(plan.total_transferred_mib)} over the network, "
-            f"longest downtime {words.milliseconds(plan.max_downtime_ms)}"
-        )
+        _print_plan(console, result, plan, out)
     else:
         console.print("Nothing to move.")
-    fixed = set(result.violations_before) - set(result.violations_after)
-    console.print(f"{len(fixed)} broken rules repaired, {len(result.violations_after)} remain.")
-    untouched = result.untouched
-    left_alone = set(untouched)
-    told = [violation for violation in result.violations_after if violation not in left_alone]
+    fate = fate_of_violations(result)
+    remain = len(fate.remaining) + len(fate.new)
+    console.print(f"{words.count(len(fate.repaired), 'broken rule')} repaired, {remain} remain.")
+    left_alone = set(result.untouched)
+    told = summary.problems(result, tuple(each for each in result.violations_after if each not in left_alone))
     for violation in told[:MOST]:
         console.print(f"[red]broken[/red] {escape(violation.rule)}: {escape(violation.sentence)}")
     if len(told) > MOST:
         console.print(f"and {len(told) - MOST} more broken rules")
-    if untouched:
-        what = words.count(len(untouched), "rule is", "rules are")
-        console.print(
-            f"{what} broken today and no part of the request; mode balance, or also repair, mends them."
-        )
+    if result.not_more is not None:
+        console.print("Why not more:")
+        print_sentences(console, [f"  {line}" for line in result.not_more.sentences()])
+    if rest := summary.not_touched(result, source):
+        console.print(escape(rest))
     for vm in result.immovable[:20]:
         console.print(f"immovable {escape(vm.vm)}: {escape(vm.reason)}")
     if len(result.immovable) > 20:

@@ -505,6 +505,21 @@ def test_rules_of_real_snapshots(bench_data: Path) -> None:
     assert all(read_rules(path) for path in files)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("hold_n = 0", "field hold_n: 0; expected 1 to"),
+        ("release_ratio = 5.0", "field release_ratio: 5; expected 0 to 1"),
+        ("host_load_ratio = 90.0", r"field host_load_ratio: 90; expected 0.01 to 2 \(0.9 for 90 %\)"),
+        ("host_load_ratio = 0.0", "field host_load_ratio: 0; expected 0.01"),
+    ],
+)
+def test_a_trigger_that_would_never_or_always_act(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "policy.toml").write_text(f"[trigger]\n{line}\n")
+    with pytest.raises(InputError, match=told):
+        read_policy(tmp_path)
+
+
 @pytest.mark.parametrize("which", ["/etc/mine.toml", "../mine.toml", "sub/mine.toml"])
 def test_a_policy_names_no_profile_elsewhere(tmp_path: Path, which: str) -> None:
     from drs.precopy.profiles import profile

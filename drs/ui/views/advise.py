@@ -15,6 +15,7 @@ from drs.options import ALSO, MODES, MOST_NEW, Option, Options, asked_by
 from drs.plotting.data import replayed_link_use
 from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
+from drs.report.summary import problems
 from drs.result import Result
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
@@ -266,7 +267,10 @@ def answer(result: Result) -> None:
                 f"was {words.percent(before[resource]['std'], 1)}",
             )
         )
-    rows.append(("Rules broken", f"{len(result.violations_after)}", f"was {len(result.violations_before)}"))
+    before_n, after_n = (
+        len(problems(result, each)) for each in (result.violations_before, result.violations_after)
+    )
+    rows.append(("Rules broken", f"{after_n}", f"was {before_n}"))
     tiles(rows)
     downloads(result)
     moves, loads, time, goals, rules = st.tabs(

@@ -117,7 +117,7 @@ class Line:
         wide = np.log(said.total_high_s / said.total_low_s)[ended]
         return {
             "rows": str(len(rows)),
-            "time": percent(said.total_s / total - 1),
+            "time": percent((said.total_s / total - 1)[said.total_s < 1e9]),
             "bytes": percent(said.transferred_mib / (rows.transferred.to_numpy() / BYTES_PER_MIB) - 1),
             "black-out": percent((said.downtime_ms / dark - 1)[ended]),
             "wrongly endless + wrongly convergent": f"{endless.sum()} + {(said.converged & ~ended).sum()}",

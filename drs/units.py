@@ -9,6 +9,7 @@ SUFFIXES = {
     "mhz": "megahertz of CPU (cores x clock)",
     "mib": "mebibytes (2**20 bytes)",
     "gib": "gibibytes (2**30 bytes)",
+    "bytes": "bytes",
     "mbps": "megabits per second (10**6 bit/s)",
     "mibps": "mebibytes per second",
     "s": "seconds",

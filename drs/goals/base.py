@@ -36,11 +36,11 @@ class Prices:
     extra_gib: Floats | None = None
     """f8[n_vms, n_kinds]: GiB of disks that follow."""
 
-    def seconds(self, vm: int, host: int) -> float:
+    def total_s(self, vm: int, host: int) -> float:
         """Seconds of the migration of a VM to a host."""
         return float(self.move_s[vm]) + self._extra(self.extra_s, vm, host)
 
-    def gib(self, vm: int, host: int) -> float:
+    def copied_gib(self, vm: int, host: int) -> float:
         """GiB that the migration of a VM to a host copies, memory and disks."""
         return float(self.memory_gib[vm]) + self._extra(self.extra_gib, vm, host)
 

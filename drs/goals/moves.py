@@ -58,9 +58,9 @@ class Moves(Goal):
     def _one(self, prices: Prices, vm: int, host: int) -> float:
         """What the move of one VM to one host costs."""
         if self.prices is None and self.by == "seconds":
-            return prices.seconds(vm, host) + self.per_move_s
+            return prices.total_s(vm, host) + self.per_move_s
         if self.prices is None and self.by == "gib":
-            return prices.gib(vm, host)
+            return prices.copied_gib(vm, host)
         return float(self._price(prices)[vm])
 
     def measure(self, snapshot: Snapshot, placement: Placement, prices: Prices) -> float:

@@ -208,8 +208,6 @@ def rolling(
     away = dataclasses.replace(policy, goals=(Moves(), Balance(target=0.0)))
     steps: list[RollingStep] = []
     blocked: list[Blocked] = []
-    moved: set[str] = set()
-    n_moves = n_again = 0
     clock_s = 0.0
     pending = list(order)
     postponed: dict[int, tuple[str, ...]] = {}
@@ -240,10 +238,6 @@ def rolling(
         down = tuple(vm for vm, _ in _emptied(result).shut_down)
         steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s, down))
         clock_s = steps[-1].end_s
-        for move in result.plan.moves if result.plan else ():
-            n_moves += 1
-            n_again += move.vm in moved
-            moved.add(move.vm)
         state = _back(result.placement.apply(state), names, baseline)
         pending = pending[len(batch) :]
         # A host that waited may have its chance now that others are done.
@@ -259,10 +253,12 @@ def rolling(
     if "balance" in also and not whole.interrupted:
         part = whole.followed_by(per_step, iterations)
         final = _balanced(advise, state, rules, policy, which, solver, part, seed)
+    plans = [step.result.plan for step in steps]
     if final is not None and final.plan is not None and final.status not in ("infeasible", "no_solution"):
         clock_s += final.plan.makespan_s
-        n_moves += len(final.plan.moves)
-        n_again += sum(move.vm in moved for move in final.plan.moves)
+        plans.append(final.plan)
+    moves = [move.vm for plan in plans if plan is not None for move in plan.moves]
+    n_moves, n_again = len(moves), len(moves) - len(set(moves))
     return Rolling(
         str(snapshot.clusters.name[which]), tuple(steps), tuple(blocked), final, clock_s, n_moves, n_again,
         baseline, upgrade(state, which, baseline) if baseline else None,

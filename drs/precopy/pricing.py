@@ -25,7 +25,7 @@ from drs.precopy.phases import (
 from drs.precopy.profiles import Profile
 from drs.precopy.transfer import lower
 from drs.units import BYTES_PER_MIB, BYTES_PER_S_PER_MBPS
-from drs.words import percent
+from drs.words import percent, seconds
 
 BLOCK = 1 << 15
 """Migrations priced at a time."""
@@ -174,8 +174,8 @@ def _advice(
     if verdict < REFUSED_RTT and downtime > profile.stun_warning_s * 1e3:
         words = [
             *words,
-            f"the VM stands still for some {downtime / 1e3:.0f} s, longer than the "
-            f"{profile.stun_warning_s:g} s above which {profile.title} warns",
+            f"the VM stands still for some {seconds(downtime / 1e3)}, longer than the "
+            f"{seconds(profile.stun_warning_s)} above which {profile.title} warns",
         ]
     return "; ".join(words)
 

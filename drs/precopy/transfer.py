@@ -175,7 +175,7 @@ class Transfer:
 
 def lower(checked: Checked) -> Transfer:
     """Checked arguments as the rows that the kernel carries forward."""
-    from drs.precopy.kernel import JOB, STATE, Rule
+    from drs.precopy.kernel import STATE, Rule
 
     which, kind, n = checked.profile, checked.kind, checked.n
     number = checked.numbers
@@ -206,7 +206,50 @@ def lower(checked: Checked) -> Transfer:
     error[2] = which.downtime_error_ratio + which.load_downtime_ratio * crowd
     verdict = preconditions(kind, which, number["bandwidth_mbps"], number["rtt_ms"])
 
-    jobs = np.zeros(n, dtype=JOB)
+    jobs = _jobs(checked, known)
+    states = np.zeros(n, dtype=STATE)
+    states["rest"] = which.setup_s
+    dirty = checked.dirty
+    pages_of_class = dirty.size_mib * PAGES_PER_MIB
+    rule = Rule(
+        reread=which.reread,
+        quantum_s=which.quantum_ms / 1e3,
+        quantum_pages=which.quantum_pages,
+        scattered_zero_pages=which.scattered_zero_mib * PAGES_PER_MIB,
+        luck_ratio=which.luck_ratio,
+        stop_pages=which.stop_pages,
+        max_rounds=which.max_rounds,
+        max_sent_ratio=which.max_sent_ratio,
+        timeout_forces=which.timeout_forces,
+        throttle_kind=THROTTLES[checked.throttle],
+        throttle_trigger=which.throttle_trigger_ratio,
+        throttle_initial=which.throttle_initial_ratio,
+        throttle_increment=which.throttle_increment_ratio,
+        throttle_max=which.throttle_max_ratio,
+    )
+    return Transfer(
+        checked.shape,
+        which,
+        path,
+        np.broadcast_to(streams_of(number["streams"], number["bandwidth_mbps"], which), (n,)),
+        np.broadcast_to(verdict, (n,)),
+        error,
+        jobs,
+        states,
+        np.broadcast_to(pages_of_class, (n, pages_of_class.shape[-1])).copy(),
+        pages_of_class,
+        dirty.writes_per_page_s * which.dirty_ratio,
+        dirty.cyclic,
+        rule,
+    )
+
+
+def _jobs(checked: Checked, known: NDArray[np.float64]) -> NDArray[Any]:
+    """What each row has to carry; `known` is the relative error of its path, f8[n]."""
+    from drs.precopy.kernel import JOB
+
+    which, kind, number = checked.profile, checked.kind, checked.numbers
+    jobs = np.zeros(checked.n, dtype=JOB)
     if kind.memory:
         pages = (number["memory_mib"] + which.extra_memory_mib) * PAGES_PER_MIB
         zero_pages = pages * number["zero_ratio"]
@@ -249,41 +292,7 @@ def lower(checked: Checked) -> Transfer:
     jobs["quiet_s"] = dirty.quiet_s
     jobs["quiet_ratio"] = dirty.quiet_ratio
     jobs["phase_offset_s"] = dirty.offset_s
-
-    states = np.zeros(n, dtype=STATE)
-    states["rest"] = which.setup_s
-    pages_of_class = dirty.size_mib * PAGES_PER_MIB
-    rule = Rule(
-        reread=which.reread,
-        quantum_s=which.quantum_ms / 1e3,
-        quantum_pages=which.quantum_pages,
-        scattered_zero_pages=which.scattered_zero_mib * PAGES_PER_MIB,
-        luck_ratio=which.luck_ratio,
-        stop_pages=which.stop_pages,
-        max_rounds=which.max_rounds,
-        max_sent_ratio=which.max_sent_ratio,
-        timeout_forces=which.timeout_forces,
-        throttle_kind=THROTTLES[checked.throttle],
-        throttle_trigger=which.throttle_trigger_ratio,
-        throttle_initial=which.throttle_initial_ratio,
-        throttle_increment=which.throttle_increment_ratio,
-        throttle_max=which.throttle_max_ratio,
-    )
-    return Transfer(
-        checked.shape,
-        which,
-        path,
-        np.broadcast_to(streams_of(number["streams"], number["bandwidth_mbps"], which), (n,)),
-        np.broadcast_to(verdict, (n,)),
-        error,
-        jobs,
-        states,
-        np.broadcast_to(pages_of_class, (n, pages_of_class.shape[-1])).copy(),
-        pages_of_class,
-        dirty.writes_per_page_s * which.dirty_ratio,
-        dirty.cyclic,
-        rule,
-    )
+    return jobs
 
 
 def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -132,7 +132,7 @@ def test_a_slower_path_is_dearer():
         }
     )  # fmt: skip
     prices = Problem(snapshot).prices
-    assert prices.seconds(0, 1) > 5 * prices.seconds(0, 2)
+    assert prices.total_s(0, 1) > 5 * prices.total_s(0, 2)
     goals = (Balance(target=0.15, worth_ratio=0.0), Moves())
     result = drs.advise(snapshot, policy=Policy(goals=goals), iterations=2000)
     assert result.plan is not None and [move.to_host for move in result.plan.moves] == ["ten-gigabit"]

@@ -54,13 +54,16 @@ def rank(at, top, b, steep, price, share, first, last, order, gain):  # type: ig
 
 
 @jit
-def cheapest_leaving(b, z, top, steep, price, share, first, last, most, at, paid, order, stage, gain):  # type: ignore[no-untyped-def]
+def cheapest_leaving(b, z, top, steep, price, share, first, last, most):  # type: ignore[no-untyped-def]
     """Least price of a set of items first to last - 1 that leave bin b + sum over k of
     steep[k] ((z[b, k] - what leaves - top[b, k])^+)^2.
 
-    z, top: f8[n_bins, k]; steep: f8[k]; price: f8[n_items]; share: f8[n_items, k]; scratch: at f8[n + 2, k], the
-    others [n + 2]. Never more than the true minimum, and less only where `most` sets were not enough.
+    z, top: f8[n_bins, k]; steep: f8[k]; price: f8[n_items]; share: f8[n_items, k]. Never more than the true minimum,
+    and less only where `most` sets were not enough.
     """
+    n = last - first + 2
+    at, paid, gain = np.zeros((n, len(steep))), np.zeros(n), np.zeros(n)
+    order, stage = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     for k in range(len(steep)):
         at[0, k] = z[b, k]
     best = penalty(at, 0, top, b, steep)
@@ -101,19 +104,9 @@ def cheapest_leaving(b, z, top, steep, price, share, first, last, most, at, paid
 @jit
 def sum_of_bins(pointer, z, top, steep, price, share, most):  # type: ignore[no-untyped-def]
     """`cheapest_leaving` summed over bins; `pointer`: i8[n_bins + 1], where each bin's items begin."""
-    widest = 0
-    for b in range(len(pointer) - 1):
-        widest = max(widest, pointer[b + 1] - pointer[b])
-    at = np.zeros((widest + 2, len(steep)))
-    paid = np.zeros(widest + 2)
-    gain = np.zeros(widest + 2)
-    order = np.zeros(widest + 2, dtype=np.int64)
-    stage = np.zeros(widest + 2, dtype=np.int64)
     total = 0.0
     for b in range(len(pointer) - 1):
-        total += cheapest_leaving(
-            b, z, top, steep, price, share, pointer[b], pointer[b + 1], most, at, paid, order, stage, gain
-        )
+        total += cheapest_leaving(b, z, top, steep, price, share, pointer[b], pointer[b + 1], most)
     return total
 
 

@@ -15,7 +15,20 @@ import numpy as np
 from drs.model import Snapshot
 from drs.problem.request import Request
 from drs.rules import Rule
-from drs.terms import Allowed, Capacity, During, Level, Lowered, MoveCost, Role, Term, Wall, Weighted
+from drs.terms import (
+    Allowed,
+    AtLeast,
+    Capacity,
+    During,
+    Level,
+    Lowered,
+    MoveCost,
+    Near,
+    Role,
+    Term,
+    Wall,
+    Weighted,
+)
 from drs.terms.base import Bools, Ints
 
 
@@ -66,7 +79,9 @@ def lower(
         if request is not None and rule in request.rules:
             found["asked"].append(cost)
             wanted |= _concerned(term, start)
-        elif (broken and repairs) or _unplaced_matter(term, waits, everything=repairs):
+        elif (repairs and (broken or _unplaced_matter(term, waits))) or (
+            not repairs and _placing_helps(term, waits)
+        ):
             found[rule.policy].append(cost)
         if rule.holds == "during":
             during.append(During(term, rule.label))
@@ -111,9 +126,16 @@ def _concerned(term: Term, start: Ints) -> Bools:
     return concerned
 
 
-def _unplaced_matter(term: Term, waits: Bools, *, everything: bool) -> bool:
-    """Whether a limit that holds today may be broken by placing what is nowhere, or has a say in it at least."""
-    if not waits.any() or isinstance(term, Capacity):
-        return False
+def _unplaced_matter(term: Term, waits: Bools) -> bool:
+    """Whether a limit that holds today may be broken by placing what is nowhere."""
+    return bool(waits.any()) and not isinstance(term, Capacity)
+
+
+def _placing_helps(term: Term, waits: Bools) -> bool:
+    """Whether a limit has to do with what is nowhere, and can be mended by where that is placed.
+
+    Of all other limits placing can only break more, which the walls forbid: what is broken of them today is
+    the matter of items that are placed, and nobody asked for these to move.
+    """
     about = term.about()
-    return everything or about is None or bool(waits[about].any())
+    return isinstance(term, AtLeast | Near) and about is not None and bool(waits[about].any())

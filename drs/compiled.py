@@ -53,7 +53,7 @@ def compiled(function: Any = None, /, *, kept: bool = True, **options: Any) -> A
 def compiled_with(function: F, kept: bool, options: dict[str, Any]) -> F:
     """See `compiled`."""
     made: Any = numba.njit(**options)(function)
-    if kept:
+    if kept and made is not function:  # with NUMBA_DISABLE_JIT nothing is compiled
         with suppress(RuntimeError):  # numba found no folder to write to
             made._cache = _Kept(made.py_func)
     return made  # type: ignore[no-any-return]

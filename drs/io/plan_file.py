@@ -115,6 +115,7 @@ def move_extras(result: Result) -> dict[int, dict[str, Any]]:
             },
             "datastore_ids": {
                 name: str(stores.id[stores.position[name]]) for name in dict.fromkeys(move.to_datastores)
+                if name in stores.position
             },
             "pool": str(today.pools.name[pool]) if pool >= 0 else "",
             "networks": networks.get(vm, []),

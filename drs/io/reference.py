@@ -89,7 +89,9 @@ note = "the CPU usage of each host is spread over its running VMs by their vCPUs
 ## Beside the tables
 
 `rules.toml` and `policy.toml` in the folder are read by the commands unless `--rules` and `--policy` name
-others. Writing a snapshot over another replaces the tables and keeps every other file. It happens whole
+others. Writing a snapshot over another replaces the tables and keeps every other file. `--out FOLDER` notes
+the files that it writes in `FOLDER/.drs-files`. It replaces those, keeps every other file, and refuses a folder that
+holds something and has no such note. It happens whole
 or not at all, and a folder that holds something else is never replaced.
 """
 

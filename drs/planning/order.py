@@ -114,7 +114,7 @@ def find_order(
     priorities: Mapping[int, float] | None = None,
     needed: Collection[int] = (),
     seed: int = 0,
-    stop: Stop | None = None,
+    stop: Stop,
 ) -> Order:
     """The safe order, with parking legs where needed and what is lost.
 
@@ -129,7 +129,7 @@ def find_order(
         the others, if more of them go so.
     stop : when no more VMs are parked; who waits then stays where it is.
     """
-    sought = _Search(rooms, pricer, hosts_for, priorities or {}, stop or Stop())
+    sought = _Search(rooms, pricer, hosts_for, priorities or {}, stop)
     done, lost = sought.order([list(legs)], np.random.default_rng(seed))
 
     def missing(lost: Sequence[Lost]) -> tuple[int, int]:

@@ -133,7 +133,7 @@ class Transfer:
 
     @property
     def downtime_ms(self) -> NDArray[np.float64]:
-        """Black-out of each migration so far, in ms."""
+        """Black-out of each migration so far, in ms: of this run, where `estimate` says what is expected of many."""
         return np.asarray(self._states["blackout_s"].reshape(self.shape) * 1e3)
 
     @property

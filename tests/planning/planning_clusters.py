@@ -15,6 +15,7 @@ from drs.planning.pricing import Priced, Pricer, legs_between
 from drs.planning.rooms import Rooms
 from drs.planning.schedule.fluid import flows_of
 from drs.planning.schedule.tasks import Tasks, build_tasks
+from drs.stop import Stop
 from drs.terms import Capacity, During
 
 
@@ -153,7 +154,7 @@ def tasks_of(snapshot: Snapshot, target: Placement) -> tuple[Tasks, Priced]:
     pricer = Pricer(snapshot)
     legs = legs_between(snapshot, target)
     rooms = Rooms.of(snapshot, memory(snapshot), [leg.vm for leg in legs])
-    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot))
+    found = ordering.find_order(legs, rooms, pricer, ordering.default_hosts(snapshot), stop=Stop())
     priced = pricer.price(found.legs)
     tasks = build_tasks(
         snapshot, pricer.network, found.legs, priced, rooms.free, found.take, found.give, found.before,

@@ -267,7 +267,9 @@ def test_a_transfer_in_steps_is_the_estimate(ask: dict[str, object], step: float
     assert bool(now.converged) == price.converged
     if price.converged or price.slowdown_ratio > 0:
         assert int(now.rounds) == price.rounds
-        assert float(now.downtime_ms) == pytest.approx(price.downtime_ms, rel=1e-6, abs=1e-6)
+        # This is one run; the point value of an estimate is the expectation over many that differ a little.
+        low, high = price.downtime_low_ms * (1 - 1e-6) - 1e-6, price.downtime_high_ms * (1 + 1e-6) + 1e-6
+        assert low <= float(now.downtime_ms) <= high
 
 
 @settings(max_examples=20, deadline=None)

@@ -126,7 +126,7 @@ def test_few_moves_are_made_and_the_cheap_ones() -> None:
 def test_auto_counts_where_vms_wait_and_the_problem_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "EXACT_COLUMNS", 0)
     lowered = lowered_of(0)
-    answer = auto.solve_part(lowered, lowered.start, Run(Stop(20.0)), 1)
+    answer = auto.solve_part(lowered, lowered.start, Run(Stop(20.0)), 1, again=False)
     which = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
     assert "room" in str(answer.stats["engines"])
     assert answer.scores[which] == answer.bounds[which] == 3 - most_placed(lowered)

@@ -505,7 +505,7 @@ def test_the_form_asks_for_the_options_that_are_declared_for_the_mode(mode: str,
     app = open_app("advise")
     app.selectbox(key="advise.mode").select(mode)
     healthy(app.run())
-    widgets = [*app.selectbox, *app.multiselect, *app.number_input]
+    widgets = [*app.selectbox, *app.multiselect, *app.number_input, *app.text_input, *app.text_area]
     shown = {widget.key for widget in widgets}
     # A choice of sites is only offered where there are two or more; this cluster has one.
     expected = {key for option in asked_by(mode) if option.kind != "site" for key in widget_keys(option)}

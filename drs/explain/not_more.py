@@ -157,6 +157,8 @@ def _limits(result: Result) -> Iterator[str]:
     """What bounds the plan besides the tolerance."""
     problem, snapshot = result.problem, result.snapshot
     n, most = len(result.moved_vms), problem.policy.limits.max_moves
+    if result.stage is not None and result.stage.left:
+        yield f"only a stage of the plan was asked for: {result.stage.asked}"
     if result.interrupted:
         yield "the search was stopped: more may be possible"
     elif result.status == "feasible":
@@ -242,6 +244,8 @@ def _why_not(result: Result, worst: Imbalance, before: float, gain: float) -> tu
     goal = balance_goal(problem)
     assert goal is not None
     most = problem.policy.limits.max_moves
+    if result.stage is not None and result.stage.left:
+        return f"Only the stage {result.stage.asked} was asked for", "To get it, ask for the next stage"
     if worst.value <= worst.tolerated * (1 + 1e-9) + 1e-12:
         why = f"It is not made because the imbalance of {worst.value:.3f} is within what {worst.source} tolerates"
         if goal.target != "threshold":

@@ -88,6 +88,7 @@ class Scenario(Part):
     also: tuple[str, ...] = ()
     within_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     between: str = ""
+    stage: str = ""
     start: str = ""
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None

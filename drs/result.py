@@ -103,6 +103,7 @@ class Reason:
         be worse if the VM stayed and all others moved. Negative: what the move costs.
     without : what happens if the VM stays.
     purpose : what the move is for. room_for : where it is room, for which VMs.
+    approval : the automation level under which it waits for somebody's approval, "" where it does not.
     """
 
     vm: str
@@ -113,6 +114,7 @@ class Reason:
     without: str = ""
     purpose: Purpose = "goal"
     room_for: tuple[str, ...] = ()
+    approval: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "without": reason.without,
             "purpose": reason.purpose,
             "room_for": list(reason.room_for),
+            "approval": reason.approval,
         }
         for reason in result.reasons
     }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drs.cli import base, inputs
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, RulesFile, Seed, Source
 from drs.errors import Fault
+
+if TYPE_CHECKING:
+    from drs.model import Snapshot
+    from drs.modes import RoomReport
+    from drs.problem import Problem
+    from drs.problem.policy import Policy
 
 
 @base.app.command()
@@ -24,10 +30,26 @@ def check(
     scope: Annotated[
         str | None, typer.Option("--scope", help="What fails: host (the default), rack or site.")
     ] = None,
+    room: Annotated[
+        str | None,
+        typer.Option(
+            "--room",
+            metavar="FLAVOUR[=WEIGHT],...",
+            help="How many VMs of these sizes the cluster takes, such as '16c/32g=3, 32c/64g'.",
+        ),
+    ] = None,
+    max_moves: Annotated[
+        int | None,
+        typer.Option("--max-moves", min=0, help="With --room: and how many with so many moves at most."),
+    ] = None,
+    time_s: Annotated[
+        float | None, typer.Option("--time-s", min=0, help="Seconds to search for such moves.")
+    ] = None,
+    seed: Seed = 0,
     cluster: Clusters = None,
     as_json: AsJson = False,
 ) -> None:
-    """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
+    """Broken and contradictory rules, VM scores, resource pools; what failures are survived, what room there is."""
     import dataclasses
 
     from drs import modes, words
@@ -42,7 +64,16 @@ def check(
     faults = inputs.Faults()
     if scope is not None and failures is None:
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
-    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults, check=inputs.clusters_known(cluster))
+    for name, value in (("max_moves", max_moves), ("time_s", time_s)):
+        if value is not None and room is None:
+            faults.found.append(Fault(name, f"{value:g} without --room", "--room, which it is for"))
+
+    def known(facts: Snapshot | None, policy: Policy) -> None:
+        inputs.clusters_known(cluster)(facts, policy)
+        if room is not None:
+            modes.read_flavours(room, facts, "room")
+
+    facts, chosen_rules, policy = inputs.read(source, rules, faults=faults, check=known)
     taking_part = hosts_of(facts, cluster or ())
     problem = Problem(facts, chosen_rules, scope=taking_part)
     violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
@@ -53,6 +84,7 @@ def check(
             problem, failures, scope=scope or "host",  # type: ignore[arg-type]
             cluster=() if taking_part is None else clusters_of(facts, taking_part),
         )  # fmt: skip
+    space = None if room is None else _room(problem, policy, room, max_moves, time_s, seed, cluster)
     happy = happiness(facts, problem.today)
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
@@ -84,6 +116,8 @@ def check(
         }
         if survived is not None:
             document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
+        if space is not None:
+            document["room"] = dataclasses.asdict(space)
         base.print_json(document)
     else:
         from rich.markup import escape
@@ -98,5 +132,31 @@ def check(
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
         if survived is not None:
             text.print_sentences(base.out_console(), survived.sentences())
+        if space is not None:
+            text.print_sentences(base.out_console(), space.sentences())
     if strict and (violations or contradictions or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
+
+
+def _room(
+    problem: Problem,
+    policy: Policy,
+    wanted: str,
+    max_moves: int | None,
+    time_s: float | None,
+    seed: int,
+    cluster: list[str] | None,
+) -> RoomReport:
+    """The room for VMs of some sizes, searched for in a budget that Ctrl-C ends."""
+    import dataclasses
+
+    from drs import api, modes
+    from drs.stop import Run
+
+    run = Run.begin(time_s, None, seed)
+    problem = dataclasses.replace(problem, policy=policy)
+    with base.interruptible(run.stop), base.progress() as on_progress:
+        return modes.room(
+            problem, wanted, max_moves=max_moves, cluster=cluster or (), advise=api.advise,
+            run=Run(run.stop, seed, on_progress),
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,9 +64,7 @@ def check(
     faults = inputs.Faults()
     if scope is not None and failures is None:
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
-    for name, value in (("max_moves", max_moves), ("time_s", time_s)):
-        if value is not None and room is None:
-            faults.found.append(Fault(name, f"{value:g} without --room", "--room, which it is for"))
+    _told_room(faults, room, max_moves=max_moves, time_s=time_s)
 
     def known(facts: Snapshot | None, policy: Policy) -> None:
         inputs.clusters_known(cluster)(facts, policy)
@@ -96,13 +94,7 @@ def check(
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
-            "snapshot": {
-                "name": facts.name,
-                "digest": facts.digest,
-                "n_hosts": facts.n_hosts,
-                "n_vms": facts.n_vms,
-                "provenance": dataclasses.asdict(facts.rests_on),
-            },
+            "snapshot": _snapshot(facts),
             "clusters": clusters_of(facts, taking_part),
             "metrics": load,
             "score": happy.cluster_score,
@@ -160,3 +152,23 @@ def _room(
             problem, wanted, max_moves=max_moves, cluster=cluster or (), advise=api.advise,
             run=Run(run.stop, seed, on_progress),
         )  # fmt: skip
+
+
+def _told_room(faults: inputs.Faults, room: str | None, **given: float | None) -> None:
+    """A fault for each option that means nothing without --room."""
+    for name, value in given.items():
+        if value is not None and room is None:
+            faults.found.append(Fault(name, f"{value:g} without --room", "--room, which it is for"))
+
+
+def _snapshot(facts: Snapshot) -> dict[str, Any]:
+    """What the document says of the snapshot."""
+    import dataclasses
+
+    return {
+        "name": facts.name,
+        "digest": facts.digest,
+        "n_hosts": facts.n_hosts,
+        "n_vms": facts.n_vms,
+        "provenance": dataclasses.asdict(facts.rests_on),
+    }

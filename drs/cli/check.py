@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,12 +67,7 @@ def check(
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
     _told_room(faults, room, max_moves=max_moves, time_s=time_s)
 
-    def known(facts: Snapshot | None, policy: Policy) -> None:
-        inputs.clusters_known(cluster)(facts, policy)
-        if room is not None:
-            modes.read_flavours(room, facts, "room")
-
-    facts, chosen_rules, policy = inputs.read(source, rules, faults=faults, check=known)
+    facts, chosen_rules, policy = inputs.read(source, rules, faults=faults, check=_known(cluster, room))
     taking_part = hosts_of(facts, cluster or ())
     problem = Problem(facts, chosen_rules, scope=taking_part)
     violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
@@ -83,19 +79,16 @@ def check(
             cluster=() if taking_part is None else clusters_of(facts, taking_part),
         )  # fmt: skip
     space = None if room is None else _room(problem, policy, room, max_moves, time_s, seed, cluster)
+    named = clusters_of(facts, taking_part)
     happy = happiness(facts, problem.today)
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
-    divided = [
-        pool
-        for pool in pools(facts)
-        if taking_part is None or pool.cluster in clusters_of(facts, taking_part)
-    ]
+    divided = [pool for pool in pools(facts) if taking_part is None or pool.cluster in named]
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
             "snapshot": _snapshot(facts),
-            "clusters": clusters_of(facts, taking_part),
+            "clusters": named,
             "metrics": load,
             "score": happy.cluster_score,
             "vms_below": [
@@ -122,10 +115,9 @@ def check(
             base.out_console().print(f"{said} broken in other clusters.")
         for each in contradictions:
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
-        if survived is not None:
-            text.print_sentences(base.out_console(), survived.sentences())
-        if space is not None:
-            text.print_sentences(base.out_console(), space.sentences())
+        for report in (survived, space):
+            if report is not None:
+                text.print_sentences(base.out_console(), report.sentences())
     if strict and (violations or contradictions or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
 
@@ -172,3 +164,16 @@ def _snapshot(facts: Snapshot) -> dict[str, Any]:
         "n_vms": facts.n_vms,
         "provenance": dataclasses.asdict(facts.rests_on),
     }
+
+
+def _known(cluster: list[str] | None, room: str | None) -> Callable[[Snapshot | None, Policy], None]:
+    """For `inputs.read`: raises InputError for clusters that are not there, and for what is no size of VM."""
+
+    def check(facts: Snapshot | None, policy: Policy) -> None:
+        from drs import modes
+
+        inputs.clusters_known(cluster)(facts, policy)
+        if room is not None:
+            modes.read_flavours(room, facts, "room")
+
+    return check

@@ -59,6 +59,17 @@ def seconds(value_s: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
+def seconds_range(low_s: float, high_s: float) -> str:
+    """An interval of a duration.
+
+    >>> seconds_range(42, 95), seconds_range(42, math.inf)
+    ('42 s to 1 min 35 s', '42 s or more, maybe without an end')
+    """
+    if math.isinf(high_s):
+        return f"{seconds(low_s)} or more, maybe without an end"
+    return f"{seconds(low_s)} to {seconds(high_s)}"
+
+
 UNITS_S: Mapping[str, float] = MappingProxyType(
     {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 )

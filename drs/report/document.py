@@ -101,6 +101,12 @@ def to_document(result: Result) -> dict[str, Any]:
         "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
         "schedule": {
             "makespan_s": plan.makespan_s if plan else 0.0,
+            **finite(
+                {
+                    "makespan_low_s": plan.makespan_low_s if plan else 0.0,
+                    "makespan_high_s": plan.makespan_high_s if plan else 0.0,
+                }
+            ),
             "makespan_bound_s": plan.makespan_bound_s if plan else 0.0,
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,

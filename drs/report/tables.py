@@ -113,6 +113,11 @@ def _downtime_range(row: ToldMove) -> str:
     return f"{words.milliseconds(low)} to {words.milliseconds(high)}" if high > 0 else ""
 
 
+def _lasts(row: ToldMove) -> str:
+    low, high = row.move.total_low_s, row.move.total_high_s
+    return words.seconds_range(low, high) if high > 0 else ""
+
+
 def _why(row: ToldMove) -> str:
     parts = [row.reason.without] if row.reason and row.reason.without else []
     if row.move.after_steps:
@@ -135,7 +140,7 @@ MOVES: tuple[Column[ToldMove], ...] = (
     _column("to_host", "To", lambda row: row.move.to_host,
             more=lambda row: _stores(row, row.move.to_datastores)),
     _column("start_s", "Start", lambda row: row.move.start_s, words.seconds, is_number=True),
-    _column("total_s", "Lasts", lambda row: row.move.total_s, words.seconds, is_number=True),
+    _column("total_s", "Lasts", lambda row: row.move.total_s, words.seconds, is_number=True, more=_lasts),
     Column("downtime_ms", "Downtime", lambda row: row.move.downtime_ms, _downtime, _downtime_range,
            is_number=True),
     _column("transferred_mib", "Data", lambda row: row.move.transferred_mib, words.mebibytes, is_number=True,

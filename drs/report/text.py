@@ -116,7 +116,8 @@ def _print_plan(console: Console, result: Result, plan: Plan, out: Path | None) 
         console.print(rich_table(CLUSTERS, summary.by_cluster(result)))
     console.print(
         f"{words.count(len(plan.moves), 'move')} in {words.seconds(plan.makespan_s)} "
-        f"(no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
+        f"({words.seconds_range(plan.makespan_low_s, plan.makespan_high_s)}; "
+        f"no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
         f"{words.mebibytes(plan.total_transferred_mib)} over the network, "
         f"longest downtime {words.milliseconds(plan.max_downtime_ms)}"
     )

@@ -260,8 +260,8 @@ def answer(result: Result) -> None:
         (
             "Duration",
             words.seconds(plan.makespan_s) if plan else "–",
-            f"≥ {words.seconds(plan.makespan_bound_s)}"
-            if plan and plan.makespan_bound_s
+            words.seconds_range(plan.makespan_low_s, plan.makespan_high_s)
+            if plan and plan.makespan_high_s
             else "of the whole plan",
         ),
         ("Max downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),

@@ -9,8 +9,10 @@ way, as if things of that size were to be placed that nobody sees.
 Two items are of one kind when they have the same demand of every resource, may be in the same bins, weigh the
 same in every limit on moves, and no other limit names them. Where there are too many kinds, demands that
 differ by a few percent count as one: as the larger for what arrives and the smaller for what leaves, so that
-the plan keeps the limits; and the other way round for the bound, so that it stays one. An item that a limit
-names (a group that keeps apart, say) stays where it is for the plan, and is like any other for the bound.
+the plan keeps the limits; and the other way round for the bound, so that it stays one. An item of a group that
+keeps apart (`AtMost`) is like any other in the counts, and is given a name that its group lets go
+(`drs.solvers.naming`). One that another limit names stays where it is for the plan, and is like any other for the
+bound.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.solvers import levels as order
+from drs.solvers import naming
 from drs.solvers.base import Answer
 from drs.solvers.exact.highs import NODE_ITERATIONS, Worker
 from drs.solvers.exact.highs_worker import Outcome, Task
@@ -81,7 +84,7 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
             fits.append(_Counts(lowered, first, plan=False))
         nodes += outcome.nodes + 1
         if outcome.values is not None:
-            assign = fits[0].named(outcome.values)
+            assign = naming.mended(lowered, fits[0].named(outcome.values))
             if not order.misplaced(lowered, assign) and not lowered.broken_walls(assign):
                 new = lowered.scores(assign)
                 if order.better(lowered, new, scores):
@@ -157,7 +160,7 @@ class _Counts:
         named = np.zeros(lowered.n_items, dtype=np.bool_)
         for wall in lowered.walls:
             about = wall.term.about()
-            if about is not None:
+            if about is not None and not isinstance(wall.term, AtMost):
                 named[about] = True
         self.waits = (self.start < 0) & (_worth(self.level, lowered.n_items) > 0)
         free = self.mask.sum(axis=1)[self.class_idx] > (self.start >= 0)
@@ -169,7 +172,11 @@ class _Counts:
             if self.n_columns <= MOST_COLUMNS:
                 break
         exact = bool((self.kinds.low == self.kinds.high).all()) and not self.loose
-        self.tight = exact and not bool(named[self.start >= 0].any())
+        # A group of which some wait and some could make way is counted too strictly by the plan.
+        mixed = any(
+            bool(self.waits[term.items].any() and self.may_move[term.items].any()) for term in self.apart
+        )
+        self.tight = exact and not mixed and not bool(named[self.start >= 0].any())
 
     def _resources(self, limits: list[Capacity]) -> list[_Resource]:
         """What the limits count, then what the slots do.
@@ -386,26 +393,23 @@ class _Counts:
         return max(0.0, total - most)
 
     def named(self, values: Floats) -> Ints:
-        """The assignment of these counts: of a kind the cheapest leave, each to the next bin that takes one."""
+        """The assignment of these counts: of a kind the cheapest leave that the groups let go."""
         counts = np.rint(values).astype(np.int64)
-        assign = self.start.astype(np.int32).copy()
         net = np.zeros_like(self.here)
         np.add.at(net, tuple(self.arrive.T), counts[: self.n_arrive])
         np.add.at(net, tuple(self.leave.T), -counts[self.n_arrive : self.n_arrive + self.n_leave])
+        groups = naming.Groups(self.apart, self.start)
         for k in np.flatnonzero(net.any(axis=1)).tolist():
-            going: list[int] = []
-            for b in np.flatnonzero(net[k] < 0).tolist():
-                there = np.flatnonzero((self.kinds.of == k) & (self.start == b))
-                going += there[np.argsort(self.price[there], kind="stable")][: -net[k, b]].tolist()
-            assign[going] = np.repeat(np.arange(len(net[k])), np.maximum(net[k], 0))
+            mine = np.flatnonzero((self.kinds.of == k) & (self.start >= 0))
+            of_bin = {b: mine[self.start[mine] == b] for b in np.flatnonzero(net[k] < 0).tolist()}
+            naming.move(groups, of_bin, net[k], self.price)
         placed = counts[self.n_arrive + self.n_leave :]
         for k in np.unique(self.place[:, 0]).tolist():
-            if k >= self.n_kinds - len(self.slots):
-                break  # a slot is not placed
-            mine = self.place[:, 0] == k
-            bins = np.repeat(self.place[mine, 1], placed[mine])
-            assign[np.flatnonzero((self.kinds.of == k) & (self.start < 0))[: len(bins)]] = bins
-        return assign
+            if k < self.n_kinds - len(self.slots):  # a slot is not placed
+                own = self.place[:, 0] == k
+                waiting = np.flatnonzero((self.kinds.of == k) & (self.start < 0)).tolist()
+                naming.place(groups, waiting, np.repeat(self.place[own, 1], placed[own]).tolist())
+        return groups.at
 
 
 def _worth(level: Level, n_items: int) -> Floats:

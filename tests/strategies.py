@@ -382,6 +382,9 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "hosts": selectors(s.hosts.name),
         "penalty": st.sampled_from([1.0, 2.0]),
     },
+    "slots": lambda s: {
+        "flavours": st.sampled_from([("1c/500mhz/1g",), "2c/1000mhz/2g=3, 700mhz", ("512mib",)]),
+    },
     "sum": lambda s: {
         "parts": st.just([
             {"type": "consolidate", "by": "hosts"}, goals.OverTarget(ratio=0.5), goals.Moves(by="count")

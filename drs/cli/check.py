@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drs.cli import base, inputs
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, RulesFile, Seed, Source
 from drs.errors import Fault
+
+if TYPE_CHECKING:
+    from drs.model import Snapshot
+    from drs.modes import RoomReport
+    from drs.problem import Problem
+    from drs.problem.policy import Policy
 
 
 @base.app.command()
@@ -24,10 +31,26 @@ def check(
     scope: Annotated[
         str | None, typer.Option("--scope", help="What fails: host (the default), rack or site.")
     ] = None,
+    room: Annotated[
+        str | None,
+        typer.Option(
+            "--room",
+            metavar="FLAVOUR[=WEIGHT],...",
+            help="How many VMs of these sizes the cluster takes, such as '16c/32g=3, 32c/64g'.",
+        ),
+    ] = None,
+    max_moves: Annotated[
+        int | None,
+        typer.Option("--max-moves", min=0, help="With --room: and how many with so many moves at most."),
+    ] = None,
+    time_s: Annotated[
+        float | None, typer.Option("--time-s", min=0, help="Seconds to search for such moves.")
+    ] = None,
+    seed: Seed = 0,
     cluster: Clusters = None,
     as_json: AsJson = False,
 ) -> None:
-    """Broken and contradictory rules, VM scores, resource pools; with --failures, which failures are survived."""
+    """Broken and contradictory rules, VM scores, resource pools; what failures are survived, what room there is."""
     import dataclasses
 
     from drs import modes, words
@@ -42,7 +65,9 @@ def check(
     faults = inputs.Faults()
     if scope is not None and failures is None:
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
-    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults, check=inputs.clusters_known(cluster))
+    _told_room(faults, room, max_moves=max_moves, time_s=time_s)
+
+    facts, chosen_rules, policy = inputs.read(source, rules, faults=faults, check=_known(cluster, room))
     taking_part = hosts_of(facts, cluster or ())
     problem = Problem(facts, chosen_rules, scope=taking_part)
     violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
@@ -53,25 +78,17 @@ def check(
             problem, failures, scope=scope or "host",  # type: ignore[arg-type]
             cluster=() if taking_part is None else clusters_of(facts, taking_part),
         )  # fmt: skip
+    space = None if room is None else _room(problem, policy, room, max_moves, time_s, seed, cluster)
+    named = clusters_of(facts, taking_part)
     happy = happiness(facts, problem.today)
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
-    divided = [
-        pool
-        for pool in pools(facts)
-        if taking_part is None or pool.cluster in clusters_of(facts, taking_part)
-    ]
+    divided = [pool for pool in pools(facts) if taking_part is None or pool.cluster in named]
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
-            "snapshot": {
-                "name": facts.name,
-                "digest": facts.digest,
-                "n_hosts": facts.n_hosts,
-                "n_vms": facts.n_vms,
-                "provenance": dataclasses.asdict(facts.rests_on),
-            },
-            "clusters": clusters_of(facts, taking_part),
+            "snapshot": _snapshot(facts),
+            "clusters": named,
             "metrics": load,
             "score": happy.cluster_score,
             "vms_below": [
@@ -84,6 +101,8 @@ def check(
         }
         if survived is not None:
             document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
+        if space is not None:
+            document["room"] = dataclasses.asdict(space)
         base.print_json(document)
     else:
         from rich.markup import escape
@@ -96,7 +115,65 @@ def check(
             base.out_console().print(f"{said} broken in other clusters.")
         for each in contradictions:
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
-        if survived is not None:
-            text.print_sentences(base.out_console(), survived.sentences())
+        for report in (survived, space):
+            if report is not None:
+                text.print_sentences(base.out_console(), report.sentences())
     if strict and (violations or contradictions or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
+
+
+def _room(
+    problem: Problem,
+    policy: Policy,
+    wanted: str,
+    max_moves: int | None,
+    time_s: float | None,
+    seed: int,
+    cluster: list[str] | None,
+) -> RoomReport:
+    """The room for VMs of some sizes, searched for in a budget that Ctrl-C ends."""
+    import dataclasses
+
+    from drs import api, modes
+    from drs.stop import Run
+
+    run = Run.begin(time_s, None, seed)
+    problem = dataclasses.replace(problem, policy=policy)
+    with base.interruptible(run.stop), base.progress() as on_progress:
+        return modes.room(
+            problem, wanted, max_moves=max_moves, cluster=cluster or (), advise=api.advise,
+            run=Run(run.stop, seed, on_progress),
+        )  # fmt: skip
+
+
+def _told_room(faults: inputs.Faults, room: str | None, **given: float | None) -> None:
+    """A fault for each option that means nothing without --room."""
+    for name, value in given.items():
+        if value is not None and room is None:
+            faults.found.append(Fault(name, f"{value:g} without --room", "--room, which it is for"))
+
+
+def _snapshot(facts: Snapshot) -> dict[str, Any]:
+    """What the document says of the snapshot."""
+    import dataclasses
+
+    return {
+        "name": facts.name,
+        "digest": facts.digest,
+        "n_hosts": facts.n_hosts,
+        "n_vms": facts.n_vms,
+        "provenance": dataclasses.asdict(facts.rests_on),
+    }
+
+
+def _known(cluster: list[str] | None, room: str | None) -> Callable[[Snapshot | None, Policy], None]:
+    """For `inputs.read`: raises InputError for clusters that are not there, and for what is no size of VM."""
+
+    def check(facts: Snapshot | None, policy: Policy) -> None:
+        from drs import modes
+
+        inputs.clusters_known(cluster)(facts, policy)
+        if room is not None:
+            modes.read_flavours(room, facts, "room")
+
+    return check

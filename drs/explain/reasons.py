@@ -16,7 +16,7 @@ from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.result import MANDATORY, Purpose, Reason
 from drs.rules import Rule
-from drs.terms import Allowed, BinsUsed, Capacity, Deviation, MoveLimit, OverTarget, Role
+from drs.terms import Allowed, BinsUsed, Capacity, Deviation, MoveLimit, OverTarget, Role, Slots
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
 from drs.words import percent, some
@@ -259,7 +259,7 @@ class _Book:
             zip((level.name for level in lowered.levels if level.role == "goal"), problem.goals, strict=True)
         )
         request = problem.request
-        self.only_asked = request is not None and "balance" not in request.also
+        self.only_asked = request is not None and request.few_others and "balance" not in request.also
         """Whether other VMs move for what is asked alone, and never for a goal."""
         self.repairs: list[tuple[Role, str, Marginal]] = []
         self.goal_terms: list[tuple[str, float, str, Marginal]] = []
@@ -396,6 +396,12 @@ class _Book:
             case OverTarget() as term:
                 text = f"{self._counted(goal, term.resource)} above its target: "
                 text += self._loads(term.demand, term.target, vm, host, to) + " of it"
+            case Slots() as term:
+                here = int(term.free(self.start)[host]), int(term.free(self.after)[host])
+                text = f"makes room for new VMs on {self.names[host]}, {origin}: {here[0]} → {here[1]}"
+                if here[1] <= here[0]:
+                    text = f"takes room on {self.names[to]} that no new VM can use; {origin}"
+                return Reason(name, ROOM_CODE, text, 2, gains, without)
             case BinsUsed():
                 wanted = self.goal_of[goal]
                 text = wanted.when_left.format(

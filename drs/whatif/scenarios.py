@@ -83,6 +83,7 @@ class Scenario(Part):
     moves: str = ""
     to: str = ""
     new: tuple[str, ...] = ()
+    flavours: tuple[str, ...] = ()
     baseline: str = ""
     cluster: Names = ()
     also: tuple[str, ...] = ()

@@ -35,8 +35,15 @@ def advise(
     options: modes.Options,
     solver: str,
     run: Run,
+    with_plan: bool = True,
 ) -> Result:
-    """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget."""
+    """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget.
+
+    Parameters
+    ----------
+    with_plan : whether the moves are ordered and timed; without that only the end state is audited, and neither the
+        conflict of rules that cannot hold together nor what is not made worse is looked for.
+    """
     asked = Asked(
         snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
     )
@@ -51,10 +58,11 @@ def advise(
         result = answer(problem, solve=solve, options=options, solver=solver, run=run)
     notes = [note for goal in problem.goals for note in goal.notes(problem.snapshot)]
     result = dataclasses.replace(result, warnings=(*result.warnings, *dict.fromkeys(notes)))
-    result = _with_plan(result, mode, options, solver, run)
-    result = _with_conflicts(result, run)
-    result = _in_stages(result, options, run)
-    report = modes.report(mode, result, options)
+    if with_plan:
+        result = _with_plan(result, mode, options, solver, run)
+        result = _with_conflicts(result, run)
+        result = _in_stages(result, options, run)
+    report = modes.report(mode, result, options) if with_plan else None
     made = result.plan
     findings = audit(
         result.problem,
@@ -73,7 +81,7 @@ def advise(
         elapsed_s=run.stop.wall_s,
         interrupted=run.stop.interrupted,
     )
-    return dataclasses.replace(result, not_more=explain.not_more(result))
+    return dataclasses.replace(result, not_more=explain.not_more(result)) if with_plan else result
 
 
 def _in_stages(result: Result, options: modes.Options, run: Run) -> Result:

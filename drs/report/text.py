@@ -216,6 +216,12 @@ def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) 
         console.print(f"{escape(answer.host)}: {verdict} (then {loads})")
         for obstacle in answer.obstacles:
             console.print(f"    {escape(obstacle.rule)} ({obstacle.policy}): {escape(obstacle.sentence)}")
+        for name, (here, there) in answer.goals.items():
+            if abs(there - here) > 1e-9 * max(1.0, abs(here)):
+                verdict = "better" if there < here else "worse"
+                console.print(
+                    f"    {escape(words.goal_title(name))}: {words.number(here)} → {words.number(there)}, {verdict}"
+                )
 
 
 def print_table(console: Console, frame: DataFrame, title: str) -> None:

@@ -66,7 +66,7 @@ def advise(
     made = result.plan
     findings = audit(
         result.problem,
-        made.placement if made is not None else result.placement,
+        result.placement,  # what the plan reaches, and the VMs that start
         today=snapshot,
         rules=rules,
         host_states=getattr(report, "host_states", None),

@@ -174,17 +174,19 @@ def estimate(
     *,
     profile: str | None = None,
     cluster: Selector = (),
+    rules: Sequence[Rule] | None = None,
+    policy: Policy | None = None,
 ) -> Estimate:
     """Price moves chosen by hand, in any of the five kinds, and tell what each of them makes worse.
 
-    The moves are priced each alone on its path, and audited one after the other under the rules and the policy
-    beside the snapshot.
+    The moves are priced each alone on its path, and audited one after the other.
 
     Parameters
     ----------
     moves : a CSV file, or mappings with `vm` and any of `to_host`, `to_datastore`, `kind`.
     profile : of the cost model, by name or the TOML file of a fitted one; the policy's where not given.
     cluster : only the moves that begin or end in these clusters, names or patterns; `left_out` counts the others.
+    rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
 
     Raises
     ------
@@ -198,7 +200,7 @@ def estimate(
         if isinstance(moves, (str, Path))
         else io.moves_from(moves, snapshot)
     )
-    policy = read_policy(source)
+    policy = read_policy(source) if policy is None else policy
     kept = _in_scope(snapshot, rows, hosts_of(snapshot, cluster))
     chosen = {
         name: [value for value, use in zip(column, kept, strict=True) if use] for name, column in rows.items()
@@ -206,7 +208,7 @@ def estimate(
     priced = (
         planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
     )
-    problem = Problem(snapshot, read_rules(source), policy)
+    problem = Problem(snapshot, read_rules(source) if rules is None else rules, policy)
     return Estimate(tuple(priced), audit_moves(problem, priced), kept.count(False))
 
 

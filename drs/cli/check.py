@@ -57,6 +57,7 @@ def check(
     from drs.explain.contradictions import conflicts
     from drs.model.load import metrics
     from drs.model.pools import pools
+    from drs.model.space import overfull
     from drs.model.vm_score import happiness
     from drs.problem import Problem
     from drs.problem.scope import clusters_of, hosts_of, within
@@ -84,6 +85,7 @@ def check(
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
     divided = [pool for pool in pools(facts) if taking_part is None or pool.cluster in named]
+    crowded = overfull(facts)
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
@@ -97,6 +99,9 @@ def check(
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
             "violations_elsewhere": len(elsewhere),
+            "datastores_above_capacity": [
+                {"datastore": name, "used_gib": used, "capacity_gib": there} for name, used, there in crowded
+            ],
             "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
         }
         if survived is not None:
@@ -113,12 +118,17 @@ def check(
         if elsewhere:
             said = words.count(len(elsewhere), "rule is", "rules are")
             base.out_console().print(f"{said} broken in other clusters.")
+        for name, used, there in crowded:
+            base.out_console().print(
+                f"[red]above capacity[/red] {escape(name)}: {used:,.0f} GiB are used of {there:,.0f}; "
+                "drs advise --mode storage makes room"
+            )
         for each in contradictions:
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
         for report in (survived, space):
             if report is not None:
                 text.print_sentences(base.out_console(), report.sentences())
-    if strict and (violations or contradictions or (survived is not None and not survived.holds)):
+    if strict and (violations or contradictions or crowded or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
 
 

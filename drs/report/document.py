@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
-from drs.planning import Move, Plan
+from drs.frame import frame
+from drs.io.moves_csv import POWER_ON
+from drs.planning import Move
 from drs.report.summary import by_cluster, not_touched, problems
+from drs.report.tables import Start, starts
 from drs.result import Curve, Finding, Given, Report, Result
 from drs.rules import Violation
 
@@ -208,17 +211,35 @@ def _plain(value: Any) -> Any:
     return _number(value) if isinstance(value, float) else value
 
 
-def moves_csv(plan: Plan) -> str:
+def moves_csv(result: Result) -> str:
     """The moves as `moves.csv` has them: the columns of `Plan.to_frame`, lists with spaces between.
 
-    Safe in a spreadsheet and read back by `drs estimate`: see `drs.io.spreadsheet`.
+    VMs that are powered on come after them, of the kind `power_on`, from no host and without a price; `after_steps`
+    are the moves that they wait for. Safe in a spreadsheet and read back by `drs estimate`: see `drs.io.spreadsheet`.
     """
     from drs.io import spreadsheet
 
-    frame = plan.to_frame()
+    moves = result.plan.moves if result.plan else ()
+    rows = [dataclasses.asdict(move) for move in moves] + [_started(start) for start in starts(result)]
+    columns = [column.name for column in dataclasses.fields(Move)]
+    table = frame(rows, columns=columns)
     for column in ("from_datastores", "to_datastores", "after_steps"):
-        frame[column] = [spreadsheet.joined(str(part) for part in value) for value in frame[column]]
-    return spreadsheet.csv_of(frame)
+        table[column] = [spreadsheet.joined(str(part) for part in value) for value in table[column]]
+    return spreadsheet.csv_of(table)
+
+
+def _started(start: Start) -> dict[str, Any]:
+    return {
+        "step": start.step,
+        "vm": start.vm,
+        "kind": POWER_ON,
+        "from_host": "",
+        "to_host": start.host,
+        "from_datastores": (),
+        "to_datastores": (),
+        "reason": f"it is powered on, restart priority {start.priority}",
+        "after_steps": start.after_steps,
+    }
 
 
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
@@ -294,7 +315,7 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
     text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     (new / "plan.json").write_text(text + "\n", encoding="utf-8")
     if result.plan is not None:
-        (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
+        (new / "moves.csv").write_text(moves_csv(result), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
     write_before(result, new)
     io.write_folder(result.snapshot_after, new / "snapshot")

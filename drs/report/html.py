@@ -15,7 +15,7 @@ from drs import words
 from drs.plotting.data import busiest_moment, host_loads, replayed_link_use
 from drs.plotting.svg import flows_svg, host_load_svg, link_use_svg, timeline_svg
 from drs.report.summary import not_touched, problems, stage_sentences
-from drs.report.tables import GOALS, MOVES, told
+from drs.report.tables import GOALS, MOVES, STARTS, starts, told
 from drs.result import Result
 from drs.rules import Violation
 
@@ -130,6 +130,8 @@ def render_report(result: Result) -> str:
         plan=plan,
         moves=told(plan.moves[:MOST_ROWS], result.reasons) if plan else [],
         move_columns=MOVES,
+        starts=starts(result),
+        start_columns=STARTS,
         goal_columns=GOALS,
         n_moves=len(plan.moves) if plan else 0,
         headline=headline(result),

@@ -426,7 +426,7 @@ def plan_json(result: Result) -> bytes:
 
 def moves_csv(result: Result) -> bytes:
     """The moves as `drs advise --out` writes them."""
-    return b"" if result.plan is None else document.moves_csv(result.plan).encode()
+    return b"" if result.plan is None else document.moves_csv(result).encode()
 
 
 def page() -> None:

@@ -314,4 +314,13 @@ def _job(row: Mapping[str, Any]) -> KeptJob:
     return KeptJob(**{**row, **said})
 
 
-__all__ = ["STORE_VARIABLE", "KeptJob", "KeptPlan", "KeptSnapshot", "Store", "default_folder", "is_id", "new_id"]
+__all__ = [
+    "STORE_VARIABLE",
+    "KeptJob",
+    "KeptPlan",
+    "KeptSnapshot",
+    "Store",
+    "default_folder",
+    "is_id",
+    "new_id",
+]

@@ -23,6 +23,7 @@ from drs.solvers.bounds import lower_bounds
 from drs.stop import Progress, Run, Stop
 from drs.terms import Allowed, BinsUsed
 from drs.terms.base import Floats, Ints, Lowered
+from drs.terms.split import move_limits
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,12 @@ class _Call:
 
 
 def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`."""
+    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`.
+
+    Where few moves are to place items or to free slots, the parts stay together: counts share out the moves.
+    """
+    if move_limits(lowered) and room.applies(lowered, lowered.scores(lowered.start)):
+        return solve_part(lowered, start, run, parts.LANES, False)
     return parts.solve(lowered, start, run, solve_part, _ready)
 
 

@@ -20,6 +20,7 @@ from drs.solvers import levels as order
 from drs.solvers import parts, room
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
+from drs.solvers.exact.highs import Worker
 from drs.stop import Progress, Run, Stop
 from drs.terms import Allowed, BinsUsed
 from drs.terms.base import Floats, Ints, Lowered
@@ -39,7 +40,7 @@ SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most: all of it on the largest such problems, a tenth of it on
 tiny ones, which are proven before they are searched."""
-ROOM_SHARE = 0.5
+ROOM_SHARE = 0.7
 """Of the budget for counting, where items wait or slots are to be free."""
 BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
@@ -191,7 +192,7 @@ def _ready(run: Run) -> None:
 
 
 def _room() -> Solver:
-    return room.solve
+    return functools.partial(room.solve, worker=Worker().ready())
 
 
 def _greedy() -> Solver:

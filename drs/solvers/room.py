@@ -65,19 +65,18 @@ def _first(lowered: Lowered, scores: Floats) -> int | None:
     return None
 
 
-def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run, worker: Worker | None = None) -> Answer:
     """Place as many waiting items as possible, or free as many slots; see `drs.solvers.base.Solver`.
 
     Only one level is bounded, the first of the role `placed` or of slots that is not at zero; the others' bounds
     are 0. The moves are few, then cheap, as the first level that prices them says. Raises ValueError where there
-    is no such level.
+    is no such level. `worker`: a process for HiGHS that has started; it is ended.
     """
-    stop = run.stop
     today = lowered.scores(lowered.start)
     first = _first(lowered, today)
     if first is None:
         raise ValueError("nothing waits, and no slot is lost")
-    call = _Search(lowered, start, run)
+    call = _Search(lowered, start, run, worker or Worker())
     bounds = np.zeros(len(lowered.levels))
     try:
         plan = _Counts(lowered, first, plan=True)
@@ -111,8 +110,8 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
 class _Search:
     """The best assignment so far, and the process that is asked for better ones."""
 
-    def __init__(self, lowered: Lowered, start: Ints, run: Run) -> None:
-        self.lowered, self.run, self.worker, self.nodes = lowered, run, Worker(), 0
+    def __init__(self, lowered: Lowered, start: Ints, run: Run, worker: Worker) -> None:
+        self.lowered, self.run, self.worker, self.nodes = lowered, run, worker, 0
         self.best = np.asarray(start, dtype=np.int32)
         self.scores = lowered.scores(self.best)
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from drs.errors import Fault, did_you_mean
+from drs.errors import Fault, InputError, did_you_mean
+from drs.words import hours_of_day, stage_of
 
 Kind = Literal[
     "host", "site", "datastore", "cluster", "vm", "baseline", "new", "move", "file", "duration_s", "count", "also",
-    "hours", "moment", "flavour",
+    "hours", "moment", "stage", "flavour",
 ]  # fmt: skip
 
 ALSO = ("repair", "balance")
@@ -40,8 +41,19 @@ MODES: Mapping[str, str] = {
 IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage", "move", "defragment")
 """The modes whose plan can be given a time."""
 
+IN_STAGES = ("balance", "evacuate", "consolidate", "move")
+"""The modes whose plan can be carried out in stages."""
+
 MOST_NEW = 10_000
 """So many new VMs at most like one existing VM."""
+
+
+PARSED: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "hours": (hours_of_day, "hours of the day, such as 22:00-06:00"),
+    "stage": (stage_of, "a number of moves, GiB or a time: 200, 50GiB or 30min"),
+    "moment": (datetime.fromisoformat, "a date and time, such as 2026-12-01T22:00"),
+}
+"""Kinds that are read from a text: by what, and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +103,12 @@ class Option:
                             "a key such as intel-broadwell or amd-zen2", did_you_mean(value, BASELINES))  # fmt: skip
         elif self.kind == "flavour":
             yield from _no_flavour(self.name, value)
-        elif self.kind == "hours":
-            from drs.words import hours_of_day
-
+        elif self.kind in PARSED:
+            parse, expected = PARSED[self.kind]
             try:
-                hours_of_day(value)
+                parse(value)
             except ValueError:
-                yield Fault(self.name, repr(value), "hours of the day, such as 22:00-06:00")
-        elif self.kind == "moment":
-            try:
-                datetime.fromisoformat(value)
-            except ValueError:
-                yield Fault(self.name, repr(value), "a date and time, such as 2026-12-01T22:00")
+                yield Fault(self.name, repr(value), expected)
         elif self.kind == "also":
             for text in value:
                 if text not in ALSO:
@@ -183,7 +189,8 @@ class Options(_Given):
         after an existing one. flavours : sizes of VM that room is gathered for, `16c/32g` or `16c/32g=WEIGHT`.
     baseline : EVC baseline to reach. cluster : the clusters that take part, names or patterns; where none is given
         those that a request is about, else every one. also : what is asked for in the same plan as a request:
-        `repair` what is broken, `balance` the load.
+        `repair` what is broken, `balance` the load. stage : only the best next part of the plan: so many moves
+        (`200`), so many GiB (`50GiB`) or so long (`30min`).
     """
 
     evacuate: tuple[str, ...] = _option(
@@ -260,6 +267,11 @@ class Options(_Given):
         modes=tuple(MODES), metavar="CLUSTER",
         unset="Those that it is about",
     )  # fmt: skip
+    stage: str = _option(
+        "", "stage", "Stage",
+        "Only the best next part of the plan: so many moves, GiB or so long. Repairs first, then what gains most.",
+        modes=IN_STAGES, metavar="N|GIB|TIME", unset="The whole plan",
+    )  # fmt: skip
     also: tuple[str, ...] = _option(
         (), "also", "In the same plan", "'repair' what is broken or 'balance' the load in the same plan.",
         modes=("evacuate", "recover", "place", "move", "storage", "defragment"), metavar="REPAIR|BALANCE",
@@ -324,6 +336,34 @@ class RollingOptions(_Given):
 
 OPTIONS: Mapping[str, Option] = _declared(Options)
 """The options of `drs.advise`, by their names in Python."""
+
+
+def asked_for(options: Options, more: Mapping[str, Any]) -> Options:
+    """Options, and more of them by name: one of several values is added to those that are there.
+
+    A mapping is a list of `KEY=VALUE`, one name by itself a list of one.
+
+    Raises
+    ------
+    InputError : for each option that does not exist, with the one that was meant.
+    """
+    unknown = [
+        Fault(name, "no such option", f"one of {', '.join(OPTIONS)}", did_you_mean(name, OPTIONS))
+        for name in more
+        if name not in OPTIONS
+    ]
+    if unknown:
+        raise InputError(unknown)
+    said: dict[str, Any] = {}
+    for name, value in more.items():
+        if not OPTIONS[name].repeatable:
+            said[name] = OPTIONS[name].default if value is None else value
+            continue
+        if isinstance(value, Mapping):
+            value = [f"{key}={each}" for key, each in value.items()]
+        each = (value,) if isinstance(value, str) else tuple(value)
+        said[name] = (*getattr(options, name), *(str(one) for one in each))
+    return dataclasses.replace(options, **said)
 
 
 def asked_by(mode: str) -> list[Option]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from drs.modes import RoomReport
     from drs.problem import Problem
     from drs.problem.policy import Policy
+    from drs.result import Report
 
 
 @base.app.command()
@@ -53,10 +54,11 @@ def check(
     """Broken and contradictory rules, VM scores, resource pools; what failures are survived, what room there is."""
     import dataclasses
 
-    from drs import modes, words
+    from drs import modes
     from drs.explain.contradictions import conflicts
     from drs.model.load import metrics
     from drs.model.pools import pools
+    from drs.model.space import overfull
     from drs.model.vm_score import happiness
     from drs.problem import Problem
     from drs.problem.scope import clusters_of, hosts_of, within
@@ -84,6 +86,7 @@ def check(
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
     divided = [pool for pool in pools(facts) if taking_part is None or pool.cluster in named]
+    crowded = overfull(facts)
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
@@ -97,6 +100,9 @@ def check(
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
             "violations_elsewhere": len(elsewhere),
+            "datastores_above_capacity": [
+                {"datastore": name, "used_gib": used, "capacity_gib": there} for name, used, there in crowded
+            ],
             "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
         }
         if survived is not None:
@@ -105,21 +111,39 @@ def check(
             document["room"] = dataclasses.asdict(space)
         base.print_json(document)
     else:
-        from rich.markup import escape
-
         from drs.report import text
 
         text.print_check(base.out_console(), facts, load, violations, happy, divided)
-        if elsewhere:
-            said = words.count(len(elsewhere), "rule is", "rules are")
-            base.out_console().print(f"{said} broken in other clusters.")
-        for each in contradictions:
-            base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
-        for report in (survived, space):
-            if report is not None:
-                text.print_sentences(base.out_console(), report.sentences())
-    if strict and (violations or contradictions or (survived is not None and not survived.holds)):
+        _print_more(len(elsewhere), crowded, contradictions, (survived, space))
+    if strict and (violations or contradictions or crowded or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
+
+
+def _print_more(
+    n_elsewhere: int,
+    crowded: Sequence[tuple[str, float, float]],
+    contradictions: Sequence[object],
+    reports: Sequence[Report | None],
+) -> None:
+    """What stands below the tables: other clusters, full datastores, contradictions, what was asked for besides."""
+    from rich.markup import escape
+
+    from drs import words
+    from drs.report import text
+
+    console = base.out_console()
+    if n_elsewhere:
+        console.print(f"{words.count(n_elsewhere, 'rule is', 'rules are')} broken in other clusters.")
+    for name, used, there in crowded:
+        console.print(
+            f"[red]above capacity[/red] {escape(name)}: {used:,.0f} GiB are used of {there:,.0f}; "
+            "drs advise --mode storage makes room"
+        )
+    for each in contradictions:
+        console.print(f"[red]impossible[/red] {escape(str(each))}")
+    for report in reports:
+        if report is not None:
+            text.print_sentences(console, report.sentences())
 
 
 def _room(

@@ -35,21 +35,42 @@ def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
     snapshot = problem.snapshot
     after, start = book.after, book.start
     answer = {int(vm): book.reason(int(vm)) for vm in np.flatnonzero((after != start) & (after >= 0))}
-    for disk in np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx):
+    moving = np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx)
+    mended = _mended_on_disks(problem, placement) if len(moving) else {}
+    for disk in moving:
         vm = int(snapshot.disks.vm_idx[disk])
         if vm not in answer:
-            code, text, purpose = _why_off(problem, int(disk), int(snapshot.disks.datastore_idx[disk]))
+            store = int(snapshot.disks.datastore_idx[disk])
+            code, text, purpose = _why_off(problem, int(disk), store, mended.get(str(snapshot.vms.name[vm])))
             answer[vm] = Reason(str(snapshot.vms.name[vm]), code, text, purpose=purpose)
     return answer
 
 
-def _why_off(problem: Problem, disk: int, store: int) -> tuple[str, str, Purpose]:
+def _mended_on_disks(problem: Problem, placement: Placement) -> dict[str, Rule]:
+    """By VM, the rule on disks that is broken for it today and no more after the plan."""
+    mended: dict[str, Rule] = {}
+    for rule in problem.rules_in_force:
+        if rule.items == "disks":
+            broken = {vm for each in rule.check(problem.snapshot, problem.today) for vm in each.vms}
+            still = (
+                {vm for each in rule.check(problem.snapshot, placement) for vm in each.vms}
+                if broken
+                else set()
+            )
+            for vm in sorted(broken - still):
+                mended.setdefault(vm, rule)
+    return mended
+
+
+def _why_off(problem: Problem, disk: int, store: int, mends: Rule | None) -> tuple[str, str, Purpose]:
     """Why a disk leaves its datastore, as vSphere codes it, in words, and what that is for."""
     for rule in problem.request.rules if problem.request is not None else ():
         if rule.items == "disks" and disk in getattr(rule, "disks", ()):
             return rule.code(), rule.why_move(str(problem.snapshot.datastores.name[store])), "asked"
     stores, policy = problem.snapshot.datastores, problem.policy.storage
     name = str(stores.name[store])
+    if mends is not None and stores.state[store] != "maintenance":
+        return mends.code(), f"{name} is not where it belongs: {mends.label}", "repair"
     if stores.state[store] == "maintenance":
         return "datastoreMaint", f"{name} is in maintenance and must empty", "asked"
     full = 1.0 - float(stores.free_gib[store] / stores.capacity_gib[store])
@@ -96,7 +117,10 @@ def annotate(problem: Problem, plan: Plan, found: Mapping[int, Reason]) -> tuple
         if move.vm not in rated:
             must = reason.priority == MANDATORY if reason.purpose != "room" else rooms.must(move)
             level = MANDATORY if must else ladder.priority(move.from_host)
-            rated[move.vm] = dataclasses.replace(reason, priority=level)
+            waits = snapshot.automation_of(position[move.vm])
+            rated[move.vm] = dataclasses.replace(
+                reason, priority=level, approval="" if waits == "full" else waits
+            )
         ladder.move(position[move.vm], snapshot.hosts.position[move.to_host])
         text = reason.text
         if move.parking and reason.purpose != "room":

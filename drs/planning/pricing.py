@@ -235,6 +235,11 @@ class Pricer:
                 out["downtime_ms"][at] = down
                 out["transferred_mib"][at] = price.transferred_mib
                 rounds[at], converged[at] = price.rounds, price.converged
+        # A running VM that moves cold is off from the first byte to the last; its own shutdown and boot are not known.
+        stands = np.array([kind == "cold" for kind in kinds], dtype=bool)
+        stands &= self.snapshot.vms.on[[leg.vm for leg in legs]] if n else False
+        out["downtime_ms"][stands] = out["total_s"][stands] * 1e3
+        out["low"][stands], out["high"][stands] = out["short"][stands], out["long"][stands]
         for i in range(n):
             if not reasons[i] and not np.isfinite(out["total_s"][i]):
                 reasons[i] = NEVER_ENDS
@@ -316,11 +321,21 @@ def price_moves(
             )
         )
     priced = Pricer(snapshot, profile).price(legs)
-    moves = [move_of(snapshot, leg, priced, i, step=i + 1) for i, leg in enumerate(legs)]
+    moves = [
+        move_of(snapshot, leg, priced, i, step=i + 1, reason=_stops(snapshot, leg, priced.kind[i]))
+        for i, leg in enumerate(legs)
+    ]
     return [
         dataclasses.replace(move, reason="it is on no host yet") if lost else move
         for move, lost in zip(moves, nowhere, strict=True)
     ]
+
+
+def _stops(snapshot: Snapshot, leg: Leg, kind: Kind) -> str:
+    """What a cold migration means for a running VM."""
+    if kind != "cold" or not snapshot.vms.on[leg.vm]:
+        return ""
+    return "it runs: it is shut down first and started again there; the time of both comes on top"
 
 
 def move_of(snapshot: Snapshot, leg: Leg, priced: Priced, i: int, *, step: int, reason: str = "") -> Move:

@@ -114,7 +114,7 @@ class _Call:
 
     def bound(self, part: Stop, steps: int) -> None:
         """Raise the bounds under the ceilings of the best plan."""
-        if self.proven or self.stop.interrupted:
+        if self.proven or self.stop.interrupted or not self.run.bounds:
             return
         if self.run.on_progress is not None:  # else the clock is not read
             score = float(next((score for score in self.scores if score > 0), 0.0))

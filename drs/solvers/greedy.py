@@ -430,7 +430,9 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
             state, scores = _State(lowered, before), before_scores
         limits[k] = order.ceiling(level, float(scores[k]), float(today[k]))
     # a few steps of the Lagrangian: an answer without a bound says nothing of what it leaves
-    bounds = lower_bounds(lowered, scores, stop.part(0.3), max_steps=BOUND_STEPS, assign=state.assign)
+    bounds = np.zeros(len(scores))
+    if run.bounds:
+        bounds = lower_bounds(lowered, scores, stop.part(0.3), max_steps=BOUND_STEPS, assign=state.assign)
     return Answer(
         status=order.status(lowered, scores, bounds),
         assign=state.assign,

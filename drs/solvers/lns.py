@@ -129,7 +129,9 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
         worker.close()
     if order.better(lowered, lowered.scores(before), scores):
         best, scores = before, lowered.scores(before)
-    bounds = lower_bounds(lowered, scores, stop.part(0.5), max_steps=60, assign=best)
+    bounds = np.zeros(len(scores))
+    if run.bounds:
+        bounds = lower_bounds(lowered, scores, stop.part(0.5), max_steps=60, assign=best)
     return Answer(
         status=order.status(lowered, scores, bounds),
         assign=best,

@@ -153,7 +153,7 @@ def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any
             help=option.help,
         )
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if option.kind in ("hours", "moment"):
+    if option.kind in ("hours", "moment", "stage"):
         return column.text_input(
             option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
         )
@@ -426,7 +426,7 @@ def plan_json(result: Result) -> bytes:
 
 def moves_csv(result: Result) -> bytes:
     """The moves as `drs advise --out` writes them."""
-    return b"" if result.plan is None else document.moves_csv(result.plan).encode()
+    return b"" if result.plan is None else document.moves_csv(result).encode()
 
 
 def page() -> None:

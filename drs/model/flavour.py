@@ -126,7 +126,8 @@ def misfit(wanted: Flavour, snapshot: Snapshot) -> str:
     if unknown:
         return f"{wanted.name}: unknown unit or resource {', '.join(unknown)}"
     if wanted.cpu_mhz is None and wanted.vcpus and core_mhz(snapshot) is None:
-        return f"{wanted.name}: no host has cpu_cores, so that vCPUs have no MHz; say them: {wanted.name}/8000mhz"
+        cure = f"give its CPU demand too, as in {wanted.name}/8000mhz"
+        return f"{wanted.name}: no host has cpu_cores, so that vCPUs have no MHz; {cure}"
     return ""
 
 

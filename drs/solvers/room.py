@@ -28,15 +28,21 @@ from drs.solvers import naming
 from drs.solvers.base import Answer
 from drs.solvers.exact.highs import NODE_ITERATIONS, Worker
 from drs.solvers.exact.highs_worker import Outcome, Task
-from drs.stop import Run, Stop
+from drs.solvers.room_columns import MOST_COLUMNS as MOST_CHANGES
+from drs.solvers.room_columns import Columns, Room
+from drs.stop import Run
 from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Slots, Unplaced
 from drs.terms.base import Floats, Ints, Level, Lowered
 from drs.terms.limits import all_of, usage
 
-MOST_COLUMNS = 60_000
+MOST_COLUMNS = 30_000
 """Whole numbers of a model; beyond, demands are rounded to fewer kinds."""
-GRIDS = (0.0, 0.01, 0.03, 0.1, 0.3)
+GRIDS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Demands within such a share of each other are of one kind."""
+MOST_KINDS = 64
+"""Kinds that move, up to which whole changes of bins are looked at; with more of them each has too few VMs."""
+COLUMNS_SHARE = 0.35
+"""Of the time, for answers by whole changes of bins."""
 START_SHARE = 0.3
 """Of the time for a model, for starting its process and handing it over."""
 CHEAP = 0.2
@@ -59,55 +65,78 @@ def _first(lowered: Lowered, scores: Floats) -> int | None:
     return None
 
 
-def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
+def solve(lowered: Lowered, start: Ints, run: Run, worker: Worker | None = None) -> Answer:
     """Place as many waiting items as possible, or free as many slots; see `drs.solvers.base.Solver`.
 
     Only one level is bounded, the first of the role `placed` or of slots that is not at zero; the others' bounds
     are 0. The moves are few, then cheap, as the first level that prices them says. Raises ValueError where there
-    is no such level.
+    is no such level. `worker`: a process for HiGHS that has started; it is ended.
     """
-    stop = run.stop
     today = lowered.scores(lowered.start)
     first = _first(lowered, today)
     if first is None:
         raise ValueError("nothing waits, and no slot is lost")
-    scores = lowered.scores(start)
+    call = _Search(lowered, start, run, worker or Worker())
     bounds = np.zeros(len(lowered.levels))
-    best, found, nodes = np.asarray(start, dtype=np.int32), scores, 0
-    worker = Worker()
     try:
-        fits = [_Counts(lowered, first, plan=True)]
-        if fits[0].tight:  # the same model bounds what it plans
-            outcome = _ask(fits[0], worker, stop, stop.remaining_s, run.seed)
-        else:
-            outcome = _ask(fits[0], worker, stop, 0.6 * stop.remaining_s, run.seed)
-            fits.append(_Counts(lowered, first, plan=False))
-        nodes += outcome.nodes + 1
-        if outcome.values is not None:
-            assign = naming.mended(lowered, fits[0].named(outcome.values))
-            if not order.misplaced(lowered, assign) and not lowered.broken_walls(assign):
-                new = lowered.scores(assign)
-                if order.better(lowered, new, scores):
-                    best, found = assign, new
-        if len(fits) > 1:
-            outcome = _ask(fits[1], worker, stop, stop.remaining_s, run.seed)
-            nodes += outcome.nodes + 1
-        bounds[first] = min(found[first], fits[-1].left(outcome))
+        plan = _Counts(lowered, first, plan=True)
+        room = plan.room()
+        columns = Columns(room) if 0 < len(room.here) <= MOST_KINDS and plan.n_columns else None
+        if columns is not None and 0 < len(columns) <= MOST_CHANGES:
+            outcome = call.ask(columns.task(CHEAP * plan.least, *call.limits(COLUMNS_SHARE)), COLUMNS_SHARE)
+            if outcome.values is not None:
+                call.take(plan.named(*columns.chosen(outcome.values)))
+        outcome = Outcome("empty")
+        least = plan
+        if plan.n_columns:
+            share = 1.0 if plan.tight else 0.5  # the same model bounds what it plans where it is tight
+            outcome = call.ask(plan.task(*call.limits(share), hint=plan.hint(call.best)), share)
+            if outcome.values is not None:
+                call.take(plan.named(*plan.chosen(outcome.values)))
+        if not plan.tight:
+            least = _Counts(lowered, first, plan=False)
+            outcome = call.ask(least.task(*call.limits(1.0)), 1.0) if least.n_columns else Outcome("empty")
+        bounds[first] = min(call.scores[first], least.left(outcome))
     finally:
-        worker.close()
+        call.worker.close()
+    stop = run.stop
     return Answer(
-        order.status(lowered, found, bounds), best, found, bounds, "room", stop.elapsed_s,
-        nodes * NODE_ITERATIONS, stop.interrupted, {"kinds": fits[0].n_kinds},
+        order.status(lowered, call.scores, bounds), call.best, call.scores, bounds, "room", stop.elapsed_s,
+        call.nodes * NODE_ITERATIONS, stop.interrupted,
+        {"kinds": plan.n_kinds, "columns": 0 if columns is None else len(columns)},
     )  # fmt: skip
 
 
-def _ask(counts: _Counts, worker: Worker, stop: Stop, time_s: float, seed: int) -> Outcome:
-    if not counts.n_columns:
-        return Outcome("empty")
-    most = None if stop.iterations is None else max(1, stop.iterations // NODE_ITERATIONS)
-    grace_s = START_SHARE * time_s
-    limit_s = None if stop.time_s is None else time_s - grace_s
-    return worker.solve(counts.task(limit_s, most, seed), stop, grace_s + 1.0)
+class _Search:
+    """The best assignment so far, and the process that is asked for better ones."""
+
+    def __init__(self, lowered: Lowered, start: Ints, run: Run, worker: Worker) -> None:
+        self.lowered, self.run, self.worker, self.nodes = lowered, run, worker, 0
+        self.best = np.asarray(start, dtype=np.int32)
+        self.scores = lowered.scores(self.best)
+
+    def limits(self, share: float) -> tuple[float | None, int | None, int]:
+        """Seconds and nodes of a model that may take a share of what is left, and the seed."""
+        stop = self.run.stop
+        nodes = None if stop.iterations is None else max(1, int(share * stop.iterations) // NODE_ITERATIONS)
+        time_s = None if stop.time_s is None else (1.0 - START_SHARE) * share * stop.remaining_s
+        return time_s, nodes, self.run.seed
+
+    def ask(self, task: Task, share: float) -> Outcome:
+        """What HiGHS answers, in a share of what is left."""
+        stop = self.run.stop
+        grace_s = START_SHARE * share * stop.remaining_s if stop.time_s is not None else 0.0
+        outcome = self.worker.solve(task, stop, grace_s + 1.0)
+        self.nodes += outcome.nodes + 1
+        return outcome
+
+    def take(self, assign: Ints) -> None:
+        """Keep an assignment that is better, after what crosses a wall in it has gone back."""
+        assign = naming.mended(self.lowered, assign)
+        if not order.misplaced(self.lowered, assign) and not self.lowered.broken_walls(assign):
+            scores = self.lowered.scores(assign)
+            if order.better(self.lowered, scores, self.scores):
+                self.best, self.scores = assign, scores
 
 
 @dataclass(frozen=True)
@@ -334,7 +363,7 @@ class _Counts:
                 if d >= 0:
                     yield at, np.ones(len(at)), -np.inf, max(0.0, float(group.limit[d]) - n_held)
 
-    def task(self, time_s: float | None, nodes: int | None, seed: int) -> Task:
+    def task(self, time_s: float | None, nodes: int | None, seed: int, hint: Floats | None = None) -> Task:
         """The model for HiGHS: minus what is placed, plus a little for each move."""
         one = self.kinds.worth
         objective = np.zeros(self.n_columns)
@@ -363,7 +392,7 @@ class _Counts:
             coefs=np.concatenate([coefs for _, coefs, *_ in rows]),
             row_low=np.array([low for *_, low, _ in rows]),
             row_high=np.array([high for *_, high in rows]),
-            hint=None,
+            hint=hint,
             seed=seed,
             time_s=time_s,
             nodes=nodes,
@@ -392,23 +421,72 @@ class _Counts:
             most = np.floor(most / step + 1e-6) * step
         return max(0.0, total - most)
 
-    def named(self, values: Floats) -> Ints:
-        """The assignment of these counts: of a kind the cheapest leave that the groups let go."""
+    @property
+    def least(self) -> float:
+        """The least that placing something is worth."""
+        return float(self.kinds.worth[self.kinds.worth > 0].min(initial=np.inf))
+
+    def room(self) -> Room:
+        """What the columns of whole changes are made of: the kinds that move, and what is to be placed."""
+        kinds, n = self.kinds, self.n_kinds
+        moving = np.flatnonzero(self.here.sum(axis=1) > 0)
+        wanted = np.arange(n - len(self.slots), n) if self.slots else np.flatnonzero(self.waiting > 0)
+        takes = np.zeros((n, self.lowered.n_bins), dtype=np.int64)
+        takes[tuple(self.arrive.T)] = self.upper[: self.n_arrive]
+        most = np.zeros_like(takes)
+        most[tuple(self.place.T)] = self.upper[self.n_arrive + self.n_leave :]
+        self.moving, self.wanted = moving, wanted
+        limits = np.array([term.limit for term in self.moves])
+        return Room(
+            self.here[moving], takes[moving], np.where(np.isfinite(self.free), self.free, 1e15),
+            self.arriving[moving], self.leaving[moving], kinds.weight[moving][:, : len(limits)],
+            limits, self.arriving[wanted], kinds.worth[wanted], most[wanted], self.waiting[wanted], bool(self.slots),
+        )  # fmt: skip
+
+    def chosen(self, values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What a solution means: (more of each moving kind, what is placed of each wanted kind), by bin."""
         counts = np.rint(values).astype(np.int64)
-        net = np.zeros_like(self.here)
+        net, placed = np.zeros_like(self.here), np.zeros_like(self.here)
         np.add.at(net, tuple(self.arrive.T), counts[: self.n_arrive])
         np.add.at(net, tuple(self.leave.T), -counts[self.n_arrive : self.n_arrive + self.n_leave])
+        placed[tuple(self.place.T)] = counts[self.n_arrive + self.n_leave :]
+        return net[self.moving], placed[self.wanted]
+
+    def hint(self, assign: Ints) -> Floats:
+        """The solution that an assignment stands for, as far as counts tell; slots as many as are free."""
+        net, placed = np.zeros_like(self.here), np.zeros_like(self.here)
+        kind = self.kinds.of
+        for item in np.flatnonzero((kind >= 0) & (assign != self.start) & (assign >= 0)).tolist():
+            if self.start[item] < 0:
+                placed[kind[item], assign[item]] += 1
+            else:
+                net[kind[item], self.start[item]] -= 1
+                net[kind[item], assign[item]] += 1
+        for k, (_, term) in enumerate(self.slots, start=self.n_kinds - len(self.slots)):
+            placed[k] = term.free(assign).astype(np.int64)
+        return np.concatenate([
+            np.maximum(net[tuple(self.arrive.T)], 0), np.maximum(-net[tuple(self.leave.T)], 0),
+            placed[tuple(self.place.T)],
+        ]).astype(np.float64)  # fmt: skip
+
+    def named(self, net: NDArray[np.int64], placed: NDArray[np.int64]) -> Ints:
+        """The assignment of these counts: of a kind the cheapest leave that the groups let go.
+
+        Parameters
+        ----------
+        net : i8[n moving kinds, n_bins], how many more of each kind a bin is to hold.
+        placed : i8[n wanted kinds, n_bins]
+        """
         groups = naming.Groups(self.apart, self.start)
-        for k in np.flatnonzero(net.any(axis=1)).tolist():
-            mine = np.flatnonzero((self.kinds.of == k) & (self.start >= 0))
-            of_bin = {b: mine[self.start[mine] == b] for b in np.flatnonzero(net[k] < 0).tolist()}
-            naming.move(groups, of_bin, net[k], self.price)
-        placed = counts[self.n_arrive + self.n_leave :]
-        for k in np.unique(self.place[:, 0]).tolist():
-            if k < self.n_kinds - len(self.slots):  # a slot is not placed
-                own = self.place[:, 0] == k
+        for k, change in zip(self.moving.tolist(), net, strict=True):
+            if change.any():
+                mine = np.flatnonzero((self.kinds.of == k) & (self.start >= 0))
+                of_bin = {b: mine[self.start[mine] == b] for b in np.flatnonzero(change < 0).tolist()}
+                naming.move(groups, of_bin, change, self.price)
+        if not self.slots:  # a slot is not placed
+            for k, number in zip(self.wanted.tolist(), placed, strict=True):
                 waiting = np.flatnonzero((self.kinds.of == k) & (self.start < 0)).tolist()
-                naming.place(groups, waiting, np.repeat(self.place[own, 1], placed[own]).tolist())
+                naming.place(groups, waiting, np.repeat(np.arange(len(number)), number).tolist())
         return groups.at
 
 

@@ -11,7 +11,8 @@ import pytest
 from drs.problem import Problem
 from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart, Pinned, Rule
-from drs.solvers import auto, room
+from drs.solvers import auto, naming, room, room_columns
+from drs.solvers.exact.highs import Worker
 from drs.stop import Run, Stop
 from drs.terms import Capacity, Level, MoveCost, MoveLimit, Slots, Wall, Weighted
 from drs.terms.base import Ints, Lowered
@@ -181,3 +182,49 @@ def test_slots_of_several_sizes_share_the_moves() -> None:
     answer = room.solve(both, both.start, Run(Stop(20.0)))
     best = float(optimum(both)[0])
     assert answer.bounds[0] - 1e-6 <= best == answer.scores[0]
+
+
+def test_changes_know_the_one_that_takes_one_more() -> None:
+    change, more = room_columns.changes(3, np.array([1, 0, 2]))
+    assert not change[0].any()
+    assert len(np.unique(change, axis=0)) == len(change)
+    assert (np.count_nonzero(change, axis=1) <= 2).all()
+    for number in range(1, len(change)):
+        kinds = np.flatnonzero(change[number])
+        for place, k in enumerate(kinds.tolist()):
+            wanted = change[number] + np.eye(3, dtype=np.int64)[k]
+            if more[number, place] >= 0:
+                assert (change[more[number, place]] == wanted).all()
+            else:
+                assert not (change == wanted).all(axis=1).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whole_changes_of_bins_are_answers_by_themselves(seed: int) -> None:
+    """Chosen columns give up as many as they take, and named they are a plan that keeps every wall."""
+    lowered = lowered_of(seed, most_moves=2)
+    first = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
+    plan = room._Counts(lowered, first, plan=True)
+    columns = room_columns.Columns(plan.room())
+    worker = Worker()
+    try:
+        outcome = worker.solve(columns.task(0.2, 10.0, None, 0), Stop(20.0))
+    finally:
+        worker.close()
+    assert outcome.values is not None
+    net, placed = columns.chosen(outcome.values)
+    assert (net.sum(axis=1) == 0).all()
+    assign = plan.named(net, placed)
+    assert not lowered.broken_walls(assign)
+    assert np.count_nonzero(assign[lowered.start < 0] >= 0) == placed.sum() <= most_placed(lowered)
+
+
+def test_what_cannot_be_named_goes_back() -> None:
+    """A wall that an assignment crosses is mended by items that go home, those that wait first."""
+    lowered = lowered_of(2)
+    assign = lowered.start.copy()
+    assign[:] = 0
+    home = naming.mended(lowered, assign)
+    assert not lowered.broken_walls(home)
+    moved = (lowered.start >= 0) & (home != lowered.start)
+    assert np.count_nonzero(moved) <= 2

@@ -37,6 +37,7 @@ def advise(
     run: Run,
 ) -> Result:
     """The advice of one mode: see `drs.advise`, which reads what is not given and begins the budget."""
+    snapshot = snapshot.counting(policy.memory)
     asked = Asked(
         snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
     )

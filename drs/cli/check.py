@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from drs.cli import base, inputs
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, PolicyFile, RulesFile, Source
 from drs.errors import Fault
 
 
@@ -17,6 +17,7 @@ def check(
     source: Source,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a rule is broken.")] = False,
     rules: RulesFile = None,
+    policy: PolicyFile = None,
     failures: Annotated[
         int | None,
         typer.Option("--failures", min=1, max=8, help="Prove which failures of up to so many are survived."),
@@ -32,6 +33,7 @@ def check(
 
     from drs import modes, words
     from drs.explain.contradictions import conflicts
+    from drs.explain.hints import hints
     from drs.model.load import metrics
     from drs.model.pools import pools
     from drs.model.space import overfull
@@ -43,9 +45,11 @@ def check(
     faults = inputs.Faults()
     if scope is not None and failures is None:
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
-    facts, chosen_rules, _ = inputs.read(source, rules, faults=faults, check=inputs.clusters_known(cluster))
+    facts, chosen_rules, chosen_policy = inputs.read(
+        source, rules, policy, faults=faults, check=inputs.clusters_known(cluster)
+    )
     taking_part = hosts_of(facts, cluster or ())
-    problem = Problem(facts, chosen_rules, scope=taking_part)
+    problem = Problem(facts, chosen_rules, chosen_policy, scope=taking_part)
     violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
     load = metrics(facts, problem.today, taking_part)
     survived = None
@@ -63,6 +67,7 @@ def check(
         if taking_part is None or pool.cluster in clusters_of(facts, taking_part)
     ]
     crowded = overfull(facts)
+    noticed = hints(problem)
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
@@ -72,6 +77,7 @@ def check(
                 "n_hosts": facts.n_hosts,
                 "n_vms": facts.n_vms,
                 "provenance": dataclasses.asdict(facts.rests_on),
+                "memory_counts": facts.memory_counts,
             },
             "clusters": clusters_of(facts, taking_part),
             "metrics": load,
@@ -82,6 +88,7 @@ def check(
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
             "violations_elsewhere": len(elsewhere),
+            "hints": [dataclasses.asdict(each) for each in noticed],
             "datastores_above_capacity": [
                 {"datastore": name, "used_gib": used, "capacity_gib": there} for name, used, there in crowded
             ],
@@ -104,6 +111,8 @@ def check(
                 f"[red]above capacity[/red] {escape(name)}: {used:,.0f} GiB are used of {there:,.0f}; "
                 "drs advise --mode storage makes room"
             )
+        for hint in noticed:
+            base.out_console().print(f"[cyan]hint[/cyan] {escape(hint.sentence)}")
         for each in contradictions:
             base.out_console().print(f"[red]impossible[/red] {escape(str(each))}")
         if survived is not None:

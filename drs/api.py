@@ -16,7 +16,8 @@ from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
 from drs.io.readers.vcenter_login import is_address
 from drs.model import Snapshot
-from drs.model.selector import Selector, entries
+from drs.model.selector import Selector
+from drs.options import asked_for
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -223,20 +224,17 @@ def advise(
     source: Source,
     *,
     mode: str = "balance",
-    evacuate: Sequence[str] = (),
-    cluster: Selector = (),
     options: modes.Options | None = None,
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     max_moves: int | None = None,
-    within_s: float | None = None,
-    between: str = "",
     solver: str = "auto",
     time_s: float | None = None,
     iterations: int | None = None,
     seed: int = 0,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
+    **asked: Any,
 ) -> Result:
     """From a cluster to a verified, priced plan: read, pose the problem, solve, order and time the moves.
 
@@ -244,12 +242,11 @@ def advise(
     ----------
     source : folder, dataset name, Snapshot, or mapping of table name to DataFrame.
     mode : one of `drs.modes.MODES`.
-    evacuate : hosts to empty (implies mode `evacuate`; with mode `recover`, hosts that are lost).
-    cluster : the clusters that take part, names or patterns; all others are read and counted, and stay.
-    options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
+    options : what the mode is asked for. asked : the same, an option by its name in `drs.modes.Options`:
+        `evacuate=["esx-01"]`, `cluster="c01"`, `within_s=3600`, `stage="200"`; `move` and `new` take a mapping too,
+        `move={"db-01": "esx-02"}`, `new={"web-01": 3}`. One that belongs to one mode implies that mode.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
-    within_s : the plan ends by then. between : it starts and ends within these hours of the day, `22:00-06:00`.
     time_s, iterations, stop : as of `solve`; reading and posing do not count against the limit, but in the
         result's `elapsed_s`.
     """
@@ -261,17 +258,6 @@ def advise(
     given = Given(tuple(rules), policy)
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
-    options = options or modes.Options()
-    if within_s is not None or between:
-        options = dataclasses.replace(
-            options,
-            within_s=options.within_s if within_s is None else within_s,
-            between=between or options.between,
-        )
-    if len(evacuate):
-        hosts = entries(evacuate)  # one name by itself too, which is no list of letters
-        options = dataclasses.replace(options, evacuate=(*options.evacuate, *hosts))
-    if entries(cluster):
-        options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
+    options = asked_for(options or modes.Options(), asked)
     result = advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
     return dataclasses.replace(result, given=given)

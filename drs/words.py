@@ -103,6 +103,29 @@ def duration_s(text: str) -> float:
     return value
 
 
+def stage_of(text: str) -> tuple[str, float]:
+    """How much of a plan people ask for: `("moves", 200)`, `("gib", 50)` or `("s", 1800)`.
+
+    Raises
+    ------
+    ValueError : where it is none of the three.
+
+    >>> stage_of("200"), stage_of("50 GiB"), stage_of("30min")
+    (('moves', 200.0), ('gib', 50.0), ('s', 1800.0))
+    """
+    whole = text.strip().lower()
+    unit, amount = "moves", math.nan
+    if whole.isdecimal():
+        amount = float(whole)
+    elif found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(gib|tib)", whole):
+        unit, amount = "gib", float(found[1]) * (1024.0 if found[2] == "tib" else 1.0)
+    elif whole and not whole[-1].isdigit():
+        unit, amount = "s", duration_s(whole)
+    if not (math.isfinite(amount) and amount > 0):
+        raise ValueError(text)
+    return unit, amount
+
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -98,8 +98,8 @@ def _idle(snapshot: Snapshot, taking: Bools) -> Iterator[Hint]:
         yield Hint(
             "idle-pile-up", name,
             f"{name} holds {n_idle[h]:.0f} of the {n_idle[others].sum():.0f} idle VMs of its cluster; if they all woke "
-            f"up, they would ask for {wanted[h]:,.0f} MHz, and it has {snapshot.capacity('cpu')[h]:,.0f}. A rule of type "
-            "vcpu-ratio or max-vms spreads them",
+            f"up, they would ask for {wanted[h]:,.0f} MHz, and it has {snapshot.capacity('cpu')[h]:,.0f}. A rule "
+            "of type vcpu-ratio or max-vms spreads them",
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from drs.io.moves_csv import POWER_ON
 from drs.planning import Move
 from drs.report.summary import by_cluster, not_touched, problems
 from drs.report.tables import Start, starts
-from drs.result import Finding, Given, Report, Result
+from drs.result import Curve, Finding, Given, Report, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "without": reason.without,
             "purpose": reason.purpose,
             "room_for": list(reason.room_for),
+            "approval": reason.approval,
         }
         for reason in result.reasons
     }
@@ -116,6 +117,8 @@ def to_document(result: Result) -> dict[str, Any]:
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
         "timing": None if result.timing is None else finite(_of_report(result.timing)),
+        "stage": None if result.stage is None else finite(_of_report(result.stage)),
+        "curve": None if result.curve is None else finite(_curve(result.curve)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
         "not_more": None if result.not_more is None else finite(_of_report(result.not_more)),
@@ -132,6 +135,27 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 
 def _of_report(report: Report) -> dict[str, Any]:
     return {**dataclasses.asdict(report), "sentences": report.sentences()}  # type: ignore[call-overload]
+
+
+POINTS = 200
+"""Points of a curve in a document, at most."""
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    """A curve at some points: the first, the last, the bend, and others evenly between."""
+    n = len(curve)
+    at = sorted({0, n, curve.bend, *range(0, n, max(1, -(-n // POINTS)))})
+    return {
+        "n_moves": at,
+        "gib": [curve.gib[k] for k in at],
+        "price_s": [curve.price_s[k] for k in at],
+        "goals": {name: [scores[k] for k in at] for name, scores in curve.goals.items()},
+        "may_end": [curve.may_end[k] for k in at],
+        "bend": curve.bend,
+        "shares_at_bend": curve.shares(curve.bend),
+        "vms": list(curve.vms),
+        "sentences": curve.sentences(),
+    }
 
 
 def finite(value: Any) -> Any:

@@ -96,7 +96,11 @@ def told(moves: Iterable[Move], reasons: Sequence[Reason]) -> list[ToldMove]:
 
 
 def _flags(row: ToldMove) -> str:
-    flags = (("parking", row.move.parking), ("may not converge", not row.move.converged))
+    flags = (
+        ("parking", row.move.parking),
+        ("may not converge", not row.move.converged),
+        ("waits for approval", bool(row.reason and row.reason.approval)),
+    )
     return ", ".join(word for word, holds in flags if holds)
 
 

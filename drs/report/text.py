@@ -167,6 +167,7 @@ def print_result(console: Console, result: Result, out: Path | None, source: str
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     if result.timing is not None:
         print_sentences(console, result.timing.sentences())
+    print_sentences(console, summary.stage_sentences(result))
     if result.report is not None:
         print_sentences(console, result.report.sentences())
     speaks = result.mode in (

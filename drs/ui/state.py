@@ -171,7 +171,7 @@ def update(**changes: Any) -> AppState:
     return new
 
 
-OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment")
+OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment", "stage", "flavour")
 """Kinds of options that mean the same in every cluster."""
 
 

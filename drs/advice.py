@@ -44,6 +44,7 @@ def advise(
     with_plan : whether the moves are ordered and timed; without that only the end state is audited, and neither the
         conflict of rules that cannot hold together nor what is not made worse is looked for.
     """
+    snapshot = snapshot.counting(policy.memory)
     asked = Asked(
         snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
     )

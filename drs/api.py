@@ -119,9 +119,10 @@ def check(
     ----------
     cluster : only what is broken in these clusters, or reaches into them; names or patterns.
     """
-    snapshot = read(source)
+    policy = read_policy(source)
+    snapshot = read(source).counting(policy.memory)
     scope = hosts_of(snapshot, cluster)
-    problem = Problem(snapshot, read_rules(source) if rules is None else rules, scope=scope)
+    problem = Problem(snapshot, read_rules(source) if rules is None else rules, policy, scope=scope)
     return tuple(within(snapshot, scope, problem.check(problem.today))[0])
 
 

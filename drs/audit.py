@@ -24,6 +24,7 @@ from drs.problem import Problem
 from drs.result import Finding, FindingKind
 from drs.rules import Rule, Violation
 from drs.rules.base import HostFilter
+from drs.rules.capacity import HostCapacity
 from drs.stop import Run, Stop
 from drs.terms import Allowed, Capacity
 from drs.terms.base import Bools, Floats, Ints
@@ -155,8 +156,8 @@ class _Case:
         for resource in self.posed.resources:
             old = usage(self.before.host_idx, self.today.demand(resource), n)
             new = usage(self.placement.host_idx, self.posed.demand(resource), n)
-            limit = self.posed.capacity(resource)
-            for h in _risen(old, new, limit, self.today.capacity(resource)):
+            limit = _limit(self.posed, resource)
+            for h in _risen(old, new, limit, _limit(self.today, resource)):
                 yield _overfull(resource, str(names[h]), old[h], new[h], limit[h], None)
 
     def overfull_datastores(self) -> Iterator[Finding]:
@@ -286,7 +287,7 @@ class _Way:
         self.space = used_gib(snapshot)
         self.space_today = self.space.copy()
         self.limits = [
-            _Load("capacity", r, UNITS.get(r, r), snapshot.demand(r), snapshot.capacity(r), self.host)
+            _Load("capacity", r, UNITS.get(r, r), snapshot.demand(r), _limit(snapshot, r), self.host)
             for r in snapshot.resources
         ]
         self.judges = [
@@ -418,6 +419,13 @@ class _Load:
                 "rule", self.about, f"{self.about}: {where} holds {after:,.0f} {self.unit}, at most {limit:,.0f}",
                 step, before, after, self.unit,
             )  # fmt: skip
+
+
+def _limit(snapshot: Snapshot, resource: str) -> Floats:
+    """What each host has, f8[n_hosts]; of memory, where a cluster is over-committed today, so much as that."""
+    if resource != "memory":
+        return snapshot.capacity(resource)
+    return HostCapacity(resource, tolerates_overcommit=True).limit(snapshot)
 
 
 def _above(old: float, new: float, limit: float, before: float) -> bool:

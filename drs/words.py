@@ -28,9 +28,16 @@ STATUS_WORDS: Mapping[str, str] = MappingProxyType(
 RESOURCE_TITLES: Mapping[str, str] = MappingProxyType({"cpu": "CPU", "memory": "Memory"})
 
 
-def resource_title(resource: str) -> str:
-    """How a resource is called in a heading: `cpu` is CPU, `vgpu_slots` is vgpu slots."""
-    return RESOURCE_TITLES.get(resource, resource.replace("_", " "))
+def resource_title(resource: str, memory: str = "") -> str:
+    """How a resource is called in a heading: `cpu` is CPU, `vgpu_slots` is vgpu slots.
+
+    memory : which memory counts, said of memory.
+
+    >>> resource_title("memory", "active"), resource_title("cpu", "active")
+    ('Memory (active)', 'CPU')
+    """
+    title = RESOURCE_TITLES.get(resource, resource.replace("_", " "))
+    return f"{title} ({memory})" if memory and resource == "memory" else title
 
 
 def goal_title(name: str) -> str:

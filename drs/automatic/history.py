@@ -94,6 +94,7 @@ def replay(
             moment = at_time(snapshot, step)
             now = placement.apply(moment)
             now_s = float((times[step] - times[0]) / np.timedelta64(1, "s"))
+            now = now.counting(policy.memory)
             problem = Problem(now, rules, policy)
             broken = within(now, scope, problem.check(problem.today))[0]
             history.append(observe(now, now_s, len(broken), scope))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drs.cli import base, inputs
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Seed, Source
+from drs.cli.inputs import AsJson, Clusters, PolicyFile, RulesFile, Seed, Source
 from drs.errors import Fault
 
 if TYPE_CHECKING:
+    from drs.errors import RuleConflictError
+    from drs.explain.hints import Hint
     from drs.model import Snapshot
     from drs.modes import RoomReport
     from drs.problem import Problem
@@ -25,6 +27,7 @@ def check(
     source: Source,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a rule is broken.")] = False,
     rules: RulesFile = None,
+    policy: PolicyFile = None,
     failures: Annotated[
         int | None,
         typer.Option("--failures", min=1, max=8, help="Prove which failures of up to so many are survived."),
@@ -56,6 +59,7 @@ def check(
 
     from drs import modes
     from drs.explain.contradictions import conflicts
+    from drs.explain.hints import hints
     from drs.model.load import metrics
     from drs.model.pools import pools
     from drs.model.space import overfull
@@ -69,9 +73,11 @@ def check(
         faults.found.append(Fault("scope", f"{scope} without --failures", "--failures, which it is for"))
     _told_room(faults, room, max_moves=max_moves, time_s=time_s)
 
-    facts, chosen_rules, policy = inputs.read(source, rules, faults=faults, check=_known(cluster, room))
+    facts, own_rules, own_policy = inputs.read(
+        source, rules, policy, faults=faults, check=_known(cluster, room)
+    )
     taking_part = hosts_of(facts, cluster or ())
-    problem = Problem(facts, chosen_rules, scope=taking_part)
+    problem = Problem(facts, own_rules, own_policy, scope=taking_part)
     violations, elsewhere = within(facts, taking_part, problem.check(problem.today))
     load = metrics(facts, problem.today, taking_part)
     survived = None
@@ -80,13 +86,14 @@ def check(
             problem, failures, scope=scope or "host",  # type: ignore[arg-type]
             cluster=() if taking_part is None else clusters_of(facts, taking_part),
         )  # fmt: skip
-    space = None if room is None else _room(problem, policy, room, max_moves, time_s, seed, cluster)
+    space = None if room is None else _room(problem, own_policy, room, max_moves, time_s, seed, cluster)
     named = clusters_of(facts, taking_part)
     happy = happiness(facts, problem.today)
     if taking_part is not None:
         happy = happy.of(problem.taking_part)
     divided = [pool for pool in pools(facts) if taking_part is None or pool.cluster in named]
     crowded = overfull(facts)
+    noticed = hints(problem)
     contradictions = conflicts(problem.rules_in_force, facts)
     if as_json:
         document = {
@@ -100,10 +107,7 @@ def check(
             "pools": [finite(dataclasses.asdict(pool)) for pool in divided],
             "violations": [violation_document(violation) for violation in violations],
             "violations_elsewhere": len(elsewhere),
-            "datastores_above_capacity": [
-                {"datastore": name, "used_gib": used, "capacity_gib": there} for name, used, there in crowded
-            ],
-            "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
+            **_more(crowded, contradictions, noticed),
         }
         if survived is not None:
             document["failures"] = [dataclasses.asdict(each) for each in survived.clusters]
@@ -114,15 +118,33 @@ def check(
         from drs.report import text
 
         text.print_check(base.out_console(), facts, load, violations, happy, divided)
-        _print_more(len(elsewhere), crowded, contradictions, (survived, space))
+        _print_more(len(elsewhere), crowded, contradictions, noticed, (survived, space))
     if strict and (violations or contradictions or crowded or (survived is not None and not survived.holds)):
         raise typer.Exit(base.VIOLATIONS)
+
+
+def _more(
+    crowded: Sequence[tuple[str, float, float]],
+    contradictions: Sequence[RuleConflictError],
+    noticed: Sequence[Hint],
+) -> dict[str, Any]:
+    """What the document says besides of full datastores, contradictions and hints."""
+    import dataclasses
+
+    return {
+        "datastores_above_capacity": [
+            {"datastore": name, "used_gib": used, "capacity_gib": there} for name, used, there in crowded
+        ],
+        "contradictions": [{"rules": list(each.rules), "sentence": str(each)} for each in contradictions],
+        "hints": [dataclasses.asdict(each) for each in noticed],
+    }
 
 
 def _print_more(
     n_elsewhere: int,
     crowded: Sequence[tuple[str, float, float]],
-    contradictions: Sequence[object],
+    contradictions: Sequence[RuleConflictError],
+    noticed: Sequence[Hint],
     reports: Sequence[Report | None],
 ) -> None:
     """What stands below the tables: other clusters, full datastores, contradictions, what was asked for besides."""
@@ -139,6 +161,8 @@ def _print_more(
             f"[red]above capacity[/red] {escape(name)}: {used:,.0f} GiB are used of {there:,.0f}; "
             "drs advise --mode storage makes room"
         )
+    for hint in noticed:
+        console.print(f"[cyan]hint[/cyan] {escape(hint.sentence)}")
     for each in contradictions:
         console.print(f"[red]impossible[/red] {escape(str(each))}")
     for report in reports:
@@ -187,6 +211,7 @@ def _snapshot(facts: Snapshot) -> dict[str, Any]:
         "n_hosts": facts.n_hosts,
         "n_vms": facts.n_vms,
         "provenance": dataclasses.asdict(facts.rests_on),
+        "memory_counts": facts.memory_counts,
     }
 
 

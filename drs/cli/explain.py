@@ -9,7 +9,7 @@ import typer
 
 from drs.cli import base, inputs
 from drs.cli.advise import check
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, PolicyFile, RulesFile, Source
 from drs.errors import Fault
 from drs.options import Options
 
@@ -39,6 +39,7 @@ def explain(
     time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 10.0,
     cluster: Clusters = None,
     rules: RulesFile = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Why a VM may not, or did not, move to a host; or why nothing satisfies the rules."""
@@ -61,8 +62,8 @@ def explain(
         faults.found.append(Fault("plan", given, "--vm with it, and what the plan was asked for"))
     options = Options(evacuate=tuple(evacuate or ()), cluster=tuple(cluster or ()))
     mode = "evacuate" if evacuate else "balance"
-    facts, chosen_rules, policy = inputs.read(
-        source, rules, faults=faults, check=lambda *read: check(mode, options, None, *read)
+    facts, chosen_rules, chosen_policy = inputs.read(
+        source, rules, policy, faults=faults, check=lambda *read: check(mode, options, None, *read)
     )
     from drs.report import text
 
@@ -75,7 +76,7 @@ def explain(
             base.out_console().print(escape(judged.said))
             text.print_explanation(base.out_console(), vm, judged.answers)
         return
-    problem = modes.pose(mode, facts, chosen_rules, policy, options)
+    problem = modes.pose(mode, facts, chosen_rules, chosen_policy, options)
 
     if vm is None:
         conflicts = explaining.conflicts(problem, time_s=time_s)

@@ -433,7 +433,9 @@ class _Book:
 
     def _counted(self, goal: str, resource: str) -> str:
         """A resource as a goal counts it: `active memory` where it is not the configured one."""
-        which = getattr(self.goal_of[goal], "memory", "configured") if resource == "memory" else "configured"
+        if resource != "memory":
+            return resource
+        which = getattr(self.goal_of[goal], "memory", None) or self.problem.snapshot.memory_counts
         return resource if which == "configured" else f"{which} {resource}"
 
     def _use(self, term: Capacity) -> tuple[Floats, Floats]:

@@ -129,7 +129,7 @@ def pose(
         options = Options(evacuate=tuple(options))
     mode = name(mode, options)
     check(mode, snapshot, policy, options)
-    return MODES[mode].pose(snapshot, rules, policy, options)
+    return MODES[mode].pose(snapshot.counting(policy.memory), rules, policy, options)
 
 
 def report(mode: str, result: Result, options: Options) -> Report | None:

@@ -71,6 +71,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "n_hosts": snapshot.n_hosts,
             "n_vms": snapshot.n_vms,
             "provenance": dataclasses.asdict(snapshot.rests_on),
+            "memory_counts": snapshot.memory_counts,
         },
         "mode": result.mode,
         "status": result.status,

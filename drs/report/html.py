@@ -115,7 +115,7 @@ def render_report(result: Result) -> str:
     ]
     shown = [load for load in loads if load.capacity.any()]
     charts = (
-        [(words.resource_title(load.resource), host_load_svg(load)) for load in shown]
+        [(words.resource_title(load.resource, snapshot.memory_counts), host_load_svg(load)) for load in shown]
         if snapshot.n_hosts
         else []
     )

@@ -45,7 +45,7 @@ def print_check(
     """A cluster's load, its VMs' scores, its resource pools and its broken rules."""
     console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
     print_provenance(console, snapshot)
-    console.print(_load_table({"today": metrics}))
+    console.print(_load_table({"today": metrics}, snapshot.memory_counts))
     short = happy.short()
     said = f"VM score {happy.cluster_score:.1f} of 100"
     if short:
@@ -88,13 +88,13 @@ def _pool_table(pools: Sequence[Pool]) -> Table:
     return table
 
 
-def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]], memory: str) -> Table:
     table = Table(
         "load", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states), box=SIMPLE
     )
     for resource in next(iter(states.values())):
         table.add_row(
-            resource,
+            f"memory ({memory})" if resource == "memory" else resource,
             *(
                 words.percent(states[state][resource][name], 1)
                 for name in ("mean", "std", "max")
@@ -133,7 +133,9 @@ def print_result(console: Console, result: Result, out: Path | None, source: str
     )
     print_provenance(console, snapshot)
     console.print(rich_table(GOALS, result.goals))
-    console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
+    console.print(
+        _load_table({"before": result.metrics_before, "after": result.metrics_after}, snapshot.memory_counts)
+    )
     if plan is not None and plan.moves:
         _print_plan(console, result, plan, out)
     else:

@@ -270,7 +270,7 @@ def answer(result: Result) -> None:
     for resource in ("cpu", "memory"):
         rows.append(
             (
-                f"{words.resource_title(resource)} σ",
+                f"{words.resource_title(resource, result.snapshot.memory_counts)} σ",
                 words.percent(after[resource]["std"], 1),
                 f"was {words.percent(before[resource]['std'], 1)}",
             )

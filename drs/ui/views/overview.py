@@ -53,7 +53,7 @@ def figures(cluster: Cluster) -> None:
         load = cluster.metrics[resource]
         rows.append(
             (
-                f"{words.resource_title(resource)} load, mean",
+                f"{words.resource_title(resource, snapshot.memory_counts)} load, mean",
                 words.percent(load["mean"]),
                 f"peak {words.percent(load['max'])}, σ {words.percent(load['std'])}",
             )
@@ -199,7 +199,7 @@ def _hosts(cluster: Cluster) -> None:
     }
     shown = {}
     for resource in snapshot.resources:
-        title = f"{words.resource_title(resource)} load"
+        title = f"{words.resource_title(resource, snapshot.memory_counts)} load"
         table[title] = host_loads(snapshot, resource=resource).before_ratio
         shown[title] = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
     st.dataframe(table, hide_index=True, width="stretch", key="overview.hosts", column_config=shown)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drs import advice, in_time, modes, planning, solving
-from drs.audit import audit_moves
+from drs.audit import audit, audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
 from drs.io.readers.vcenter_login import is_address
@@ -138,6 +138,8 @@ def solve(
 ) -> Result:
     """The best placement within a budget, with a bound, re-checked by the rules themselves.
 
+    `findings` of the result tell what the placement makes worse than today (`drs.audit`).
+
     With `iterations` and no `time_s` the same seed gives the same answer on any machine.
 
     Parameters
@@ -150,7 +152,9 @@ def solve(
     ------
     InternalError : when a solver's answer and the rules' own checks disagree.
     """
-    return solving.solve(problem, solver=solver, run=Run.begin(time_s, iterations, seed, stop, on_progress))
+    run = Run.begin(time_s, iterations, seed, stop, on_progress)
+    result = solving.solve(problem, solver=solver, run=run)
+    return dataclasses.replace(result, findings=audit(result.problem, result.placement, stop=run.stop))
 
 
 def plan(

@@ -107,11 +107,15 @@ def _placement(after: Snapshot, today: Snapshot) -> Placement:
     for vm, name in enumerate(after.vms.name.tolist()):
         if name in today.vms.position:
             host_idx[today.vms.position[name]] = host_at[after.vms.host_idx[vm]]
-    store_at = np.array([*(today.datastores.position.get(str(name), -1) for name in after.datastores.name), -1])
+    store_at = np.array(
+        [*(today.datastores.position.get(str(name), -1) for name in after.datastores.name), -1]
+    )
     store_idx = np.array(today.disks.datastore_idx)
     if len(store_idx) == len(after.disks.datastore_idx):
         store_idx = store_at[after.disks.datastore_idx]
-    return Placement(host_idx.astype(today.vms.host_idx.dtype), store_idx.astype(today.disks.datastore_idx.dtype))
+    return Placement(
+        host_idx.astype(today.vms.host_idx.dtype), store_idx.astype(today.disks.datastore_idx.dtype)
+    )
 
 
 def _goal(each: Mapping[str, Any]) -> GoalScore:

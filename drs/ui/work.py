@@ -42,7 +42,12 @@ ROLLING = "rolling"
 
 
 def request_of(
-    mode: str, options: Options | RollingOptions, rules: Sequence[Rule], policy: Policy, solver: str, seed: int
+    mode: str,
+    options: Options | RollingOptions,
+    rules: Sequence[Rule],
+    policy: Policy,
+    solver: str,
+    seed: int,
 ) -> dict[str, Any]:
     """What is asked, as plain values."""
     return {
@@ -101,7 +106,10 @@ def looked_after(store: Store, job: KeptJob) -> KeptJob:
         return again or job
     log_file = store.folder / "logs" / f"{job.id}.log"
     tail = log_file.read_text(errors="replace").strip().splitlines()[-1:] if log_file.exists() else []
-    said = ["Its process ended before it had an answer, for instance because the machine was restarted.", *tail]
+    said = [
+        "Its process ended before it had an answer, for instance because the machine was restarted.",
+        *tail,
+    ]
     store.tell(job.id, state="lost", faults=json.dumps(said))
     return store.job(job.id) or job
 
@@ -158,7 +166,9 @@ class _Telling:
             if p is not None:
                 finite = {"score": p.score, "bound": p.bound}
                 said |= {"stage": p.stage, "fraction": min(1.0, max(0.0, p.fraction))}
-                said |= {name: value if abs(value) != float("inf") else None for name, value in finite.items()}
+                said |= {
+                    name: value if abs(value) != float("inf") else None for name, value in finite.items()
+                }
             if self.store.tell(self.job, **said):
                 self.stop.interrupt()
 
@@ -199,14 +209,22 @@ def _answered(store: Store, job: KeptJob, stop: Stop, telling: _Telling) -> str:
         seed=request["seed"], stop=stop, on_progress=telling,
     )  # fmt: skip
     if result.asked is None:
-        asked = Asked(snapshot, rules, policy, request["mode"], options, request["solver"], request["seed"], job.time_s)
+        asked = Asked(
+            snapshot, rules, policy, request["mode"], options, request["solver"], request["seed"], job.time_s
+        )
         result = dataclasses.replace(result, asked=asked)
     telling(Progress("Writing the plan", stop.elapsed_s, 1.0, 0.0))
     return keep(store, job.desk, job.key, result, job.question, request, job.parent)
 
 
 def keep(
-    store: Store, desk: str, key: str, result: Result, question: str, request: Mapping[str, Any], parent: str = ""
+    store: Store,
+    desk: str,
+    key: str,
+    result: Result,
+    question: str,
+    request: Mapping[str, Any],
+    parent: str = "",
 ) -> str:
     """Keep a result as a new plan; returns its id."""
     plan = new_id()
@@ -231,7 +249,12 @@ def figures_of(result: Result) -> dict[str, Any]:
             "transferred_mib": plan.total_transferred_mib if plan else 0.0,
             "n_broken": len(result.violations_after),
             "goals": {
-                goal.name: {"before": goal.before, "after": goal.after, "bound": goal.bound, "unit": goal.unit}
+                goal.name: {
+                    "before": goal.before,
+                    "after": goal.after,
+                    "bound": goal.bound,
+                    "unit": goal.unit,
+                }
                 for goal in result.goals
             },
         }

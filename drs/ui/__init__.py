@@ -132,7 +132,8 @@ def run(words: list[str], environment: dict[str, str], link: str, *, browser: bo
         sys.stderr.write(f"your plans: {link}\n")
         if browser:
             threading.Thread(target=_open_browser, args=(link, server), daemon=True).start()
-        return server.wait()
+        code = server.wait()
+        return code if code >= 0 else 128 - code  # as a shell counts one that a signal has ended
     except KeyboardInterrupt:
         server.terminate()
         server.wait()

@@ -36,7 +36,7 @@ def look_at(kind: str, name: str) -> None:
     """Open the page of a thing."""
     update(thing=(kind, name))
     st.session_state["item.kind"] = kind
-    st.session_state["item.name"] = name
+    st.session_state[f"item.name.{kind}"] = name
     st.switch_page(str(ITEM))
 
 

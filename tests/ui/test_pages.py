@@ -38,6 +38,9 @@ def one_move(snapshot: Snapshot, **changes: Any) -> Result:
     was = int(host_idx[0])
     host_idx[0] = (was + 1) % snapshot.n_hosts
     placement = Placement(host_idx, snapshot.disks.datastore_idx)
+    first, order = snapshot.disks_of_vm
+    own = snapshot.disks.datastore_idx[order[first[0] : first[1]]]
+    stores = tuple(str(snapshot.datastores.name[store]) for store in own)
     move = Move(
         1,
         1,
@@ -51,6 +54,8 @@ def one_move(snapshot: Snapshot, **changes: Any) -> Result:
         downtime_ms=200.0,
         transferred_mib=4096.0,
         rounds=3,
+        from_datastores=stores,
+        to_datastores=stores,
     )
     plan = Plan(snapshot, placement, placement, (move,), makespan_s=10.0, makespan_bound_s=10.0)
     goals = (GoalScore("balance", "spread", 0.3, 0.1, 0.1),)

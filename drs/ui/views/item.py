@@ -45,24 +45,26 @@ def choose(cluster: Cluster) -> tuple[str, str] | None:
         return None
     thing = state().thing
     if thing is not None and thing[0] in kinds and "item.kind" not in st.session_state:
-        st.session_state["item.kind"], st.session_state["item.name"] = thing
+        st.session_state["item.kind"] = thing[0]
+        st.session_state[f"item.name.{thing[0]}"] = thing[1]
     left, right = st.columns([1, 3])
     kind = left.segmented_control(
         "Kind", kinds, key="item.kind", default=None if "item.kind" in st.session_state else kinds[0],
         format_func=lambda each: KINDS[each].title,
     ) or kinds[0]  # fmt: skip
     names = _names(cluster.snapshot, kind)
-    chosen = st.session_state.get("item.name")
+    key = f"item.name.{kind}"
+    chosen = st.session_state.get(key)
     if chosen not in names:
         every = KINDS[kind].names(cluster.snapshot)
         if chosen in every:
             names = [str(chosen), *names]
         else:
-            st.session_state.pop("item.name", None)
+            st.session_state.pop(key, None)
     if not names:
         st.info("There is none in this cluster.")
         return None
-    name = right.selectbox(KINDS[kind].title, names, key="item.name")
+    name = right.selectbox(KINDS[kind].title, names, key=key)
     update(thing=(kind, str(name)))
     return kind, str(name)
 
@@ -329,10 +331,11 @@ def datastore(cluster: Cluster, name: str) -> None:
 
 def page() -> None:
     """Draw the page."""
-    now = state()
-    heading(md(now.thing[1]) if now.thing else "Host, VM, datastore")
+    above = st.container()
     cluster = needs_cluster()
     thing = choose(cluster)
+    with above:
+        heading(md(thing[1]) if thing else "Host, VM, datastore")
     if thing is None:
         return
     {"host": host, "vm": vm, "datastore": datastore}[thing[0]](cluster, thing[1])

@@ -25,7 +25,7 @@ from drs.ui.parts import chart, heading, md, needs_cluster, page_file, rests_on,
 from drs.ui.state import STORED, AdviseAsk, filled, open_cluster, state, update
 
 TOP = 20
-MOST_CAUSES = 6
+MOST_CAUSES = 4
 
 
 def upload() -> None:

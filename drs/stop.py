@@ -155,6 +155,8 @@ class Run:
     stop: Stop = dataclasses.field(default_factory=Stop)
     seed: int = 0
     on_progress: OnProgress | None = None
+    bounds: bool = True
+    """Whether Lagrangian bounds are wanted; without them a plan is quicker and says nothing of what it leaves."""
 
     @classmethod
     def begin(

@@ -223,3 +223,17 @@ def test_a_plan_of_the_library_is_audited_without_a_word() -> None:
     plan = make_plan(problem.snapshot, result.placement, problem.lowered.during)
     assert len(plan.moves) >= 1
     assert audit(problem, plan.placement, moves=plan.moves) == ()
+
+
+def test_a_vm_that_starts_is_in_the_state_that_is_audited() -> None:
+    snapshot = cluster(vms="aab", stores={"capacity_gib": [250.0]})
+    vms = dataclasses.replace(snapshot.vms, host_idx=np.array([0, 0, -1], dtype=np.int32))
+    waiting = dataclasses.replace(snapshot, vms=vms)
+    problem = Problem(waiting)
+    told = audit(problem, at(waiting, "aab"))
+    assert [(each.kind, each.about, each.before, each.after) for each in told] == [
+        ("space", "d0", 200.0, 300.0)
+    ]
+    result = drs.advise(waiting, mode="place", iterations=200)
+    if (result.placement.host_idx >= 0).all():
+        assert [each.about for each in result.findings if each.kind == "space"] == ["d0"]

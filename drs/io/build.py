@@ -47,6 +47,7 @@ def build(
     description: str = "",
     source: str = "",
     provenance: Provenance = UNSAID,
+    too_large: bool = False,
 ) -> Snapshot:
     """Build a snapshot from unread tables.
 
@@ -60,6 +61,8 @@ def build(
         What the snapshot says about itself.
     provenance : Provenance
         Where the figures of demand come from.
+    too_large : bool
+        Whether a VM may be larger than every host, as one that grew in a scenario; else that is a fault.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def build(
     clusters = _clusters(read, raw.get("clusters"))
     hosts = _hosts(read, clusters)
     pools, pool_idx = build_pools(read, clusters, hosts)
-    vms = _vms(read, clusters, hosts, pool_idx)
+    vms = _vms(read, clusters, hosts, pool_idx, too_large)
     datastores, disks = _storage(read, raw, vms.name)
     mounts, networks, portgroups, nic_vm_idx, nic_network_idx = _visibility(read, raw, hosts, vms, datastores)
     links = _links(read)
@@ -245,7 +248,9 @@ def _check_resource(reader: Reader, column: str, resource: str) -> None:
         )
 
 
-def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool_idx: Ints) -> VmTable:
+def _vms(
+    read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool_idx: Ints, too_large: bool
+) -> VmTable:
     reader, faults = read["vms"], read["vms"].faults
     host_idx = reader.refer("host", read["hosts"])
     vcpus, memory = reader.number("vcpus"), reader.number("memory_mib")
@@ -267,7 +272,7 @@ def _vms(read: dict[str, Reader], clusters: ClusterTable, hosts: HostTable, pool
                 )
             demand[resource] = reader.number(column)
 
-    if len(hosts):
+    if len(hosts) and not too_large:
         ratio = clusters.cpu_overcommit_ratio[hosts.cluster_idx]
         cpu = hosts.cpu_mhz - hosts.cpu_reserved_mhz
         room = {

@@ -16,14 +16,35 @@ import fnmatch
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError, did_you_mean
+from drs.io.change_kinds import (
+    KINDS,
+    SCALED,
+    AddHosts,
+    AddRule,
+    AddVms,
+    CutLink,
+    DropHosts,
+    DropRules,
+    DropVms,
+    Grow,
+    Names,
+    Noise,
+    OnlyClusters,
+    Part,
+    ReplaceHosts,
+    ScaleVms,
+    SetColumn,
+    SetLink,
+    SetPolicy,
+    SetRules,
+)
 from drs.io.columns import OPEN_COLUMNS, keys, open_column, tables
 from drs.io.frames import from_frames, to_frames
 from drs.io.raw import Faults
+from drs.io.selection import draw_factors, matching
 from drs.model import Snapshot
 from drs.model.network import implied_switch
 from drs.model.selector import Named, entries, is_pattern, resolve
@@ -33,163 +54,6 @@ from drs.rules import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Names = str | tuple[str, ...]
-Positive = Annotated[int, Field(ge=1, le=10_000)]
-Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Part(BaseModel):
-    """A record that refuses unknown fields and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AddHosts(Part):
-    """`count` copies of each host that `like` names, with its mounts, networks and links."""
-
-    do: Literal["add-hosts"] = "add-hosts"
-    like: Names
-    count: Positive = 1
-
-
-class AddVms(Part):
-    """`count` copies of each VM that `like` names, with disks, NICs and load history; they have no host yet."""
-
-    do: Literal["add-vms"] = "add-vms"
-    like: Names
-    count: Positive = 1
-
-
-class DropHosts(Part):
-    """Hosts that are there no more; their VMs have to be placed elsewhere."""
-
-    do: Literal["drop-hosts"] = "drop-hosts"
-    hosts: Names
-
-
-class OnlyClusters(Part):
-    """These clusters alone; what the disks of the others take on shared datastores stays taken."""
-
-    do: Literal["only-clusters"] = "only-clusters"
-    clusters: Names
-
-
-class DropVms(Part):
-    """VMs that are there no more, with their disks."""
-
-    do: Literal["drop-vms"] = "drop-vms"
-    vms: Names
-
-
-class ScaleVms(Part):
-    """Factors on the demand and size of some VMs.
-
-    cpu_ratio : CPU demand, now and in the load history. memory_ratio : configured, active and consumed memory,
-        working set, and the load history. dirty_rate_ratio, vcpu_ratio : these alone. disk_ratio : size and
-        used space of the disks. cpu_reservation_ratio, memory_reservation_ratio : what is reserved, which
-        stays as it is where nothing is said.
-    """
-
-    do: Literal["scale-vms"] = "scale-vms"
-    vms: Names = "*"
-    cpu_ratio: Ratio = 1.0
-    memory_ratio: Ratio = 1.0
-    dirty_rate_ratio: Ratio = 1.0
-    vcpu_ratio: Ratio = 1.0
-    disk_ratio: Ratio = 1.0
-    cpu_reservation_ratio: Ratio = 1.0
-    memory_reservation_ratio: Ratio = 1.0
-
-
-SCALED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "cpu_ratio": {"vms": ("cpu_demand_mhz",), "loads": ("cpu_mhz",)},
-    "memory_ratio": {
-        "vms": ("memory_mib", "memory_active_mib", "memory_consumed_mib", "working_set_mib"),
-        "loads": ("memory_active_mib",),
-    },
-    "dirty_rate_ratio": {"vms": ("dirty_rate_mibps",)},
-    "vcpu_ratio": {"vms": ("vcpus",)},
-    "disk_ratio": {"disks": ("size_gib", "used_gib")},
-    "cpu_reservation_ratio": {"vms": ("cpu_reservation_mhz",)},
-    "memory_reservation_ratio": {"vms": ("memory_reservation_mib",)},
-}
-"""The columns that each factor of `ScaleVms` multiplies, by table."""
-
-
-class SetColumn(Part):
-    """One value for a column of some rows.
-
-    rows : names or patterns in the first key column of the table, such as VMs for `vms` and `disks`.
-    value : "" for an empty cell, which means the column's default.
-    """
-
-    do: Literal["set"] = "set"
-    table: str
-    rows: Names
-    column: str
-    value: bool | int | float | str
-
-
-class SetLink(Part):
-    """New figures for the link between two nodes; one that is not there is added.
-
-    new_node : whether one end may be a switch that nothing names yet.
-    """
-
-    do: Literal["link"] = "link"
-    a: str
-    b: str
-    bandwidth_mbps: Ratio | None = None
-    latency_ms: Annotated[float, Field(ge=0)] | None = None
-    loss_ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
-    shared_mbps: Annotated[float, Field(ge=0)] | None = None
-    new_node: bool = False
-
-
-class AddRule(Part):
-    """One more rule, with the fields of a [[rule]] table in rules.toml."""
-
-    do: Literal["add-rule"] = "add-rule"
-    rule: dict[str, Any]
-
-
-class DropRules(Part):
-    """Rules that do not hold any more, by name (by type where they have none)."""
-
-    do: Literal["drop-rules"] = "drop-rules"
-    rules: Names
-
-
-class SetPolicy(Part):
-    """Parts of a policy, as in policy.toml, that take the place of what is there; the rest stays."""
-
-    do: Literal["policy"] = "policy"
-    policy: dict[str, Any]
-
-
-Change = Annotated[
-    AddHosts
-    | AddVms
-    | DropHosts
-    | DropVms
-    | OnlyClusters
-    | ScaleVms
-    | SetColumn
-    | SetLink
-    | AddRule
-    | DropRules
-    | SetPolicy,
-    Field(discriminator="do"),
-]
-"""Any change, told apart by `do`."""
-
-KINDS: Mapping[str, type[Part]] = {
-    kind.model_fields["do"].default: kind
-    for kind in (AddHosts, AddVms, DropHosts, DropVms, OnlyClusters, ScaleVms, SetColumn, SetLink, AddRule, DropRules,
-                 SetPolicy)
-}  # fmt: skip
-"""The kinds of changes by their `do`."""
 
 OF_HOST = ("hosts", "mounts", "portgroups")
 OF_VM = ("vms", "disks", "nics", "loads")
@@ -249,26 +113,30 @@ class _Edit:
         """Make one change, or note why it cannot be made."""
         match change:
             case AddHosts():
-                for name in self.names("hosts", "host", change.like, f"{where}, field like"):
-                    self.copy(OF_HOST, "host", name, change.count)
+                self.add_hosts(change, where)
             case AddVms():
-                for name in self.names("vms", "vm", change.like, f"{where}, field like"):
-                    copies = self.copy(OF_VM, "vm", name, change.count)
-                    vms = self.tables["vms"]
-                    vms.loc[vms["vm"].isin(copies), "host"] = None
+                self.add_vms(change, where)
             case DropHosts():
-                self.drop_hosts(self.names("hosts", "host", change.hosts, f"{where}, field hosts"))
+                self.drop_hosts(self.rows("hosts", change.hosts, change.where, where, "hosts"))
+            case ReplaceHosts():
+                hosts = self.rows("hosts", change.hosts, change.where, where, "hosts")
+                self.write("hosts", "host", hosts, change.columns, where)
             case DropVms():
-                gone = self.names("vms", "vm", change.vms, f"{where}, field vms")
-                self._without(OF_VM, "vm", gone)
+                self._without(OF_VM, "vm", self.rows("vms", change.vms, change.where, where, "vms"))
             case OnlyClusters():
                 self.only(change.clusters, f"{where}, field clusters")
             case ScaleVms():
-                self.scale(change, self.names("vms", "vm", change.vms, f"{where}, field vms"))
+                self.scale(change, self.rows("vms", change.vms, change.where, where, "vms"))
+            case Grow():
+                self.scale(change.scaled(), self.rows("vms", change.vms, change.where, where, "vms"))
+            case Noise():
+                self.noise(change, self.rows("vms", change.vms, change.where, where, "vms"), where)
             case SetColumn():
                 self.set(change, where)
             case SetLink():
                 self.link(change, where)
+            case CutLink():
+                self.cut(change, where)
             case AddRule():
                 from drs.io.rules_toml import rules_of
 
@@ -277,6 +145,8 @@ class _Edit:
                 labels = [rule.label for rule in self.rules]
                 gone = _matching(labels, change.rules, f"{where}, field rules", "rule", self.faults)
                 self.rules = [rule for rule in self.rules if rule.label not in gone]
+            case SetRules():
+                self.set_rules(change, where)
             case SetPolicy():
                 self.set_policy(change, where)
             case _:
@@ -286,19 +156,122 @@ class _Edit:
         """Names that are meant, in the order of the table; a fault for what means none."""
         frame = self.tables.get(table)
         known = [] if frame is None else frame[key].drop_duplicates().tolist()
-        return _matching(known, patterns, where, key, self.faults)
+        labels = frame if frame is not None and table in ("hosts", "vms") else None
+        return _matching(known, patterns, where, key, self.faults, labels)
 
-    def copy(self, names: Iterable[str], key: str, like: str, count: int) -> list[str]:
+    def rows(self, table: str, patterns: Names, condition: str, where: str, field: str) -> list[str]:
+        """Names that a selection means; a fault where neither names nor a condition are given."""
+        key = keys(table)[0]
+        if not entries(patterns) and not condition:
+            self.faults.add(
+                f"{where}, field {field}", f"no {key}", "names, patterns, or a condition in where"
+            )
+            return []
+        found = self.names(table, key, entries(patterns) or "*", f"{where}, field {field}")
+        if condition:
+            holds = set(
+                matching(self.tables.get(table), key, condition, f"{where}, field where", self.faults)
+            )
+            found = [name for name in found if name in holds]
+        return found
+
+    def write(
+        self, table: str, key: str, rows: Sequence[str], columns: Mapping[str, Any], where: str
+    ) -> None:
+        """Cells of some rows."""
+        for column, value in columns.items():
+            self.put(table, key, rows, column, value, f"{where}, columns", f"{column}")
+
+    def add_hosts(self, change: AddHosts, where: str) -> None:
+        """Copies of hosts, with what differs from them."""
+        hosts = self.tables["hosts"]
+        if entries(change.like) or change.where:
+            like = self.rows("hosts", change.like, change.where, where, "like")
+        else:
+            known = hosts["host"].tolist()
+            if change.cluster:
+                known = _labelled(hosts, known, f"cluster:{change.cluster}")
+                if not known:
+                    clusters = [str(name) for name in self.before.clusters.name]
+                    self.faults.add(f"{where}, field cluster", f"no host stands in {change.cluster!r}",
+                                    "a cluster with a host, or like",
+                                    did_you_mean(change.cluster, clusters))  # fmt: skip
+            like = known[:1]
+            if like and change.count:
+                self.notes.append(f"new hosts see the datastores and networks that {like[0]} sees")
+        columns = {"state": "connected", **change.columns}
+        if change.cluster:
+            columns["cluster"] = change.cluster
+        for name in like:
+            copies = self.copy(OF_HOST, "host", name, change.count, change.name)
+            self.write(
+                "hosts",
+                "host",
+                copies,
+                columns if change.columns or change.cluster else change.columns,
+                where,
+            )
+
+    def add_vms(self, change: AddVms, where: str) -> None:
+        """Copies of VMs, or VMs of a template."""
+        import pandas as pd
+
+        if entries(change.like) or change.where:
+            for name in self.rows("vms", change.like, change.where, where, "like"):
+                copies = self.copy(OF_VM, "vm", name, change.count, change.name)
+                vms = self.tables["vms"]
+                vms.loc[vms["vm"].isin(copies), "host"] = None
+                self.write("vms", "vm", copies, change.columns, where)
+            return
+        missing = [column for column in ("memory_mib", "cpu_demand_mhz") if column not in change.columns]
+        if missing:
+            self.faults.add(
+                f"{where}, field like", "no VM to copy", f"like, or columns with {' and '.join(missing)}"
+            )
+            return
+        copies = self.free_names("vm", f"{change.name or 'new'}-{{}}", change.count)
+        vms = self.tables["vms"]
+        if copies:
+            self.tables["vms"] = pd.concat([vms, pd.DataFrame({"vm": copies})], ignore_index=True)
+        self.write("vms", "vm", copies, change.columns, where)
+        stores = self.tables.get("datastores")
+        if change.disks and (stores is None or change.datastore not in set(stores["datastore"])):
+            known = [] if stores is None else stores["datastore"].tolist()
+            self.faults.add(f"{where}, field datastore", f"{change.datastore!r} is no datastore",
+                            "the one for its disks",
+                            did_you_mean(change.datastore, known))  # fmt: skip
+            return
+        more: dict[str, list[dict[str, Any]]] = {
+            "disks": [
+                {"vm": vm, "disk": f"disk-{k}", "datastore": change.datastore, "size_gib": gib}
+                for vm in copies for k, gib in enumerate(change.disks, 1)
+            ],
+            "nics": [{"vm": vm, "network": network} for vm in copies for network in change.networks],
+        }  # fmt: skip
+        for table, rows in more.items():
+            if rows:
+                old = [self.tables[table]] if table in self.tables else []
+                self.tables[table] = pd.concat([*old, pd.DataFrame(rows)], ignore_index=True)
+
+    def free_names(self, key: str, pattern: str, count: int) -> list[str]:
+        """So many names that nothing has yet."""
+        taken = set(self.tables["hosts" if key == "host" else "vms"][key])
+        found: list[str] = []
+        number = 1
+        while len(found) < count:
+            if (name := pattern.format(number)) not in taken:
+                found.append(name)
+            number += 1
+        return found
+
+    def copy(self, names: Iterable[str], key: str, like: str, count: int, name: str = "") -> list[str]:
         """Copies of one host or VM in all tables that speak of it; their names."""
         import pandas as pd
 
-        taken = set(self.tables["hosts" if key == "host" else "vms"][key])
-        copies: list[str] = []
-        number = 1
-        while len(copies) < count:
-            if (name := f"{like}-copy-{number}") not in taken:
-                copies.append(name)
-            number += 1
+        pattern = (f"{name}-" if name else f"{like}-copy-").replace("{", "{{").replace("}", "}}") + "{}"
+        copies = self.free_names(key, pattern, count)
+        if not copies:
+            return copies
         for table in names:
             if table in self.tables:
                 frame = self.tables[table]
@@ -363,7 +336,6 @@ class _Edit:
 
     def set(self, change: SetColumn, where: str) -> None:
         """Set a column; whether the value suits it is found when the snapshot is built."""
-        import pandas as pd
 
         if change.table not in tables():
             near = did_you_mean(change.table, tables())
@@ -374,36 +346,90 @@ class _Edit:
                 near,
             )
             return
-        known = tables()[change.table]
         fixed = keys(change.table)
-        if change.column in fixed:
-            self.faults.add(
-                f"{where}, field column", f"{change.column!r}, part of the key", "another column"
-            )  # fmt: skip
-            return
-        if change.column not in known and open_column(change.table, change.column) is None:
+        rows = self.rows(change.table, change.rows, change.where, where, "rows")
+        if rows:
+            self.put(change.table, fixed[0], rows, change.column, change.value, where, "column")
+
+    def put(
+        self, table: str, key: str, rows: Sequence[str], column: str, value: Any, where: str, field: str
+    ) -> None:
+        """One value for a column of some rows; whether it suits the column is found when the snapshot is built."""
+        import pandas as pd
+
+        known, fixed = tables()[table], keys(table)
+        if column in fixed or (column not in known and open_column(table, column) is None):
             names = [name for name in known if name not in fixed]
-            if change.table in OPEN_COLUMNS:
-                names.append(f"<name>{OPEN_COLUMNS[change.table]}")
+            if table in OPEN_COLUMNS:
+                names.append(f"<name>{OPEN_COLUMNS[table]}")
+            what = (
+                f"{column!r}, part of the key" if column in fixed else f"unknown column {column!r} of {table}"
+            )
             self.faults.add(
-                f"{where}, field column",
-                f"unknown column {change.column!r} of {change.table}",
-                f"one of {', '.join(names)}",
-                did_you_mean(change.column, names),
+                f"{where}, field {field}", what, f"one of {', '.join(names)}", did_you_mean(column, names)
             )
             return
-        rows = self.names(change.table, fixed[0], change.rows, f"{where}, field rows")
-        if not rows:
-            return
-        frame = self.tables[change.table].copy()
+        frame = self.tables[table].copy()
         cells = (
-            frame[change.column].astype(object)
-            if change.column in frame
+            frame[column].astype(object)
+            if column in frame
             else pd.Series(None, index=frame.index, dtype=object)
         )
-        cells[frame[fixed[0]].isin(rows)] = None if change.value == "" else change.value
-        frame[change.column] = cells
-        self.tables[change.table] = frame
+        cells[frame[key].isin(rows)] = None if value == "" else value
+        frame[column] = cells
+        self.tables[table] = frame
+
+    def noise(self, change: Noise, vms: Sequence[str], where: str) -> None:
+        """Multiply each VM's demand by its own factor."""
+        factors = draw_factors(change, vms, f"{where}, field by", self.faults)
+        for (table, column), by_vm in factors.items():
+            if table not in self.tables or column not in self.tables[table]:
+                continue
+            frame = self.tables[table] = self.tables[table].copy()
+            ratio = frame["vm"].map(by_vm).fillna(1.0)
+            frame[column] = (frame[column].astype(float) * ratio.to_numpy()).astype(float)
+        frame = self.tables["vms"]
+        for column in ("memory_active_mib", "memory_consumed_mib"):
+            if change.memory_std and column in frame:
+                frame[column] = frame[column].clip(upper=frame["memory_mib"])
+
+    def cut(self, change: CutLink, where: str) -> None:
+        """Take a link away; a host that has none hangs on the switch of its site, which cannot be cut."""
+        links = self.tables.get("links")
+        ends = [] if links is None else list(zip(links["a"], links["b"], strict=True))
+        found = [{*pair} == {change.a, change.b} for pair in ends]
+        if links is None or not any(found):
+            near = did_you_mean(f"{change.a} to {change.b}", [f"{a} to {b}" for a, b in ends])
+            self.faults.add(
+                where, f"no link between {change.a} and {change.b}", "a link of the table links", near
+            )
+            return
+        hosts = set(self.tables["hosts"]["host"])
+        self.tables["links"] = links[[not each for each in found]]
+        left = {end for pair, gone in zip(ends, found, strict=True) if not gone for end in pair}
+        for end in sorted({change.a, change.b} & hosts - left):
+            # A host without any link would hang on the implied switch: keep it cut off, with a node of its own.
+            import pandas as pd
+
+            alone = pd.DataFrame([{"a": end, "b": f"{end} (cut off)", "bandwidth_mbps": 1.0}])
+            self.tables["links"] = pd.concat([self.tables["links"], alone], ignore_index=True)
+            self.notes.append(f"host {end} has no other link: no VM can leave it or come to it")
+
+    def set_rules(self, change: SetRules, where: str) -> None:
+        """Rules with other values, read anew from their own text."""
+        from drs.io.problem_file import write_rules
+        from drs.io.rules_toml import rules_of
+
+        labels = [rule.label for rule in self.rules]
+        meant = set(_matching(labels, change.rules, f"{where}, field rules", "rule", self.faults))
+        changed: list[Rule] = []
+        for rule in self.rules:
+            if rule.label not in meant:
+                changed.append(rule)
+                continue
+            (table,) = tomllib.loads(write_rules([rule]))["rule"]
+            changed += rules_of({"rule": [{**table, **change.fields}]}, where, self.faults)
+        self.rules = changed
 
     def link(self, change: SetLink, where: str) -> None:
         """Change or add a link. A host that has none is first linked to the switch that is taken for granted."""
@@ -439,6 +465,8 @@ class _Edit:
             if (value := getattr(change, field)) is not None
         }
         rows = [{*pair} == {change.a, change.b} for pair in ends]
+        if change.bandwidth_ratio is not None and change.bandwidth_mbps is not None:
+            self.faults.add(f"{where}, field bandwidth_ratio", "beside bandwidth_mbps", "one of the two")
         if not any(rows):
             if change.bandwidth_mbps is None:
                 self.faults.add(
@@ -451,6 +479,10 @@ class _Edit:
         frame = pd.concat([*old, *([pd.DataFrame(new)] if new else [])], ignore_index=True)
         for field, value in figures.items():
             frame.loc[rows, field] = value
+        if change.bandwidth_ratio is not None:
+            frame.loc[rows, "bandwidth_mbps"] = (
+                frame.loc[rows, "bandwidth_mbps"].astype(float) * change.bandwidth_ratio
+            )
         self.tables["links"] = frame
 
     def _taken_for_granted(self, ends: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -512,6 +544,7 @@ class _Edit:
                 description=before.description,
                 provenance=before.provenance,
                 source=before.source,
+                too_large=True,
             )
         except InputError as error:
             raise InputError(
@@ -519,11 +552,34 @@ class _Edit:
             ) from None
 
 
-def _matching(known: Sequence[str], patterns: Names, where: str, what: str, faults: Faults) -> list[str]:
+def _labelled(frame: pd.DataFrame, known: Sequence[str], pattern: str) -> list[str]:
+    """Names with a label: `rack:r1*`, `cluster:prod`."""
+    label, _, value = pattern.partition(":")
+    if label not in frame:
+        return []
+    of = frame[label].tolist()
+    return [
+        name
+        for name, own in zip(known, of, strict=False)
+        if isinstance(own, str) and fnmatch.fnmatchcase(own, value)
+    ]
+
+
+def _matching(
+    known: Sequence[str],
+    patterns: Names,
+    where: str,
+    what: str,
+    faults: Faults,
+    labels: pd.DataFrame | None = None,
+) -> list[str]:
     """Names in the order of `known`; a fault for each pattern that means none."""
     chosen: set[str] = set()
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
-        found = [pattern] if pattern in known else fnmatch.filter(known, pattern)
+        if pattern in known or ":" not in pattern or labels is None:
+            found = [pattern] if pattern in known else fnmatch.filter(known, pattern)
+        else:
+            found = _labelled(labels, known, pattern)
         if not found and pattern != "*":
             faults.add(where, f"{pattern!r} names no {what}", f"a {what}", did_you_mean(pattern, known))
         chosen.update(found)
@@ -599,5 +655,5 @@ def fault_of(error: Mapping[str, Any], where: str, known: Iterable[str]) -> Faul
         given = error["input"].get("do") if isinstance(error["input"], dict) else error["input"]
         return Fault(f"{where}, field {field}.do", repr(given), f"one of {', '.join(KINDS)}",
                      did_you_mean(str(given), KINDS))  # fmt: skip
-    said = error["msg"].lower().removeprefix("input should be ")
+    said = error["msg"].removeprefix("Value error, ").lower().removeprefix("input should be ")
     return Fault(f"{where}, field {field}", repr(error["input"]), said)

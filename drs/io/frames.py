@@ -27,6 +27,7 @@ def from_frames(
     description: str = "",
     source: str = "",
     provenance: Provenance = UNSAID,
+    too_large: bool = False,
 ) -> Snapshot:
     """Build a snapshot from pandas data frames.
 
@@ -39,6 +40,8 @@ def from_frames(
         What the snapshot says about itself.
     provenance : Provenance
         Where the figures of demand come from.
+    too_large : bool
+        Whether a VM may be larger than every host; else that is a fault.
 
     Returns
     -------
@@ -91,6 +94,7 @@ def from_frames(
         description=description,
         source=source,
         provenance=provenance,
+        too_large=too_large,
     )
 
 

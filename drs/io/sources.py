@@ -9,7 +9,8 @@ from typing import Literal
 
 from drs.errors import Fault, InputError
 from drs.io.atomic import write_text_atomic
-from drs.io.changes import OnlyClusters, apply
+from drs.io.change_kinds import OnlyClusters
+from drs.io.changes import apply
 from drs.io.folder import check_target, is_snapshot, read_folder, write_folder
 from drs.io.loads import join, loads_of
 from drs.io.merge import merge

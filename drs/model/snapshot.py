@@ -415,13 +415,17 @@ class Snapshot(_Frozen):
         return ("cpu", "memory", *sorted(self.hosts.capacity))
 
     def capacity(self, resource: str) -> Floats:
-        """What VMs may use on each host, f8[n_hosts]: the total less the hypervisor's own reserve."""
+        """What VMs may use on each host, f8[n_hosts]: the total less the hypervisor's own reserve, and of that the
+        share that a derated host may use (column `derate_ratio`)."""
         hosts = self.hosts
         if resource == "cpu":
-            return np.asarray(hosts.cpu_mhz - hosts.cpu_reserved_mhz)
-        if resource == "memory":
-            return np.asarray(hosts.memory_mib - hosts.memory_reserved_mib)
-        return np.asarray(hosts.capacity[resource])
+            whole = hosts.cpu_mhz - hosts.cpu_reserved_mhz
+        elif resource == "memory":
+            whole = hosts.memory_mib - hosts.memory_reserved_mib
+        else:
+            whole = hosts.capacity[resource]
+        derated = hosts.value("derate_ratio")
+        return np.asarray(whole if derated is None or resource not in ("cpu", "memory") else whole * derated)
 
     def demand(self, resource: str) -> Floats:
         """What each VM uses of a resource, f8[n_vms]; 0 when it is powered off.
@@ -437,6 +441,12 @@ class Snapshot(_Frozen):
         else:
             raw = vms.demand.get(resource, vms.gpus if resource == "gpus" else np.zeros(len(vms)))
         return np.where(vms.on, raw, 0.0)
+
+    def automation_of(self, vm: int) -> str:
+        """Automation level of a VM, by its position: its own, else its cluster's, else `full`."""
+        own, host = str(self.vms.automation[vm]), int(self.vms.host_idx[vm])
+        cluster = int(self.hosts.cluster_idx[host]) if host >= 0 else -1
+        return own or (str(self.clusters.automation[cluster]) if cluster >= 0 else "full")
 
     @cached_property
     def memory_active_mib(self) -> Floats:

@@ -65,7 +65,8 @@ def with_new(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
     ----------
     wanted : `LIKE` or `LIKE=COUNT`, LIKE a VM or a pattern; the new ones are called `LIKE-copy-1` and so on.
     """
-    from drs.io.changes import AddVms, apply
+    from drs.io.change_kinds import AddVms
+    from drs.io.changes import apply
 
     adds = []
     for text in wanted:

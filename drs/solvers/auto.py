@@ -1,8 +1,8 @@
 """Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
 
 The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
-search goes on from there. Where items wait to be placed, they are counted before they are named
-(`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
+search goes on from there. Where items wait to be placed, or slots are to be free, items are counted before they are
+named (`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
 small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
 neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
 (`drs.solvers.bounds.dual`) follow each stage, and a plan that meets them ends the run.
@@ -39,7 +39,7 @@ SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most: all of it on the largest such problems, a tenth of it on
 tiny ones, which are proven before they are searched."""
 ROOM_SHARE = 0.5
-"""Of the budget for placing by counts, where items wait."""
+"""Of the budget for counting, where items wait or slots are to be free."""
 BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
 
@@ -112,7 +112,7 @@ class _Call:
 
     def bound(self, part: Stop, steps: int) -> None:
         """Raise the bounds under the ceilings of the best plan."""
-        if self.proven or self.stop.interrupted:
+        if self.proven or self.stop.interrupted or not self.run.bounds:
             return
         if self.run.on_progress is not None:  # else the clock is not read
             score = float(next((score for score in self.scores if score > 0), 0.0))

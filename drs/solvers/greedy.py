@@ -34,10 +34,12 @@ from drs.terms import (
     MoveLimit,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Unplaced,
 )
 from drs.terms.base import Floats, Ints
+from drs.terms.costs import SLOT_ROUNDING
 from drs.terms.limits import counts, usage
 
 Index = NDArray[np.intp]
@@ -178,6 +180,27 @@ def _(term: FreeBalance, state: _State, items: Index) -> Floats:
     arrive = cost(use_a[None, :] + da[:, None], use_b[None, :] + db[:, None], slice(None)) - now
     safe = np.maximum(home, 0)
     leave = cost(use_a[safe] - da, use_b[safe] - db, safe) - now[safe]
+    leave[home < 0] = 0.0
+    return _place(arrive, home, leave)
+
+
+@delta.register
+def _(term: Slots, state: _State, items: Index) -> Floats:
+    uses = [state.use(demand) for demand in term.demands]
+
+    def free(extra: Floats, at: Ints | slice) -> Floats:
+        """Free slots of the bins `at` with so much more of each resource, f8[n_resources, ...]."""
+        fits = term.most[at]
+        for use, limit, size, more in zip(uses, term.limits, term.sizes, extra, strict=True):
+            fits = np.minimum(fits, np.floor((limit[at] - use[at] - more) / size + SLOT_ROUNDING))
+        return np.asarray(np.maximum(0.0, fits))
+
+    d = np.array([demand[items] for demand in term.demands]).reshape(len(term.sizes), len(items))
+    now = free(np.zeros(len(term.sizes)), slice(None))
+    home = state.assign[items]
+    arrive = now[None, :] - free(d[:, :, None], slice(None))
+    safe = np.maximum(home, 0)
+    leave = now[safe] - free(-d, safe)
     leave[home < 0] = 0.0
     return _place(arrive, home, leave)
 
@@ -407,7 +430,9 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
             state, scores = _State(lowered, before), before_scores
         limits[k] = order.ceiling(level, float(scores[k]), float(today[k]))
     # a few steps of the Lagrangian: an answer without a bound says nothing of what it leaves
-    bounds = lower_bounds(lowered, scores, stop.part(0.3), max_steps=BOUND_STEPS, assign=state.assign)
+    bounds = np.zeros(len(scores))
+    if run.bounds:
+        bounds = lower_bounds(lowered, scores, stop.part(0.3), max_steps=BOUND_STEPS, assign=state.assign)
     return Answer(
         status=order.status(lowered, scores, bounds),
         assign=state.assign,

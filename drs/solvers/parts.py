@@ -191,7 +191,9 @@ class _Parts:
         again = task.turns > 0
         task.turns += 1
         try:
-            found = self.engine(task.lowered, task.assign, Run(stop, seed), threads, again)
+            found = self.engine(
+                task.lowered, task.assign, Run(stop, seed, bounds=self.run.bounds), threads, again
+            )
         except Exception:
             log.exception("part %d failed and stays as it is; the other parts go on", task.number)
             task.failed = True
@@ -319,7 +321,8 @@ def _within_limit(lowered: Lowered, call: _Parts, limits: Sequence[MoveLimit], s
     moved = (best != lowered.start) & (lowered.start >= 0)
     spare = left - weights[:, moved].sum(axis=1)
     if not ((weights > 0) & (weights <= spare[:, None] + 1e-9)).all(axis=0).any():
-        bounds = lower_bounds(as_one, scores, call.budget(1.0), assign=best)
+        if call.run.bounds:
+            bounds = lower_bounds(as_one, scores, call.budget(1.0), assign=best)
         return replace(kept, status=order.status(as_one, scores, bounds), bounds=bounds)
     try:
         found = call.engine(as_one, best, call.run.within(call.budget(1.0)), LANES, True)

@@ -3,13 +3,16 @@
 How many items of each kind leave a bin, and how many arrive, is a far smaller question than where each item
 goes: 2,000 VMs of a dozen kinds on 500 hosts are some thousand whole numbers in place of a million. HiGHS
 answers it: what can be placed within the limit on moves, and how much at most whatever else is tried. Then
-names are given back, the cheapest items first.
+names are given back, the cheapest items first. Free slots of a size (the term `Slots`) are counted in the same
+way, as if things of that size were to be placed that nobody sees.
 
 Two items are of one kind when they have the same demand of every resource, may be in the same bins, weigh the
 same in every limit on moves, and no other limit names them. Where there are too many kinds, demands that
 differ by a few percent count as one: as the larger for what arrives and the smaller for what leaves, so that
-the plan keeps the limits; and the other way round for the bound, so that it stays one. An item that a limit
-names (a group that keeps apart, say) stays where it is for the plan, and is like any other for the bound.
+the plan keeps the limits; and the other way round for the bound, so that it stays one. An item of a group that
+keeps apart (`AtMost`) is like any other in the counts, and is given a name that its group lets go
+(`drs.solvers.naming`). One that another limit names stays where it is for the plan, and is like any other for the
+bound.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.solvers import levels as order
+from drs.solvers import naming
 from drs.solvers.base import Answer
 from drs.solvers.exact.highs import NODE_ITERATIONS, Worker
 from drs.solvers.exact.highs_worker import Outcome, Task
 from drs.stop import Run, Stop
-from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Unplaced
+from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Slots, Unplaced
 from drs.terms.base import Floats, Ints, Level, Lowered
-from drs.terms.limits import all_of
+from drs.terms.limits import all_of, usage
 
 MOST_COLUMNS = 60_000
 """Whole numbers of a model; beyond, demands are rounded to fewer kinds."""
@@ -42,21 +46,31 @@ Flags = NDArray[np.bool_]
 
 
 def applies(lowered: Lowered, scores: Floats) -> bool:
-    """Whether items wait that could be placed: some level of theirs is not at zero."""
-    return any(
-        level.role == "placed" and score > 0 for level, score in zip(lowered.levels, scores, strict=True)
-    )
+    """Whether items wait that could be placed, or slots are lost: some level of theirs is not at zero."""
+    return _first(lowered, scores) is not None
+
+
+def _first(lowered: Lowered, scores: Floats) -> int | None:
+    """The first level that counts can answer."""
+    for k, (level, score) in enumerate(zip(lowered.levels, scores, strict=True)):
+        slots = bool(level.terms) and all(isinstance(entry.term, Slots) for entry in level.terms)
+        if (level.role == "placed" or slots) and score > 0:
+            return k
+    return None
 
 
 def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """Place as many waiting items as possible; see `drs.solvers.base.Solver`.
+    """Place as many waiting items as possible, or free as many slots; see `drs.solvers.base.Solver`.
 
-    Only levels of the role `placed` are bounded, the first of them that is not at zero; the others' bounds
-    are 0. The moves are few, then cheap, as the first level that prices them says.
+    Only one level is bounded, the first of the role `placed` or of slots that is not at zero; the others' bounds
+    are 0. The moves are few, then cheap, as the first level that prices them says. Raises ValueError where there
+    is no such level.
     """
     stop = run.stop
     today = lowered.scores(lowered.start)
-    first = next(k for k, level in enumerate(lowered.levels) if level.role == "placed" and today[k] > 0)
+    first = _first(lowered, today)
+    if first is None:
+        raise ValueError("nothing waits, and no slot is lost")
     scores = lowered.scores(start)
     bounds = np.zeros(len(lowered.levels))
     best, found, nodes = np.asarray(start, dtype=np.int32), scores, 0
@@ -70,7 +84,7 @@ def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
             fits.append(_Counts(lowered, first, plan=False))
         nodes += outcome.nodes + 1
         if outcome.values is not None:
-            assign = fits[0].named(outcome.values)
+            assign = naming.mended(lowered, fits[0].named(outcome.values))
             if not order.misplaced(lowered, assign) and not lowered.broken_walls(assign):
                 new = lowered.scores(assign)
                 if order.better(lowered, new, scores):
@@ -110,6 +124,22 @@ class _Kinds:
     """f8[n_kinds, n_limits]: in each limit on moves, the least in a bound and the most in a plan."""
     groups: tuple[tuple[int, ...], ...]
     """The limits that name the kind's waiting items."""
+    worth: Floats
+    """f8[n_kinds]: what placing one brings; 0 for what has a place."""
+
+
+@dataclass(frozen=True)
+class _Resource:
+    """What a limit, or a kind of slot, counts in every bin."""
+
+    demand: Floats
+    """f8[n_items]"""
+    free: Floats
+    """f8[n_bins], 0 or more; inf where nothing limits it"""
+    sizes: Floats
+    """f8[n_slots]: what one slot of each kind takes"""
+    returns: bool = True
+    """Whether what leaves a bin makes room there."""
 
 
 class _Counts:
@@ -118,7 +148,10 @@ class _Counts:
     def __init__(self, lowered: Lowered, first: int, *, plan: bool) -> None:
         self.lowered, self.start, self.plan = lowered, lowered.start, plan
         self.level = lowered.levels[first]
-        self.limits = [w.term for w in lowered.walls if isinstance(w.term, Capacity)]
+        self.slots = [
+            (entry.weight, entry.term) for entry in self.level.terms if isinstance(entry.term, Slots)
+        ]
+        self.resources = self._resources([w.term for w in lowered.walls if isinstance(w.term, Capacity)])
         self.moves = [w.term for w in lowered.walls if isinstance(w.term, MoveLimit)]
         self.apart = [w.term for w in lowered.walls if isinstance(w.term, AtMost)]
         self.class_idx, self.mask = all_of(
@@ -127,7 +160,7 @@ class _Counts:
         named = np.zeros(lowered.n_items, dtype=np.bool_)
         for wall in lowered.walls:
             about = wall.term.about()
-            if about is not None:
+            if about is not None and not isinstance(wall.term, AtMost):
                 named[about] = True
         self.waits = (self.start < 0) & (_worth(self.level, lowered.n_items) > 0)
         free = self.mask.sum(axis=1)[self.class_idx] > (self.start >= 0)
@@ -138,8 +171,45 @@ class _Counts:
             self._columns()
             if self.n_columns <= MOST_COLUMNS:
                 break
-        exact = bool((self.kinds.low == self.kinds.high).all())
-        self.tight = exact and not bool(named[self.start >= 0].any())
+        exact = bool((self.kinds.low == self.kinds.high).all()) and not self.loose
+        # A group of which some wait and some could make way is counted too strictly by the plan.
+        mixed = any(
+            bool(self.waits[term.items].any() and self.may_move[term.items].any()) for term in self.apart
+        )
+        self.tight = exact and not mixed and not bool(named[self.start >= 0].any())
+
+    def _resources(self, limits: list[Capacity]) -> list[_Resource]:
+        """What the limits count, then what the slots do.
+
+        A bin may be used beyond a slot's own limit, and has no slot then. The plan does not use it so; the bound
+        takes the slot's limit to be as wide as the walls', which is told in `loose`.
+        """
+        none = np.zeros(len(self.slots))
+        found = [
+            _Resource(
+                term.demand,
+                np.maximum(0.0, term.limit - term.use(self.start, self.start)),
+                none,
+                term.when != "at_once",
+            )
+            for term in limits
+        ]
+        self.loose = False
+        for k, (_, term) in enumerate(self.slots):
+            for demand, limit, size in zip(term.demands, term.limits, term.sizes, strict=True):
+                wall = np.full(self.lowered.n_bins, np.inf)
+                for other in limits:
+                    if np.array_equal(other.demand, demand):
+                        wall = np.minimum(wall, other.limit)
+                wide = (wall > limit * (1 + 1e-9)) & (term.most > 0)
+                self.loose |= bool(wide.any())
+                if not self.plan:
+                    limit = np.where(wide, wall, limit)
+                sizes = none.copy()
+                sizes[k] = size
+                free = np.maximum(0.0, limit - usage(self.start, demand, self.lowered.n_bins))
+                found.append(_Resource(demand, free, sizes))
+        return found
 
     @property
     def n_kinds(self) -> int:
@@ -150,7 +220,9 @@ class _Counts:
         """Kinds of the items that move or wait, demands within `grid` of each other taken as one."""
         lowered = self.lowered
         items = np.flatnonzero(self.may_move | self.waits)
-        demand = np.stack([term.demand for term in self.limits] or [np.zeros(lowered.n_items)], axis=1)[items]
+        demand = np.stack([each.demand for each in self.resources] or [np.zeros(lowered.n_items)], axis=1)
+        items = items[self.waits[items] | demand[items].any(axis=1)]
+        demand = demand[items]
         step = demand
         if grid > 0:
             step = np.where(demand > 0, np.floor(np.log(np.maximum(demand, 1e-12)) / np.log1p(grid)), -np.inf)
@@ -169,7 +241,18 @@ class _Counts:
         of = np.full(lowered.n_items, -1, dtype=np.int32)
         of[items] = kind
         groups = tuple(tuple(np.flatnonzero(row).tolist()) for row in member[first])
-        return _Kinds(of, low, high, self.mask[self.class_idx[items[first]]], weights[first], groups)
+        groups += ((),) * len(self.slots)
+        mask = [self.mask[self.class_idx[items[first]]], *(term.most[None] > 0 for _, term in self.slots)]
+        sizes = np.array([each.sizes for each in self.resources]).reshape(len(self.resources), -1).T
+        if len(self.slots):  # a slot is one more kind, of which nothing is there
+            low, high = np.vstack([low, sizes]), np.vstack([high, sizes])
+            weights = np.vstack([weights[first], np.zeros((len(self.slots), weights.shape[1]))])
+        else:
+            weights = weights[first]
+        gain = [weight for weight, _ in self.slots]
+        return _Kinds(
+            of, low, high, np.vstack(mask), weights, groups, np.append(np.maximum(0.0, worth[first]), gain)
+        )
 
     def _columns(self) -> None:
         """Which columns there are: (kind, bin) each, and their upper limits."""
@@ -181,11 +264,8 @@ class _Counts:
         waiting = np.flatnonzero((kinds.of >= 0) & (self.start < 0))
         self.waiting = np.bincount(kinds.of[waiting], minlength=n)
         self.arriving, self.leaving = (kinds.low, kinds.high) if not self.plan else (kinds.high, kinds.low)
-        self.free = np.stack(
-            [term.limit - term.use(self.start, self.start) for term in self.limits]
-            or [np.full(n_bins, np.inf)],
-            axis=1,
-        )
+        self.leaving = self.leaving * ([each.returns for each in self.resources] or [True])
+        self.free = np.stack([each.free for each in self.resources] or [np.full(n_bins, np.inf)], axis=1)
         # What a bin has free once all that may leave has left bounds what can arrive.
         room = self.free + self.here.T @ self.leaving
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,6 +279,9 @@ class _Counts:
         self.arrive = np.argwhere(moving > 0)
         self.leave = np.argwhere(self.here > 0)
         placed = np.minimum(fits, self.waiting[:, None])
+        for k, (_, term) in enumerate(self.slots, start=n - len(self.slots)):
+            placed[k] = np.minimum(fits[k], term.most.astype(np.int64))
+            self.waiting[k] = placed[k].sum()
         self.place = np.argwhere(placed > 0)
         if not len(self.place):
             self.arrive, self.leave = self.arrive[:0], self.leave[:0]
@@ -253,9 +336,7 @@ class _Counts:
 
     def task(self, time_s: float | None, nodes: int | None, seed: int) -> Task:
         """The model for HiGHS: minus what is placed, plus a little for each move."""
-        worth = _worth(self.level, self.lowered.n_items)
-        one = np.zeros(self.n_kinds)
-        np.maximum.at(one, self.kinds.of[self.kinds.of >= 0], worth[self.kinds.of >= 0])
+        one = self.kinds.worth
         objective = np.zeros(self.n_columns)
         objective[self.n_arrive + self.n_leave :] = -one[self.place[:, 0]]
         if self.plan and self.n_leave:
@@ -297,38 +378,38 @@ class _Counts:
 
     def left(self, outcome: Outcome) -> float:
         """The least that stays unplaced, by the bound of an answer; 0 without one."""
-        worth = _worth(self.level, self.lowered.n_items)
-        total = float(worth[self.waits].sum())
+        total = float(_worth(self.level, self.lowered.n_items)[self.waits].sum())
+        total += float(sum(weight * term.most.sum() for weight, term in self.slots))
         if not self.n_columns:
             return total
         if outcome.bound is None:
             return 0.0
         # Prices of moves only lower what the bound says is placed: it holds without them.
-        most = -outcome.bound + (CHEAP if self.plan else 0.0) * float(worth[self.waits].min())
-        step = float(worth[self.waits].min())
-        if bool((worth[self.waits] == step).all()):
+        worth = self.kinds.worth[self.kinds.worth > 0]
+        step = float(worth.min())
+        most = -outcome.bound + (CHEAP * step if self.plan else 0.0)
+        if bool((worth == step).all()):
             most = np.floor(most / step + 1e-6) * step
         return max(0.0, total - most)
 
     def named(self, values: Floats) -> Ints:
-        """The assignment of these counts: of a kind the cheapest leave, each to the next bin that takes one."""
+        """The assignment of these counts: of a kind the cheapest leave that the groups let go."""
         counts = np.rint(values).astype(np.int64)
-        assign = self.start.astype(np.int32).copy()
         net = np.zeros_like(self.here)
         np.add.at(net, tuple(self.arrive.T), counts[: self.n_arrive])
         np.add.at(net, tuple(self.leave.T), -counts[self.n_arrive : self.n_arrive + self.n_leave])
+        groups = naming.Groups(self.apart, self.start)
         for k in np.flatnonzero(net.any(axis=1)).tolist():
-            going: list[int] = []
-            for b in np.flatnonzero(net[k] < 0).tolist():
-                there = np.flatnonzero((self.kinds.of == k) & (self.start == b))
-                going += there[np.argsort(self.price[there], kind="stable")][: -net[k, b]].tolist()
-            assign[going] = np.repeat(np.arange(len(net[k])), np.maximum(net[k], 0))
+            mine = np.flatnonzero((self.kinds.of == k) & (self.start >= 0))
+            of_bin = {b: mine[self.start[mine] == b] for b in np.flatnonzero(net[k] < 0).tolist()}
+            naming.move(groups, of_bin, net[k], self.price)
         placed = counts[self.n_arrive + self.n_leave :]
         for k in np.unique(self.place[:, 0]).tolist():
-            mine = self.place[:, 0] == k
-            bins = np.repeat(self.place[mine, 1], placed[mine])
-            assign[np.flatnonzero((self.kinds.of == k) & (self.start < 0))[: len(bins)]] = bins
-        return assign
+            if k < self.n_kinds - len(self.slots):  # a slot is not placed
+                own = self.place[:, 0] == k
+                waiting = np.flatnonzero((self.kinds.of == k) & (self.start < 0)).tolist()
+                naming.place(groups, waiting, np.repeat(self.place[own, 1], placed[own]).tolist())
+        return groups.at
 
 
 def _worth(level: Level, n_items: int) -> Floats:

@@ -170,7 +170,15 @@ def _control(column: Any, option: Option, snapshot: Snapshot, value: Any, keys: 
             help=option.help,
         )  # fmt: skip
         return tuple(line.strip() for line in text.splitlines() if line.strip())
-    if option.kind in ("hours", "moment"):
+    if option.kind == "flavour":
+        text = column.text_input(
+            option.title,
+            key=filled(keys[0], ", ".join(value)),
+            placeholder="16c/32g, 32c/64g=2",
+            help=option.help,
+        )
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if option.kind in ("hours", "moment", "stage"):
         return column.text_input(
             option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
         )

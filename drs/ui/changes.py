@@ -10,11 +10,9 @@ import streamlit as st
 from drs import words
 from drs.frame import DataFrame
 from drs.frame import frame as as_frame
-from drs.planning import Plan
-from drs.planning.prefixes import prefix_states
 from drs.report.summary import that_matter
 from drs.report.tables import told
-from drs.result import Result
+from drs.result import Curve, Result
 from drs.rules import NotRunOn, Pinned, Rule, RunOn
 from drs.ui import desk
 from drs.ui.parts import md
@@ -253,37 +251,34 @@ def price_rows(parent: KeptPlan, plan: KeptPlan) -> list[tuple[str, str, str, st
     return rows
 
 
-def gain_of_first(plan: Plan) -> list[float]:
-    """What share of the plan's gain in evenness stands after each move, from 0 moves to all.
-
-    The gain is the fall of the spread of host loads, summed over the resources; empty where the spread does not fall.
-    """
-    spread = [sum(state.spread.values()) for state in prefix_states(plan)]
-    whole = spread[0] - spread[-1]
-    return [(spread[0] - each) / whole for each in spread] if whole > 1e-9 else []
-
-
-def first_moves(plan: Plan) -> None:
-    """The first n moves give p % of the gain."""
-    gains = gain_of_first(plan)
-    if not gains:
-        st.caption(
-            "The plan does not lower the spread of the hosts' loads: its moves are for something else."
-        )
+def first_moves(result: Result) -> None:
+    """The first n moves give p % of the gain, for each goal that the plan improves."""
+    curve = result.curve
+    improved = curve.shares(0) if curve is not None else {}
+    if curve is None or not improved:
+        st.caption("What the first moves bring cannot be told: no goal gains by moves alone.")
         return
-    parts = []
-    for share in SHARES:
-        # The first n from which on it stays there: a plan may lose in between.
-        n = max((i for i, gain in enumerate(gains) if gain < share), default=-1) + 1
-        parts.append(f"the first {n:,} give {words.percent(share, 0)}")
-    st.markdown(
-        f"Of what the {len(plan.moves):,} moves gain in evenness (spread of CPU, memory and other loads), "
-        f"{', '.join(parts)}."
-    )
-    st.line_chart(
-        as_frame({"moves": list(range(len(gains))), "share of the gain": gains}),
-        x="moves", y="share of the gain", height=220,
-    )  # fmt: skip
+    for goal in improved:
+        gains = shares_of(curve, goal)
+        parts = [f"the first {first_of(gains, share):,} give {words.percent(share, 0)}" for share in SHARES]
+        st.markdown(
+            f"- {md(words.goal_title(goal))}: of what {words.count(len(curve), 'move')} gain, {', '.join(parts)}"
+        )
+    st.caption("In the order in which they are worth making: repairs first, then by gain for price.")
+    table: dict[str, Sequence[object]] = {"moves": list(range(len(curve) + 1))}
+    table |= {words.goal_title(goal): shares_of(curve, goal) for goal in improved}
+    st.line_chart(as_frame(table), x="moves", y=[name for name in table if name != "moves"], height=220)
+
+
+def shares_of(curve: Curve, goal: str) -> list[float]:
+    """What share of a goal's gain stands after each move, from 0 moves to all."""
+    scores = curve.goals[goal]
+    return [(scores[0] - each) / (scores[0] - scores[-1]) for each in scores]
+
+
+def first_of(gains: Sequence[float], share: float) -> int:
+    """After how many moves a share is reached for good: a goal may lose in between."""
+    return max((n for n, gain in enumerate(gains) if gain < share - 1e-9), default=-1) + 1
 
 
 __all__ = [
@@ -291,9 +286,10 @@ __all__ = [
     "decision_key",
     "editor",
     "first_moves",
-    "gain_of_first",
+    "first_of",
     "moves_table",
     "price_of_changes",
     "price_rows",
     "rules_of",
+    "shares_of",
 ]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from drs import io, modes
+from drs import io, modes, staged
 from drs.errors import Fault, InputError
 from drs.io.plan_file import read_plan
 from drs.model import Placement, Snapshot
@@ -30,6 +30,7 @@ from drs.result import (
     Reason,
     Relaxation,
     Result,
+    Stage,
     Timing,
 )
 
@@ -68,7 +69,7 @@ def restored(folder: Path) -> Result:
         plan = saved.plan if (folder / "moves.csv").exists() else None
         if plan is not None:
             plan = dataclasses.replace(plan, snapshot=problem.snapshot)
-        return Result(
+        result = Result(
             problem,
             document["status"],
             after,
@@ -90,14 +91,24 @@ def restored(folder: Path) -> Result:
             tuple(Finding(**each) for each in document["audit"]),
             _said(document["not_more"]),
             _timing(document["timing"]),
-            Given(asked.rules, asked.policy),
+            stage=_stage(document["stage"]),
+            given=Given(asked.rules, asked.policy),
             asked=asked,
         )
+        return dataclasses.replace(result, curve=staged.curve(result) if result.stage is None else None)
     except (KeyError, TypeError) as error:
         raise InputError(
             Fault("store", f"{type(error).__name__}: {error}", "a plan as this drs writes it",
                   "ask the question again")
         ) from None  # fmt: skip
+
+
+def _stage(said: dict[str, Any] | None) -> Stage | None:
+    """The part of a plan that was asked for."""
+    if said is None:
+        return None
+    left = {name: (float(now), float(then)) for name, (now, then) in said["left"].items()}
+    return Stage(said["asked"], said["n_vms"], said["n_all"], left, said["note"])
 
 
 def _placement(after: Snapshot, today: Snapshot) -> Placement:

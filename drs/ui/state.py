@@ -131,11 +131,11 @@ ALL_MODES: Mapping[str, str] = {**MODES, "rolling": "every host of a cluster in 
 class MigrationAsk:
     """One VM and one path, as the calculator's sliders stand."""
 
-    memory_gib: int = 16
-    dirty_rate_mibps: int = 80
-    working_set_percent: int = 10
+    memory_gib: float = 16.0
+    dirty_rate_mibps: float = 80.0
+    working_set_percent: float = 10.0
     zero_percent: int = 0
-    bandwidth_mbps: int = 10_000
+    bandwidth_mbps: float = 10_000.0
     rtt_ms: float = 0.0
     loss_percent: float = 0.0
     disk_gib: int = 100
@@ -216,7 +216,7 @@ def update(**changes: Any) -> AppState:
     return new
 
 
-OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment")
+OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment", "stage", "flavour")
 """Kinds of options that mean the same in every cluster."""
 
 

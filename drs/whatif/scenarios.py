@@ -13,36 +13,38 @@
     mode = "recover"
     lost = ["esx-05", "esx-06"]
 
-The keys `add_hosts`, `add_vms`, `drop_vms`, `drop_hosts`, `scale_vms` and `links` are short for changes of
-these kinds and are made in this order, before those of `change`. A host that is lost (`lost`, mode `recover`)
-is still there and answers for its VMs; one that is dropped (`drop_hosts`) was never there.
+The keys `add_hosts`, `add_vms`, `drop_vms`, `drop_hosts`, `replace_hosts`, `scale_vms`, `grow`, `noise`, `cut_links`
+and `links` are short for changes of these kinds and are made in this order, before those of `change`. A host that is
+lost (`lost`, mode `recover`) is still there and answers for its VMs; one that is dropped (`drop_hosts`) was never
+there.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from drs.errors import Fault, InputError, did_you_mean
-from drs.io.changes import (
+from drs.errors import Fault
+from drs.io.change_kinds import (
     KINDS,
     AddHosts,
     AddVms,
     Change,
+    CutLink,
     DropHosts,
     DropVms,
-    Edited,
+    Grow,
     Names,
+    Noise,
     Part,
+    ReplaceHosts,
     ScaleVms,
     SetLink,
-    apply,
-    fault_of,
 )
+from drs.io.changes import Edited, apply
 from drs.model import Snapshot
 from drs.options import Options
 from drs.problem.policy import Policy
@@ -59,14 +61,24 @@ class RollingOptions(Part):
 
 
 class Scenario(Part):
-    """One variation and how to ask about it."""
+    """One variation and how to ask about it.
+
+    bounds : whether Lagrangian bounds are found, which say what a plan leaves; they take most of the time.
+    plan : whether the moves are ordered, priced and timed; else the row is of the end state alone.
+    failures : so many host failures are looked at after the plan, N+k (0: not looked at).
+    at : where it stands on the axes of its grid, or what was drawn for it; columns `at_NAME` of its row.
+    """
 
     name: str
     add_hosts: tuple[AddHosts, ...] = ()
     add_vms: tuple[AddVms, ...] = ()
     drop_vms: Names = ()
     drop_hosts: Names = ()
+    replace_hosts: tuple[ReplaceHosts, ...] = ()
     scale_vms: tuple[ScaleVms, ...] = ()
+    grow: tuple[Grow, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    cut_links: tuple[CutLink, ...] = ()
     links: tuple[SetLink, ...] = ()
     change: tuple[Change, ...] = ()
     mode: str = "balance"
@@ -83,11 +95,13 @@ class Scenario(Part):
     moves: str = ""
     to: str = ""
     new: tuple[str, ...] = ()
+    flavours: tuple[str, ...] = ()
     baseline: str = ""
     cluster: Names = ()
     also: tuple[str, ...] = ()
     within_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     between: str = ""
+    stage: str = ""
     start: str = ""
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None
@@ -95,6 +109,10 @@ class Scenario(Part):
     time_s: Annotated[float, Field(ge=0)] | None = None
     iterations: Annotated[int, Field(ge=0)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    bounds: bool = False
+    plan: bool = True
+    failures: Annotated[int, Field(ge=0, le=8)] = 0
+    at: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @property
     def changes(self) -> tuple[Part, ...]:
@@ -104,7 +122,10 @@ class Scenario(Part):
             dropped.append(DropVms(vms=self.drop_vms))
         if self.drop_hosts:
             dropped.append(DropHosts(hosts=self.drop_hosts))
-        return (*self.add_hosts, *self.add_vms, *dropped, *self.scale_vms, *self.links, *self.change)
+        return (
+            *self.add_hosts, *self.add_vms, *dropped, *self.replace_hosts, *self.scale_vms, *self.grow, *self.noise,
+            *self.cut_links, *self.links, *self.change,
+        )  # fmt: skip
 
     @property
     def options(self) -> Options:
@@ -124,53 +145,10 @@ class Scenario(Part):
         return dataclasses.replace(edited, snapshot=named)
 
 
-def read_scenarios(path: Path) -> list[Scenario]:
-    """The scenarios of a file, in order.
-
-    Raises
-    ------
-    InputError : with all faults of the file: which scenario, which field, what was expected.
-    """
-    from drs import io, modes, solvers
-
-    known = {"mode": tuple(modes.MODES), "solver": tuple(solvers.names())}
-    document = io.read_toml(path)
-    faults = [
-        Fault(str(path), f"unknown table {key!r}", "[[scenario]] tables", did_you_mean(key, ["scenario"]))
-        for key in document
-        if key != "scenario"
-    ]
-    tables = document.get("scenario", [])
-    if not isinstance(tables, list) or not tables:
-        faults.append(Fault(str(path), "no scenario", "at least one [[scenario]] table"))
-        tables = []
-    scenarios: list[Scenario] = []
-    for number, table in enumerate(tables, 1):
-        where = f"{path}, [[scenario]] {number}"
-        try:
-            scenario = Scenario.model_validate(table)
-        except ValidationError as error:
-            faults.extend(fault_of(each, where, _fields_at(each["loc"])) for each in error.errors())
-            continue
-        scenarios.append(scenario)
-        for field, choices in known.items():
-            value = getattr(scenario, field)
-            if value not in choices:
-                faults.append(Fault(f"{where}, field {field}", repr(value), f"one of {', '.join(choices)}",
-                                    did_you_mean(value, choices)))  # fmt: skip
-        faults.extend(_contradictions(scenario, where))
-    names = [scenario.name for scenario in scenarios]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        faults.append(Fault(f"{path}, field name", f"{name!r} stands twice", "one name for each scenario"))
-    if faults:
-        raise InputError(faults)
-    return scenarios
-
-
 ROLLING_TAKES = ("cluster", "shut_down", "baseline")
 
 
-def _contradictions(scenario: Scenario, where: str) -> list[Fault]:
+def contradictions(scenario: Scenario, where: str) -> list[Fault]:
     """Options that say nothing in the way that the scenario asks."""
     if scenario.rolling is None:
         return []
@@ -186,12 +164,16 @@ def _contradictions(scenario: Scenario, where: str) -> list[Fault]:
     return faults
 
 
-def _fields_at(loc: Sequence[Any]) -> list[str]:
+def fields_at(loc: Sequence[Any]) -> list[str]:
     """Fields of the record that an error of pydantic is in."""
     short: dict[str, type[Part]] = {
         "add_hosts": AddHosts,
         "add_vms": AddVms,
+        "replace_hosts": ReplaceHosts,
         "scale_vms": ScaleVms,
+        "grow": Grow,
+        "noise": Noise,
+        "cut_links": CutLink,
         "links": SetLink,
         "rolling": RollingOptions,
     }

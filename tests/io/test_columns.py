@@ -12,7 +12,8 @@ from io_cases import GOOD, write
 from drs.errors import InputError
 from drs.io import columns as the_columns
 from drs.io import from_frames, read_folder, to_frames, write_folder
-from drs.io.changes import SetColumn, apply
+from drs.io.change_kinds import SetColumn
+from drs.io.changes import apply
 from drs.io.columns import Column
 from drs.io.reference import snapshot_format
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart, Pinned, Rule
 from drs.solvers import auto, room
 from drs.stop import Run, Stop
+from drs.terms import Capacity, Level, MoveCost, MoveLimit, Slots, Wall, Weighted
 from drs.terms.base import Ints, Lowered
+from drs.testing.problems import is_sound, optimum
 from drs.testing.scenarios import ask
 
 SIZES = (1000.0, 2000.0, 3000.0)
@@ -130,3 +133,51 @@ def test_auto_counts_where_vms_wait_and_the_problem_is_large(monkeypatch: pytest
     which = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
     assert "room" in str(answer.stats["engines"])
     assert answer.scores[which] == answer.bounds[which] == 3 - most_placed(lowered)
+
+
+def slotted(seed: int, over: bool = False) -> Lowered:
+    """Six items in three bins, two moves at most; `over` lets bins be used beyond what slots of 4 are counted from."""
+    rng = np.random.default_rng([seed, 3])
+    n, m = 6, 3
+    start = rng.integers(0, m, n).astype(np.int32)
+    demand, other = (rng.choice([1.0, 2.0, 3.0], n) for _ in range(2))
+    limit = np.array([10.0, 9.0, 8.0])
+    slots = Slots(
+        np.array([demand, other]), np.array([limit, limit]), np.array([4.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    )
+    walls = [
+        Wall(Capacity(name, need, limit + (4.0 if over else 0.0)).relaxed(start), name)
+        for name, need in (("cpu", demand), ("memory", other))
+    ]
+    levels = (Level("slots", (Weighted(slots, 2.0),)), Level("moves", (Weighted(MoveCost(np.ones(n))),)))
+    return Lowered(n, m, start, (*walls, Wall(MoveLimit(np.ones(n), 2.0), "max_moves")), levels)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("over", [False, True])
+def test_slots_are_freed_as_trying_says(seed: int, over: bool) -> None:
+    lowered = slotted(seed, over)
+    best = float(optimum(lowered)[0])
+    if lowered.scores(lowered.start)[0] == 0.0:
+        assert not room.applies(lowered, lowered.scores(lowered.start))
+        return
+    answer = room.solve(lowered, lowered.start, Run(Stop(20.0)))
+    is_sound(lowered, answer, lowered.start)
+    assert answer.bounds[0] <= best + 1e-9
+    assert answer.scores[0] >= best - 1e-9
+    walls = [wall.term for wall in lowered.walls if isinstance(wall.term, Capacity)]
+    if not any((wall.limit > [10.0, 9.0, 8.0]).any() for wall in walls):
+        assert answer.scores[0] == answer.bounds[0] == best
+
+
+def test_slots_of_several_sizes_share_the_moves() -> None:
+    lowered = slotted(1)
+    term = lowered.levels[0].terms[0].term
+    assert isinstance(term, Slots)
+    small = replace(term, sizes=np.array([2.0, 2.0]), most=np.full(3, 4.0))
+    both = replace(
+        lowered, levels=(Level("slots", (Weighted(term, 3.0), Weighted(small, 1.0))), *lowered.levels[1:])
+    )
+    answer = room.solve(both, both.start, Run(Stop(20.0)))
+    best = float(optimum(both)[0])
+    assert answer.bounds[0] - 1e-6 <= best == answer.scores[0]

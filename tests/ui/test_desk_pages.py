@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 import drs.ui
 from drs import api, datasets
 from drs import io as drs_io
-from drs.ui.changes import decision_key, gain_of_first, price_rows, rules_of
+from drs.ui.changes import decision_key, first_of, price_rows, rules_of, shares_of
 from drs.ui.items import short_names
 from drs.ui.views.run import chain_of, safe_stops
 
@@ -86,10 +86,13 @@ def test_the_price_of_a_veto_tells_what_is_lost() -> None:
 
 def test_the_first_moves_of_a_plan_give_most_of_the_gain() -> None:
     result = api.advise("small", time_s=None, iterations=3_000, solver="greedy")
-    assert result.plan is not None
-    gains = gain_of_first(result.plan)
-    assert len(gains) == len(result.plan.moves) + 1
-    assert gains[0] == 0.0 and gains[-1] == pytest.approx(1.0)
+    assert result.curve is not None
+    for goal in result.curve.shares(0):
+        gains = shares_of(result.curve, goal)
+        assert gains[0] == 0.0 and gains[-1] == pytest.approx(1.0)
+        n = first_of(gains, 0.8)
+        assert all(gain >= 0.8 - 1e-9 for gain in gains[n:]) and gains[n - 1] < 0.8
+    assert first_of([0.0, 0.9, 0.5, 1.0], 0.8) == 3, "it may lose in between"
 
 
 def test_decisions_are_rules() -> None:
@@ -131,7 +134,8 @@ def test_the_run_page_offers_every_script(open_app: Open) -> None:
 @pytest.mark.parametrize("kind", ["Host", "VM", "Datastore"])
 def test_one_thing(kind: str, open_app: Open) -> None:
     app = open_app("item")
-    healthy(app.button_group(key="item.kind").set_value([kind.lower()]).run())
+    app.session_state["item.kind"] = kind.lower()
+    healthy(app.run())
     thing = app_state(app).thing
     assert thing is not None and thing[0] == kind.lower() and app.title[0].value.replace("\\", "") == thing[1]
     if kind == "VM":
@@ -144,7 +148,8 @@ def test_one_thing(kind: str, open_app: Open) -> None:
 
 def test_a_pin_counts_in_every_plan(open_app: Open) -> None:
     app = open_app("item")
-    healthy(app.button_group(key="item.kind").set_value(["vm"]).run())
+    app.session_state["item.kind"] = "vm"
+    healthy(app.run())
     thing = app_state(app).thing
     assert thing is not None
     healthy(app.toggle(key=f"item.pin.{thing[1]}").set_value(True).run())

@@ -14,7 +14,8 @@ from drs.datasets import make_cluster
 from drs.errors import InputError
 from drs.model import Snapshot
 from drs.whatif import Scenario, read_scenarios
-from drs.whatif.runner import answer
+from drs.whatif.row import Base
+from drs.whatif.row import answer as answer_of
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,12 @@ def small() -> Snapshot:
 
 def scenario(**fields: object) -> Scenario:
     return Scenario.model_validate({"name": "s", **fields})
+
+
+def answer(
+    snapshot: Snapshot, asked: Scenario, rules: tuple[object, ...], policy: object
+) -> dict[str, object]:
+    return answer_of(Base(snapshot, rules, policy), 0, asked)  # type: ignore[arg-type]
 
 
 def apply(snapshot: Snapshot, asked: Scenario) -> Snapshot:
@@ -82,14 +89,14 @@ def test_a_link_can_be_changed_or_added() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "at least one [[scenario]]"),
+        ("", "no scenario; expected at least one [[scenario]]"),
         ("[[scenario]]\n", "the required field name is missing"),
         ('[[scenario]]\nname = "a"\nevacuat = ["x"]\n', "did you mean evacuate?"),
         (
             '[[scenario]]\nname = "a"\nmax_moves = -1\n',
             "field max_moves: -1; expected greater than or equal to 0",
         ),
-        ('[[scenario]]\nname = "a"\nadd_hosts = [{like = "x", count = 0}]\n', "field add_hosts.0.count: 0"),
+        ('[[scenario]]\nname = "a"\nadd_hosts = [{like = "x", count = -1}]\n', "field add_hosts.0.count: -1"),
         ('[[scenario]]\nname = "a"\nadd_hosts = [{lik = "x"}]\n', "did you mean like?"),
         ('[[scenario]]\nname = "a"\nscale_vms = [{cpu_ratio = inf}]\n', "scale_vms.0.cpu_ratio"),
         (
@@ -143,14 +150,14 @@ def test_a_bad_place_for_the_results_is_told_before_any_work(
 
 
 def test_an_interrupt_keeps_the_rows_that_are_done(small: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    from drs.whatif import runner
+    from drs.whatif import pool
 
     def interrupted(*task: object) -> dict[str, object]:
-        if task[1].name == "second":  # type: ignore[attr-defined]
+        if task[2].name == "second":  # type: ignore[attr-defined]
             raise KeyboardInterrupt
-        return {"scenario": task[1].name, "error": ""}  # type: ignore[attr-defined]
+        return {"number": task[1], "scenario": task[2].name, "error": ""}  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(runner, "answer", interrupted)
+    monkeypatch.setattr(pool, "answer", interrupted)
     table = whatif.run(small, [scenario(name="first"), scenario(name="second")], rules=())
     assert table["scenario"].tolist() == ["first"]
 

@@ -143,8 +143,8 @@ def answer(kept: KeptPlan, result: Result) -> None:
         (
             "Duration",
             words.seconds(plan.makespan_s) if plan else "–",
-            f"≥ {words.seconds(plan.makespan_bound_s)}"
-            if plan and plan.makespan_bound_s
+            words.seconds_range(plan.makespan_low_s, plan.makespan_high_s)
+            if plan and plan.makespan_high_s
             else "of the whole plan",
         ),
         ("Max downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
@@ -202,7 +202,7 @@ def _conflicts(result: Result) -> None:
 def _more(result: Result) -> None:
     """What the first moves bring, and why the plan does no more."""
     if result.plan is not None and len(result.plan.moves) > 1:
-        first_moves(result.plan)
+        first_moves(result)
     if result.not_more is not None:
         st.markdown("##### Why not more")
         for sentence in result.not_more.sentences():
@@ -211,6 +211,10 @@ def _more(result: Result) -> None:
         st.markdown("##### What it makes worse than today")
         for finding in result.findings[:50]:
             st.markdown(f"- {md(str(finding))}")
+    if result.stage is not None:
+        st.markdown("##### This stage")
+        for sentence in result.stage.sentences():
+            st.markdown(f"- {md(sentence)}")
     if result.timing is not None:
         st.markdown("##### Time")
         for sentence in result.timing.sentences():
@@ -343,7 +347,7 @@ def plan_json(result: Result) -> bytes:
 
 def moves_csv(result: Result) -> bytes:
     """The moves as `drs advise --out` writes them."""
-    return b"" if result.plan is None else document.moves_csv(result.plan).encode()
+    return b"" if result.plan is None else document.moves_csv(result).encode()
 
 
 def campaign(plan: KeptPlan) -> None:

@@ -13,6 +13,7 @@ import drs
 from drs.audit import audit, audit_moves
 from drs.goals import Balance, Moves
 from drs.model import Placement, Snapshot
+from drs.pareto import frontier
 from drs.planning import make_plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -250,7 +251,7 @@ def test_what_solve_and_the_frontier_propose_is_audited() -> None:
     result = drs.solve(problem, iterations=500)
     assert result.findings == audit(problem, result.placement)
     assert result.findings
-    points = drs.frontier(problem, iterations=2000, n_points=3)
+    points = frontier(problem, iterations=2000, n_points=3)
     for k, point in enumerate(points.points):
         assert point.findings == audit(points.problem, point.placement) == points.result(k).findings
     assert points.to_frame()["n_worse_than_today"].tolist() == [len(p.findings) for p in points.points]

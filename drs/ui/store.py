@@ -33,7 +33,7 @@ STORE_VARIABLE = "DRS_UI_STORE"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS snapshots (
     desk TEXT NOT NULL, key TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, added_at TEXT NOT NULL,
-    n_hosts INTEGER NOT NULL, n_vms INTEGER NOT NULL, PRIMARY KEY (desk, key));
+    n_hosts INTEGER NOT NULL, n_vms INTEGER NOT NULL, notes TEXT NOT NULL, PRIMARY KEY (desk, key));
 CREATE TABLE IF NOT EXISTS plans (
     id TEXT PRIMARY KEY, desk TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, question TEXT NOT NULL,
     mode TEXT NOT NULL, made_at TEXT NOT NULL, parent TEXT NOT NULL, status TEXT NOT NULL,
@@ -77,6 +77,8 @@ class KeptSnapshot:
     added_at: str
     n_hosts: int
     n_vms: int
+    notes: tuple[str, ...] = ()
+    """What was said when it was read."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,14 @@ class Store:
         return self.folder / "problems" / f"{key}.zip"
 
     def keep_snapshot(
-        self, desk: str, snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, label: str, source: str
+        self,
+        desk: str,
+        snapshot: Snapshot,
+        rules: Sequence[Rule],
+        policy: Policy,
+        label: str,
+        source: str,
+        notes: Sequence[str] = (),
     ) -> str:
         """Keep a snapshot with its rules and policy; returns its key, which is made of what it says."""
         words = f"{snapshot.digest}\0{io.write_rules(rules)}\0{io.write_policy(policy)}"
@@ -194,15 +203,20 @@ class Store:
         if not self.problem_file(key).exists():
             io.save_problem(self.problem_file(key), snapshot, rules, policy)
         self._set(
-            "INSERT OR IGNORE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?)",
-            desk, key, label, source, now(), snapshot.n_hosts, snapshot.n_vms,
+            "INSERT OR IGNORE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            desk, key, label, source, now(), snapshot.n_hosts, snapshot.n_vms, json.dumps(list(notes)),
         )  # fmt: skip
         return key
 
     def snapshots(self, desk: str) -> list[KeptSnapshot]:
         """Those of a desk, the newest first."""
         rows = self._rows("SELECT * FROM snapshots WHERE desk = ? ORDER BY added_at DESC", desk)
-        return [KeptSnapshot(**{k: v for k, v in row.items() if k != "desk"}) for row in rows]
+        return [
+            KeptSnapshot(
+                **{**{k: v for k, v in row.items() if k != "desk"}, "notes": tuple(json.loads(row["notes"]))}
+            )
+            for row in rows
+        ]
 
     def forget_snapshot(self, desk: str, key: str) -> None:
         """Delete a snapshot of a desk with the plans made for it."""

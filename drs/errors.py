@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MAX_FAULTS_SHOWN = 20
 """The text of an InputError tells this many faults of each kind, and counts the rest; `faults` holds all."""
@@ -58,6 +59,8 @@ class InputError(DrsError, ValueError):
         first = self.faults[0]
         self.where, self.given = first.where, first.given
         self.expected, self.hint = first.expected, first.hint
+        self.partial: tuple[Any, ...] = ()
+        """What could be read in spite of the faults, where something could."""
         super().__init__("\n".join(_lines(self.faults)))
 
     def __reduce__(self) -> tuple[object, ...]:

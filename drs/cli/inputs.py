@@ -59,6 +59,8 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
+        self.partial: tuple[Any, ...] = ()
+        """What was read in spite of them."""
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -66,6 +68,7 @@ class Faults:
         try:
             yield
         except InputError as error:
+            self.partial = (*self.partial, *error.partial)
             known = set(self.found)
             self.found.extend(fault for fault in error.faults if fault not in known)
 
@@ -118,6 +121,10 @@ def read(
     chosen_policy = (
         faults.of(file, io.read_policy, policy, "policy") if policy else faults.of(api.read_policy, source)
     )
+    if facts is not None:  # the rules that could be read may be wrong for this snapshot too
+        known = set(faults.found)
+        wrong = [fault for rule in (chosen_rules or faults.partial) for fault in rule.faults(facts)]
+        faults.found += [fault for fault in wrong if fault not in known]
     with faults.collected():
         check(facts, chosen_policy or DefaultPolicy())
     faults.tell()

@@ -25,7 +25,7 @@ COLUMNS = (
 def what_if(
     source: Source,
     scenarios: Annotated[
-        Path, typer.Argument(metavar="SCENARIOS.toml", help="[[scenario]], [[grid]] and [[sample]] tables.")
+        Path, typer.Argument(metavar="SCENARIOS.toml", help="TOML with tables scenario, grid and sample.")
     ],
     out: Annotated[
         Path, typer.Option("--out", help="Results as .parquet (a folder, readable while it runs) or .csv.")

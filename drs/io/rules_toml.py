@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drs.errors import InputError
 from drs.io.fields import read_fields
 from drs.io.raw import Faults
 from drs.io.toml import is_file, read_toml
@@ -40,7 +41,11 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
             return ()
     faults = Faults()
     rules = rules_of(read_toml(path), path.name, faults)
-    faults.raise_if_any()
+    try:
+        faults.raise_if_any()
+    except InputError as error:
+        error.partial = rules  # what is wrong with these can be told together with it
+        raise
     return rules
 
 

@@ -18,7 +18,7 @@ host without either                       an anonymous set, one for each CPU ven
                                           started on such a host may go to such hosts. It also
                                           offers the known baselines of the VMs that run on it
 no host has either                        EVC is not known at all: only the vendors must agree
-key that is not VMware's (custom mode)    an anonymous set of that name, equal to itself only
+key that begins with custom               an anonymous set of that name, equal to itself only
 ========================================  =====================================================
 
 Sources of the features: two CPU databases, archspec 0.2.7 (archspec/cpu, `microarchitectures.json`) and

@@ -86,7 +86,9 @@ class Problem:
             own = (*own, *self.request.besides, *self.request.rules)
         if not self.built_in:
             return own
-        taken = {rule.replaces for rule in own if rule.replaces}
+        taken = {
+            rule.replaces for rule in own if rule.replaces and not (rule.is_fact and rule.policy == "soft")
+        }
         return (
             MigrationPath(profile=self.policy.cost_profile),
             *limits_of(self.snapshot, self.policy, self.migrations),

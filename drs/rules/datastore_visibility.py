@@ -23,6 +23,7 @@ class DatastoreVisibility(HostFilter):
         datastore with room for all of the VM's disks. Each VM is looked at by itself.
     """
 
+    is_fact: ClassVar[bool] = True
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "move the disks of {vms} to where other hosts see them (or storage_moves = true)"
     effort: ClassVar[int] = 4

@@ -16,6 +16,7 @@ from drs.terms import Allowed
 class Evc(HostFilter):
     """The host, or its cluster's EVC mode, offers every CPU feature that the VM carries (`drs.model.cpu`)."""
 
+    is_fact: ClassVar[bool] = True
     binds_restarts: ClassVar[bool] = False  # a restart is a power-on: the VM reads the CPU of its new host
     binds_cold_moves: ClassVar[bool] = False
     chapter: ClassVar[str] = "In force without being written down"

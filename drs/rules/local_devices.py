@@ -27,6 +27,7 @@ class LocalDevices(HostFilter):
     A VM that is started anew takes free devices of any host, where `gpus_capacity` says how many there are.
     """
 
+    is_fact: ClassVar[bool] = True
     binds_restarts: ClassVar[bool] = False
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "power {vms} off and let it stay, or take its local devices away"

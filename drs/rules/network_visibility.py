@@ -18,6 +18,7 @@ from drs.terms import Allowed
 class NetworkVisibility(HostFilter):
     """The host has a port group of every network that the VM is connected to."""
 
+    is_fact: ClassVar[bool] = True
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "offer the networks of {vms} on another host"
     effort: ClassVar[int] = 5

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drs import explain, in_time, modes, planning
+from drs import explain, in_time, modes, planning, staged
 from drs.audit import audit
 from drs.explain.contradictions import conflicts
 from drs.in_time import plan
@@ -44,6 +44,7 @@ def advise(
     with_plan : whether the moves are ordered and timed; without that only the end state is audited, and neither the
         conflict of rules that cannot hold together nor what is not made worse is looked for.
     """
+    snapshot = snapshot.counting(policy.memory)
     asked = Asked(
         snapshot, tuple(rules), policy, mode, options, solver, run.seed, run.stop.time_s, run.stop.iterations
     )
@@ -61,11 +62,12 @@ def advise(
     if with_plan:
         result = _with_plan(result, mode, options, solver, run)
         result = _with_conflicts(result, run)
+        result = _in_stages(result, options, run)
     report = modes.report(mode, result, options) if with_plan else None
     made = result.plan
     findings = audit(
         result.problem,
-        made.placement if made is not None else result.placement,
+        result.placement,  # what the plan reaches, and the VMs that start
         today=snapshot,
         rules=rules,
         host_states=getattr(report, "host_states", None),
@@ -81,6 +83,37 @@ def advise(
         interrupted=run.stop.interrupted,
     )
     return dataclasses.replace(result, not_more=explain.not_more(result)) if with_plan else result
+
+
+def _in_stages(result: Result, options: modes.Options, run: Run) -> Result:
+    """Adds what the moves bring one after the other; where a stage is asked for, only that is left of the plan."""
+    with run.stop.paused():
+        result = dataclasses.replace(result, curve=staged.curve(result))
+    if not options.stage:
+        return result
+    when = modes.when(result.problem.snapshot, result.problem.policy, options)
+    # A plan for a part of the moves takes no more than one for all did.
+    part = staged.stage(
+        result, options.stage, when, run.followed_by(None if run.stop.time_s is None else 5.0)
+    )
+    if part is None:
+        return result
+    reached, made, reasons, said = part
+    moving = {move.vm for move in made.moves}
+    told = [text for text in result.warnings if "may not converge" not in text]
+    if any(not move.converged for move in made.moves):
+        names = ", ".join(move.vm for move in made.moves if not move.converged)
+        told.append(f"live migration may not converge: {names}")
+    return dataclasses.replace(
+        reached,
+        plan=made,
+        reasons=tuple(reason for reason in reasons if reason.vm in moving),
+        warnings=tuple(dict.fromkeys([*told, *made.warnings])),
+        curve=result.curve,
+        stage=said,
+        mode=result.mode,
+        timing=result.timing,
+    )
 
 
 def _warn_of_contradictions(problem: Problem) -> None:

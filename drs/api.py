@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from drs import advice, in_time, modes, planning, solving
-from drs.audit import audit_moves
+from drs.audit import audit, audit_moves
 from drs.errors import Fault, InputError, UnknownNameError, did_you_mean
 from drs.frame import DataFrame
 from drs.io.readers.vcenter_login import is_address
 from drs.model import Snapshot
-from drs.model.selector import Selector, entries
+from drs.model.selector import Selector
+from drs.options import asked_for
 from drs.planning import Plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
@@ -118,9 +119,10 @@ def check(
     ----------
     cluster : only what is broken in these clusters, or reaches into them; names or patterns.
     """
-    snapshot = read(source)
+    policy = read_policy(source)
+    snapshot = read(source).counting(policy.memory)
     scope = hosts_of(snapshot, cluster)
-    problem = Problem(snapshot, read_rules(source) if rules is None else rules, scope=scope)
+    problem = Problem(snapshot, read_rules(source) if rules is None else rules, policy, scope=scope)
     return tuple(within(snapshot, scope, problem.check(problem.today))[0])
 
 
@@ -136,6 +138,8 @@ def solve(
 ) -> Result:
     """The best placement within a budget, with a bound, re-checked by the rules themselves.
 
+    `findings` of the result tell what the placement makes worse than today (`drs.audit`).
+
     With `iterations` and no `time_s` the same seed gives the same answer on any machine.
 
     Parameters
@@ -148,7 +152,9 @@ def solve(
     ------
     InternalError : when a solver's answer and the rules' own checks disagree.
     """
-    return solving.solve(problem, solver=solver, run=Run.begin(time_s, iterations, seed, stop, on_progress))
+    run = Run.begin(time_s, iterations, seed, stop, on_progress)
+    result = solving.solve(problem, solver=solver, run=run)
+    return dataclasses.replace(result, findings=audit(result.problem, result.placement, stop=run.stop))
 
 
 def plan(
@@ -173,17 +179,19 @@ def estimate(
     *,
     profile: str | None = None,
     cluster: Selector = (),
+    rules: Sequence[Rule] | None = None,
+    policy: Policy | None = None,
 ) -> Estimate:
     """Price moves chosen by hand, in any of the five kinds, and tell what each of them makes worse.
 
-    The moves are priced each alone on its path, and audited one after the other under the rules and the policy
-    beside the snapshot.
+    The moves are priced each alone on its path, and audited one after the other.
 
     Parameters
     ----------
     moves : a CSV file, or mappings with `vm` and any of `to_host`, `to_datastore`, `kind`.
     profile : of the cost model, by name or the TOML file of a fitted one; the policy's where not given.
     cluster : only the moves that begin or end in these clusters, names or patterns; `left_out` counts the others.
+    rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
 
     Raises
     ------
@@ -197,7 +205,7 @@ def estimate(
         if isinstance(moves, (str, Path))
         else io.moves_from(moves, snapshot)
     )
-    policy = read_policy(source)
+    policy = read_policy(source) if policy is None else policy
     kept = _in_scope(snapshot, rows, hosts_of(snapshot, cluster))
     chosen = {
         name: [value for value, use in zip(column, kept, strict=True) if use] for name, column in rows.items()
@@ -205,7 +213,7 @@ def estimate(
     priced = (
         planning.price_moves(snapshot, **chosen, profile=profile or policy.cost_profile) if any(kept) else []
     )
-    problem = Problem(snapshot, read_rules(source), policy)
+    problem = Problem(snapshot, read_rules(source) if rules is None else rules, policy)
     return Estimate(tuple(priced), audit_moves(problem, priced), kept.count(False))
 
 
@@ -220,20 +228,17 @@ def advise(
     source: Source,
     *,
     mode: str = "balance",
-    evacuate: Sequence[str] = (),
-    cluster: Selector = (),
     options: modes.Options | None = None,
     rules: Sequence[Rule] | None = None,
     policy: Policy | None = None,
     max_moves: int | None = None,
-    within_s: float | None = None,
-    between: str = "",
     solver: str = "auto",
     time_s: float | None = None,
     iterations: int | None = None,
     seed: int = 0,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
+    **asked: Any,
 ) -> Result:
     """From a cluster to a verified, priced plan: read, pose the problem, solve, order and time the moves.
 
@@ -241,12 +246,11 @@ def advise(
     ----------
     source : folder, dataset name, Snapshot, or mapping of table name to DataFrame.
     mode : one of `drs.modes.MODES`.
-    evacuate : hosts to empty (implies mode `evacuate`; with mode `recover`, hosts that are lost).
-    cluster : the clusters that take part, names or patterns; all others are read and counted, and stay.
-    options : what else the mode is asked for: a site, a deadline, new VMs, datastores to empty, a baseline.
+    options : what the mode is asked for. asked : the same, an option by its name in `drs.modes.Options`:
+        `evacuate=["esx-01"]`, `cluster="c01"`, `within_s=3600`, `stage="200"`; `move` and `new` take a mapping too,
+        `move={"db-01": "esx-02"}`, `new={"web-01": 3}`. One that belongs to one mode implies that mode.
     rules, policy : those beside the snapshot (`rules.toml`, `policy.toml`) where not given.
     max_moves : overrides the policy's limit.
-    within_s : the plan ends by then. between : it starts and ends within these hours of the day, `22:00-06:00`.
     time_s, iterations, stop : as of `solve`; reading and posing do not count against the limit, but in the
         result's `elapsed_s`.
     """
@@ -258,17 +262,6 @@ def advise(
     given = Given(tuple(rules), policy)
     if max_moves is not None:
         policy = dataclasses.replace(policy, limits=dataclasses.replace(policy.limits, max_moves=max_moves))
-    options = options or modes.Options()
-    if within_s is not None or between:
-        options = dataclasses.replace(
-            options,
-            within_s=options.within_s if within_s is None else within_s,
-            between=between or options.between,
-        )
-    if len(evacuate):
-        hosts = entries(evacuate)  # one name by itself too, which is no list of letters
-        options = dataclasses.replace(options, evacuate=(*options.evacuate, *hosts))
-    if entries(cluster):
-        options = dataclasses.replace(options, cluster=(*options.cluster, *entries(cluster)))
+    options = asked_for(options or modes.Options(), asked)
     result = advice.advise(snapshot, rules, policy, mode=mode, options=options, solver=solver, run=run)
     return dataclasses.replace(result, given=given)

@@ -17,12 +17,14 @@ import numpy as np
 from drs.model import Placement, Snapshot, cpu
 from drs.model.changes import in_state
 from drs.model.pools import reserved
+from drs.model.space import used_gib
 from drs.modes.admission import Admission, admission
 from drs.planning import Move
 from drs.problem import Problem
 from drs.result import Finding, FindingKind
 from drs.rules import Rule, Violation
 from drs.rules.base import HostFilter
+from drs.rules.capacity import HostCapacity
 from drs.stop import Run, Stop
 from drs.terms import Allowed, Capacity
 from drs.terms.base import Bools, Floats, Ints
@@ -154,15 +156,15 @@ class _Case:
         for resource in self.posed.resources:
             old = usage(self.before.host_idx, self.today.demand(resource), n)
             new = usage(self.placement.host_idx, self.posed.demand(resource), n)
-            limit = self.posed.capacity(resource)
-            for h in _risen(old, new, limit, self.today.capacity(resource)):
+            limit = _limit(self.posed, resource)
+            for h in _risen(old, new, limit, _limit(self.today, resource)):
                 yield _overfull(resource, str(names[h]), old[h], new[h], limit[h], None)
 
     def overfull_datastores(self) -> Iterator[Finding]:
         """Datastores with more above their capacity than today."""
         stores = self.posed.datastores
-        old = stores.capacity_gib - stores.free_gib
-        new = old + _space(self.posed, self.placement.datastore_idx)
+        old = used_gib(self.today, self.before)
+        new = used_gib(self.posed, self.placement)
         for d in _risen(old, new, stores.capacity_gib, stores.capacity_gib):
             yield _no_space(str(stores.name[d]), old[d], new[d], stores.capacity_gib[d], None)
 
@@ -282,11 +284,10 @@ class _Way:
         self.store = np.array(snapshot.disks.datastore_idx)
         self.left_s = WAY_S
         self.unseen: list[tuple[str, int]] = []
-        stores = snapshot.datastores
-        self.space = np.asarray(stores.capacity_gib - stores.free_gib, dtype=np.float64).copy()
+        self.space = used_gib(snapshot)
         self.space_today = self.space.copy()
         self.limits = [
-            _Load("capacity", r, UNITS.get(r, r), snapshot.demand(r), snapshot.capacity(r), self.host)
+            _Load("capacity", r, UNITS.get(r, r), snapshot.demand(r), _limit(snapshot, r), self.host)
             for r in snapshot.resources
         ]
         self.judges = [
@@ -325,8 +326,10 @@ class _Way:
             where = str(snapshot.hosts.name[new])
             for load in self.limits:
                 yield from load.move(vm, old, new, where, step)
+            # A cold move of a running VM is a restart: it reads the CPU of its new host.
+            restarts = move.kind == "cold"
             for rule, judge in self.judges:
-                reason = judge(vm, new)
+                reason = "" if restarts and not rule.binds_cold_moves else judge(vm, new)
                 if reason and (new == home or not (home >= 0 and judge(vm, home))):
                     yield Finding(
                         "rule",
@@ -418,6 +421,13 @@ class _Load:
             )  # fmt: skip
 
 
+def _limit(snapshot: Snapshot, resource: str) -> Floats:
+    """What each host has, f8[n_hosts]; of memory, where a cluster is over-committed today, so much as that."""
+    if resource != "memory":
+        return snapshot.capacity(resource)
+    return HostCapacity(resource, tolerates_overcommit=True).limit(snapshot)
+
+
 def _above(old: float, new: float, limit: float, before: float) -> bool:
     """Whether something is above its limit, and more so than it was above the limit `before`."""
     return new - limit > max(0.0, old - before) + 1e-6 * max(1.0, abs(limit))
@@ -438,17 +448,6 @@ def _overfull(resource: str, host: str, old: float, new: float, limit: float, st
 def _no_space(name: str, old: float, new: float, limit: float, step: int | None) -> Finding:
     what = f"{name}: {new:,.0f} GiB are used of {limit:,.0f} (today {old:,.0f})"
     return Finding("space", name, what, step, float(old), float(new), "GiB")
-
-
-def _space(snapshot: Snapshot, datastore_idx: Ints) -> Floats:
-    """By how much each datastore fills up when the disks are there, GiB, f8[n_datastores]."""
-    disks, n = snapshot.disks, len(snapshot.datastores)
-    moved = np.flatnonzero(disks.datastore_idx != datastore_idx)
-    gain = np.zeros(n)
-    for where, sign in ((disks.datastore_idx[moved], -1.0), (datastore_idx[moved], 1.0)):
-        real = where >= 0
-        gain += sign * np.bincount(where[real], weights=disks.used_gib[moved][real], minlength=n)
-    return gain
 
 
 def _reserved(snapshot: Snapshot, resource: str) -> Floats:

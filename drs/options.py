@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from drs.errors import Fault, did_you_mean
+from drs.errors import Fault, InputError, did_you_mean
+from drs.words import hours_of_day, stage_of
 
 Kind = Literal[
     "host", "site", "datastore", "cluster", "vm", "baseline", "new", "move", "file", "duration_s", "count", "also",
-    "hours", "moment",
+    "hours", "moment", "stage", "flavour",
 ]  # fmt: skip
 
 ALSO = ("repair", "balance")
@@ -33,14 +34,26 @@ MODES: Mapping[str, str] = {
     "upgrade-evc": "the highest EVC baseline that a cluster can take",
     "storage": "even out datastores, or empty them",
     "move": "bring VMs to hosts, clusters or datastores, or back home",
+    "defragment": "gather scattered free room for VMs of a size",
 }
 """The modes, and what each is for."""
 
-IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage", "move")
+IN_TIME = ("balance", "evacuate", "consolidate", "upgrade-evc", "storage", "move", "defragment")
 """The modes whose plan can be given a time."""
+
+IN_STAGES = ("balance", "evacuate", "consolidate", "move")
+"""The modes whose plan can be carried out in stages."""
 
 MOST_NEW = 10_000
 """So many new VMs at most like one existing VM."""
+
+
+PARSED: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "hours": (hours_of_day, "hours of the day, such as 22:00-06:00"),
+    "stage": (stage_of, "a number of moves, GiB or a time: 200, 50GiB or 30min"),
+    "moment": (datetime.fromisoformat, "a date and time, such as 2026-12-01T22:00"),
+}
+"""Kinds that are read from a text: by what, and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,9 @@ class Option:
 
     name : its argument in Python. title : its heading in a form. help : a sentence about it.
     kind : what it holds. Hosts, sites, datastores, clusters and VMs are names or patterns (`esx-*`); `baseline` is
-        the key of an EVC baseline, `new` is `LIKE` or `LIKE=COUNT`, `move` is `VM=TARGET`, `file` is a path,
-        `duration_s` are seconds, `count` is a whole number.
+        the key of an EVC baseline, `flavour` is a size of VM such as `16c/32g`,
+        `new` is `LIKE` or `LIKE=COUNT`, `move` is `VM=TARGET`, `file` is a path, `duration_s` are seconds, `count` is a
+        whole number.
     modes : those that take it; none for a rolling campaign's.
     implies : the mode that it means when none is named.
     flag : what the command line calls it, without dashes; metavar : what stands for its value there.
@@ -87,18 +101,14 @@ class Option:
             if value not in BASELINES:
                 yield Fault(self.name, f"unknown EVC baseline {value!r}",
                             "a key such as intel-broadwell or amd-zen2", did_you_mean(value, BASELINES))  # fmt: skip
-        elif self.kind == "hours":
-            from drs.words import hours_of_day
-
+        elif self.kind == "flavour":
+            yield from _no_flavour(self.name, value)
+        elif self.kind in PARSED:
+            parse, expected = PARSED[self.kind]
             try:
-                hours_of_day(value)
+                parse(value)
             except ValueError:
-                yield Fault(self.name, repr(value), "hours of the day, such as 22:00-06:00")
-        elif self.kind == "moment":
-            try:
-                datetime.fromisoformat(value)
-            except ValueError:
-                yield Fault(self.name, repr(value), "a date and time, such as 2026-12-01T22:00")
+                yield Fault(self.name, repr(value), expected)
         elif self.kind == "also":
             for text in value:
                 if text not in ALSO:
@@ -116,6 +126,16 @@ class Option:
                 like, _, count = text.partition("=")
                 if not like or ("=" in text and not _is_count(count)):
                     yield Fault(self.name, repr(text), f"LIKE=COUNT with a count from 1 to {MOST_NEW}")
+
+
+def _no_flavour(name: str, value: Any) -> Iterator[Fault]:
+    """A fault for what is no size of VM."""
+    from drs.model.flavour import EXPECTED, flavours
+
+    try:
+        flavours(value)
+    except ValueError as error:
+        yield Fault(name, str(error), EXPECTED)
 
 
 def _is_count(text: str) -> bool:
@@ -166,10 +186,11 @@ class Options(_Given):
     datastores : datastores to empty. to_datastores : where their disks are to go. move : `VM=TARGET`, the target a
         host, a cluster or a datastore. moves : a CSV file of the same. to : a placement to reach, a vms.csv or a
         snapshot folder, or `home` for the column of that name. new : VMs to place, `LIKE` or `LIKE=COUNT`, made
-        after an existing one.
+        after an existing one. flavours : sizes of VM that room is gathered for, `16c/32g` or `16c/32g=WEIGHT`.
     baseline : EVC baseline to reach. cluster : the clusters that take part, names or patterns; where none is given
         those that a request is about, else every one. also : what is asked for in the same plan as a request:
-        `repair` what is broken, `balance` the load.
+        `repair` what is broken, `balance` the load. stage : only the best next part of the plan: so many moves
+        (`200`), so many GiB (`50GiB`) or so long (`30min`).
     """
 
     evacuate: tuple[str, ...] = _option(
@@ -231,6 +252,11 @@ class Options(_Given):
         modes=("place",), implies="place", metavar="LIKE[=COUNT]",
         unset="None: place the VMs that have no host",
     )  # fmt: skip
+    flavours: tuple[str, ...] = _option(
+        (), "flavour", "Sizes of VMs",
+        "A size of VM that room is gathered for, such as 16c/32g, with =3 for its weight.",
+        modes=("defragment",), implies="defragment", flag="for", metavar="FLAVOUR[=WEIGHT]",
+    )  # fmt: skip
     baseline: str = _option(
         "", "baseline", "Baseline to reach", "The EVC baseline to reach.",
         modes=("upgrade-evc",), implies="upgrade-evc", metavar="KEY",
@@ -241,9 +267,15 @@ class Options(_Given):
         modes=tuple(MODES), metavar="CLUSTER",
         unset="Those that it is about",
     )  # fmt: skip
+    stage: str = _option(
+        "", "stage", "Stage",
+        "Only the best next part of the plan: so many moves, GiB or so long. Repairs first, then what gains most.",
+        modes=IN_STAGES, metavar="N|GIB|TIME", unset="The whole plan",
+    )  # fmt: skip
     also: tuple[str, ...] = _option(
         (), "also", "In the same plan", "'repair' what is broken or 'balance' the load in the same plan.",
-        modes=("evacuate", "recover", "place", "move", "storage"), metavar="REPAIR|BALANCE", unset="Nothing else",
+        modes=("evacuate", "recover", "place", "move", "storage", "defragment"), metavar="REPAIR|BALANCE",
+        unset="Nothing else",
     )  # fmt: skip
     within_s: float | None = _option(
         None, "duration_s", "Time for the plan", "The plan ends by then; what there is no time for stays.",
@@ -304,6 +336,34 @@ class RollingOptions(_Given):
 
 OPTIONS: Mapping[str, Option] = _declared(Options)
 """The options of `drs.advise`, by their names in Python."""
+
+
+def asked_for(options: Options, more: Mapping[str, Any]) -> Options:
+    """Options, and more of them by name: one of several values is added to those that are there.
+
+    A mapping is a list of `KEY=VALUE`, one name by itself a list of one.
+
+    Raises
+    ------
+    InputError : for each option that does not exist, with the one that was meant.
+    """
+    unknown = [
+        Fault(name, "no such option", f"one of {', '.join(OPTIONS)}", did_you_mean(name, OPTIONS))
+        for name in more
+        if name not in OPTIONS
+    ]
+    if unknown:
+        raise InputError(unknown)
+    said: dict[str, Any] = {}
+    for name, value in more.items():
+        if not OPTIONS[name].repeatable:
+            said[name] = OPTIONS[name].default if value is None else value
+            continue
+        if isinstance(value, Mapping):
+            value = [f"{key}={each}" for key, each in value.items()]
+        each = (value,) if isinstance(value, str) else tuple(value)
+        said[name] = (*getattr(options, name), *(str(one) for one in each))
+    return dataclasses.replace(options, **said)
 
 
 def asked_by(mode: str) -> list[Option]:

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from drs import api
+from drs.audit import audit
 from drs.errors import Fault, InputError, InternalError
 from drs.frame import DataFrame, frame
 from drs.goals import Balance, Goal, Moves
 from drs.model import Placement
 from drs.problem import Problem
 from drs.problem.policy import Policy
-from drs.result import GoalScore, Result
+from drs.result import Finding, GoalScore, Result
 from drs.rules import Rule
 from drs.solvers import tradeoff
 from drs.solvers.base import Status
@@ -47,6 +48,7 @@ class FrontierPoint:
     score : imbalance, the balance goal with target 0.
     bound : no placement of this cost or less is better balanced.
     is_knee : beyond this point a further gain becomes dear.
+    findings : what the plan makes worse than today (`drs.audit`).
     """
 
     placement: Placement
@@ -55,6 +57,7 @@ class FrontierPoint:
     score: float
     bound: float
     is_knee: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def gap_ratio(self) -> float:
@@ -93,6 +96,7 @@ class Frontier:
                 "bound": [p.bound for p in self.points],
                 "gap_ratio": [p.gap_ratio for p in self.points],
                 "is_knee": [p.is_knee for p in self.points],
+                "n_worse_than_today": [len(p.findings) for p in self.points],
             }
         )
 
@@ -119,6 +123,7 @@ class Frontier:
             self.elapsed_s,
             self.iterations,
             self.interrupted,
+            findings=point.findings,
         )
 
 
@@ -161,7 +166,7 @@ def frontier(
     found = [] if missing else [walk.points[i] for i in tradeoff.spread(walk.points, n_points)]
     found = tradeoff.bounded(lowered, walk, found, _weights(lowered), stop)
     knee = knee_of([p.price for p in found], [p.value for p in found])
-    points = tuple(_point(problem, p, i == knee) for i, p in enumerate(found))
+    points = tuple(_point(problem, p, i == knee, stop) for i, p in enumerate(found))
     balance, moves = problem.goals
     return Frontier(
         problem, "feasible" if points else "no_solution", points, knee, moves.unit, balance.unit, seed,
@@ -199,7 +204,7 @@ def _weights(lowered: Lowered) -> Floats:
     return price
 
 
-def _point(problem: Problem, found: tradeoff.Tradeoff, is_knee: bool) -> FrontierPoint:
+def _point(problem: Problem, found: tradeoff.Tradeoff, is_knee: bool, stop: Stop) -> FrontierPoint:
     """A solution as a placement, checked by the goals' own measure."""
     placement = problem.placement(found.assign)
     for goal, said in zip(problem.goals, (found.value, found.price), strict=True):
@@ -211,7 +216,8 @@ def _point(problem: Problem, found: tradeoff.Tradeoff, is_knee: bool) -> Frontie
         raise InternalError(f"a point crosses {', '.join(sorted({wall.origin for wall in crossed}))}")
     start = problem.lowered.start
     n_moves = int(((found.assign != start) & (start >= 0)).sum())
-    return FrontierPoint(placement, n_moves, found.price, found.value, found.bound, is_knee)
+    findings = audit(problem, placement, stop=stop)
+    return FrontierPoint(placement, n_moves, found.price, found.value, found.bound, is_knee, findings)
 
 
 def knee_of(cost: Sequence[float], score: Sequence[float]) -> int | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, overload
 
 from drs.errors import InfeasibleError
+from drs.frame import DataFrame, frame
 from drs.goals import Prices
 from drs.model import Placement, Snapshot
 from drs.model.changes import in_states
@@ -20,7 +21,7 @@ from drs.problem.policy import Policy
 from drs.problem.scope import within
 from drs.rules import Rule, Violation
 from drs.solvers.base import Status
-from drs.words import count, number, seconds, some
+from drs.words import count, goal_title, number, percent, seconds, some
 
 MANDATORY = 1
 """Priority of a move that a rule, a host's state or its capacity asks for."""
@@ -102,6 +103,7 @@ class Reason:
         be worse if the VM stayed and all others moved. Negative: what the move costs.
     without : what happens if the VM stays.
     purpose : what the move is for. room_for : where it is room, for which VMs.
+    approval : the automation level under which it waits for somebody's approval, "" where it does not.
     """
 
     vm: str
@@ -112,6 +114,7 @@ class Reason:
     without: str = ""
     purpose: Purpose = "goal"
     room_for: tuple[str, ...] = ()
+    approval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,105 @@ class Timing:
             what = f"With {seconds(other.within_s)} it would be {count(other.n_moves, 'move')}"
             lines.append(f"{what}: {'; '.join(changes)}." if changes else f"{what}, and the same state.")
         return lines
+
+
+MANY_MOVES = 200
+"""A plan of more moves tells where its curve bends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What the moves of a plan bring one after the other: repairs first, then by gain for price.
+
+    vms : in that order. gib, price_s : what has been copied, and the seconds of migration, after each, n + 1 figures
+    from 0 on. goals : each goal, n + 1 figures, today's first. may_end : whether a plan may end after so many, n + 1.
+    """
+
+    vms: tuple[str, ...]
+    gib: tuple[float, ...]
+    price_s: tuple[float, ...]
+    goals: Mapping[str, tuple[float, ...]]
+    may_end: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.vms)
+
+    def shares(self, n_moves: int) -> dict[str, float]:
+        """What the first moves bring of all that the plan brings, by goal that it improves; 1 is all."""
+        return {
+            name: (scores[0] - scores[n_moves]) / (scores[0] - scores[-1])
+            for name, scores in self.goals.items()
+            if scores[0] - scores[-1] > 1e-9 * max(1.0, abs(scores[0]))
+        }
+
+    @property
+    def bend(self) -> int:
+        """The number of moves after which each further one brings less than moves do on average: where the curve of
+        the goal that takes longest is furthest above its chord (Satopaa et al., "Finding a Kneedle in a Haystack",
+        ICDCSW 2011)."""
+        n = len(self)
+        slowest, most = 0, -1.0
+        for name in self.shares(n):
+            scores = self.goals[name]
+            all_of_it = scores[0] - scores[-1]
+            above = [(scores[0] - scores[k]) / all_of_it - k / n for k in range(n + 1)]
+            done = next(k for k in range(n + 1) if scores[0] - scores[k] >= (1 - 1e-9) * all_of_it)
+            if done > most:
+                slowest, most = max(range(n + 1), key=lambda k: (above[k], -k)), done
+        return slowest
+
+    def to_frame(self) -> DataFrame:
+        """A row for today and for each move: n_moves, vm, gib, price_s, a column for each goal, may_end."""
+        rows = [
+            {
+                "n_moves": k,
+                "vm": self.vms[k - 1] if k else "",
+                "gib": self.gib[k],
+                "price_s": self.price_s[k],
+                **{name: scores[k] for name, scores in self.goals.items()},
+                "may_end": self.may_end[k],
+            }
+            for k in range(len(self) + 1)
+        ]
+        return frame(rows)
+
+    def sentences(self) -> list[str]:
+        """Where the curve of a long plan bends, in words; nothing of a short one."""
+        n, k = len(self), self.bend
+        shares = self.shares(k)
+        if n <= MANY_MOVES or not 0 < k < n or not shares:
+            return []
+        brings = ", ".join(
+            f"{percent(share)} of {goal_title(name).lower()}" for name, share in shares.items()
+        )
+        return [f"The first {k:,} of {n:,} VMs to move bring {brings}; stage = {k} plans those alone."]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The part of a plan that was asked for. n_vms : so many VMs move of `n_all`. left : goals of the whole plan that
+    later stages still bring, as after this stage and after the last. note : what else is to be said."""
+
+    asked: str
+    n_vms: int
+    n_all: int
+    left: Mapping[str, tuple[float, float]]
+    note: str = ""
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        lines = [f"This stage ({self.asked}) moves {self.n_vms:,} of {count(self.n_all, 'VM')}."]
+        changes = [
+            f"{goal_title(name).lower()} {number(now)} → {number(then)}"
+            for name, (now, then) in self.left.items()
+        ]
+        if changes:
+            lines.append(
+                f"Later stages bring {'; '.join(changes)}: the same command, on the cluster after this one, goes on."
+            )
+        elif self.n_vms == self.n_all:
+            lines.append("It is the last one.")
+        return [*lines, self.note] if self.note else lines
 
 
 FindingKind = Literal["rule", "capacity", "space", "datastore", "failures", "reservation", "evc", "immovable"]
@@ -270,6 +372,10 @@ class Result:
     """Why the plan does no more than it does (`drs.explain.not_more`)."""
     timing: Timing | None = None
     """What the plan does with its time, where it has a limit or some hours are frozen."""
+    curve: Curve | None = None
+    """What the plan's moves bring one after the other; None where it moves disks alone, or nothing."""
+    stage: Stage | None = None
+    """Where only a part of the plan was asked for."""
     given: Given | None = None
     """The rules and the policy that the caller gave, without what the request added; None where nobody gave any."""
     stats: Mapping[str, float | int | str] = field(default_factory=dict)

@@ -28,9 +28,16 @@ STATUS_WORDS: Mapping[str, str] = MappingProxyType(
 RESOURCE_TITLES: Mapping[str, str] = MappingProxyType({"cpu": "CPU", "memory": "Memory"})
 
 
-def resource_title(resource: str) -> str:
-    """How a resource is called in a heading: `cpu` is CPU, `vgpu_slots` is vgpu slots."""
-    return RESOURCE_TITLES.get(resource, resource.replace("_", " "))
+def resource_title(resource: str, memory: str = "") -> str:
+    """How a resource is called in a heading: `cpu` is CPU, `vgpu_slots` is vgpu slots.
+
+    memory : which memory counts, said of memory.
+
+    >>> resource_title("memory", "active"), resource_title("cpu", "active")
+    ('Memory (active)', 'CPU')
+    """
+    title = RESOURCE_TITLES.get(resource, resource.replace("_", " "))
+    return f"{title} ({memory})" if memory and resource == "memory" else title
 
 
 def goal_title(name: str) -> str:
@@ -59,6 +66,17 @@ def seconds(value_s: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
+def seconds_range(low_s: float, high_s: float) -> str:
+    """An interval of a duration.
+
+    >>> seconds_range(42, 95), seconds_range(42, math.inf)
+    ('42 s to 1 min 35 s', '42 s or more, maybe without an end')
+    """
+    if math.isinf(high_s):
+        return f"{seconds(low_s)} or more, maybe without an end"
+    return f"{seconds(low_s)} to {seconds(high_s)}"
+
+
 UNITS_S: Mapping[str, float] = MappingProxyType(
     {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 )
@@ -83,6 +101,29 @@ def duration_s(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+def stage_of(text: str) -> tuple[str, float]:
+    """How much of a plan people ask for: `("moves", 200)`, `("gib", 50)` or `("s", 1800)`.
+
+    Raises
+    ------
+    ValueError : where it is none of the three.
+
+    >>> stage_of("200"), stage_of("50 GiB"), stage_of("30min")
+    (('moves', 200.0), ('gib', 50.0), ('s', 1800.0))
+    """
+    whole = text.strip().lower()
+    unit, amount = "moves", math.nan
+    if whole.isdecimal():
+        amount = float(whole)
+    elif found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(gib|tib)", whole):
+        unit, amount = "gib", float(found[1]) * (1024.0 if found[2] == "tib" else 1.0)
+    elif whole and not whole[-1].isdigit():
+        unit, amount = "s", duration_s(whole)
+    if not (math.isfinite(amount) and amount > 0):
+        raise ValueError(text)
+    return unit, amount
 
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

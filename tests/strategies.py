@@ -308,6 +308,7 @@ RULE_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     "disks-together": lambda s: {"vms": selectors(s.vms.name)},
     "datastore-capacity": lambda s: {"max_ratio": st.sampled_from([1.0, 0.8])},
     "datastore-state": lambda s: {},
+    "on-datastores": lambda s: {"vms": selectors(s.vms.name), "datastores": selectors(s.datastores.name)},
 }
 """How to draw the fields of every rule; the conformance suite asks for one of each."""
 
@@ -380,6 +381,9 @@ GOAL_FIELDS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "vms": selectors(s.vms.name),
         "hosts": selectors(s.hosts.name),
         "penalty": st.sampled_from([1.0, 2.0]),
+    },
+    "slots": lambda s: {
+        "flavours": st.sampled_from([("1c/500mhz/1g",), "2c/1000mhz/2g=3, 700mhz", ("512mib",)]),
     },
     "sum": lambda s: {
         "parts": st.just([

@@ -13,11 +13,12 @@ import drs
 from drs.audit import audit, audit_moves
 from drs.goals import Balance, Moves
 from drs.model import Placement, Snapshot
+from drs.pareto import frontier
 from drs.planning import make_plan
 from drs.problem import Problem
 from drs.problem.policy import Policy
 from drs.result import Finding
-from drs.rules import KeepApart
+from drs.rules import KeepApart, NotRunOn
 
 
 def cluster(
@@ -223,3 +224,34 @@ def test_a_plan_of_the_library_is_audited_without_a_word() -> None:
     plan = make_plan(problem.snapshot, result.placement, problem.lowered.during)
     assert len(plan.moves) >= 1
     assert audit(problem, plan.placement, moves=plan.moves) == ()
+
+
+def test_a_vm_that_starts_is_in_the_state_that_is_audited() -> None:
+    snapshot = cluster(vms="aab", stores={"capacity_gib": [250.0]})
+    vms = dataclasses.replace(snapshot.vms, host_idx=np.array([0, 0, -1], dtype=np.int32))
+    waiting = dataclasses.replace(snapshot, vms=vms)
+    problem = Problem(waiting)
+    told = audit(problem, at(waiting, "aab"))
+    assert [(each.kind, each.about, each.before, each.after) for each in told] == [
+        ("space", "d0", 200.0, 300.0)
+    ]
+    result = drs.advise(waiting, mode="place", iterations=200)
+    if (result.placement.host_idx >= 0).all():
+        assert [each.about for each in result.findings if each.kind == "space"] == ["d0"]
+
+
+def test_what_solve_and_the_frontier_propose_is_audited() -> None:
+    """The hard rule brings both VMs to one host, and the answers say what that makes worse."""
+    snapshot = cluster(2, "ab")
+    wishes = [
+        KeepApart(["vm-0", "vm-1"], name="apart", policy="soft"),
+        NotRunOn(["vm-0"], ["esx-a"], name="leave"),
+    ]
+    problem = Problem(snapshot, wishes, Policy(goals=(Balance(), Moves())))
+    result = drs.solve(problem, iterations=500)
+    assert result.findings == audit(problem, result.placement)
+    assert result.findings
+    points = frontier(problem, iterations=2000, n_points=3)
+    for k, point in enumerate(points.points):
+        assert point.findings == audit(points.problem, point.placement) == points.result(k).findings
+    assert points.to_frame()["n_worse_than_today"].tolist() == [len(p.findings) for p in points.points]

@@ -307,6 +307,40 @@ def test_estimate_prices_the_five_kinds(tmp_path: Path) -> None:
     assert priced[1]["transferred_mib"] >= 40 * 1024 * 0.99
 
 
+def test_estimate_strict_fails_for_what_no_one_should_do(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "hosts.csv").write_text(
+        "host,cpu_mhz,memory_mib,cpu_vendor,state\namd-1,9000,65536,amd,connected\n"
+        "intel-1,9000,65536,intel,connected\nintel-2,9000,65536,intel,maintenance\n"
+    )
+    (folder / "vms.csv").write_text(
+        "vm,host,memory_mib,cpu_demand_mhz\na,amd-1,4096,100\ni,intel-1,4096,100\n"
+    )
+    moves = tmp_path / "moves.csv"
+
+    def asked(row: str) -> tuple[int, dict[str, Any]]:
+        moves.write_text(f"vm,to_host,kind\n{row}\n")
+        done = drs("estimate", folder, "--moves", moves, "--strict", "--json")
+        return done.exit_code, json.loads(done.stdout)
+
+    code, told = asked("a,intel-1,")
+    assert code == 1
+    assert [(each["about"], each["when"]) for each in told["audit"]] == [("evc", 1)]
+    code, told = asked("i,intel-2,")
+    assert code == 1
+    assert told["audit"][0]["about"] == "host-state"
+    # A cold migration of a running VM is a restart: no CPU feature is carried, and it stands still throughout.
+    code, told = asked("a,intel-1,cold")
+    assert code == 0
+    assert told["moves"][0]["downtime_ms"] == pytest.approx(1e3 * told["moves"][0]["total_s"])
+    assert "shut down" in told["moves"][0]["reason"]
+    (tmp_path / "rules.toml").write_text('[[rule]]\ntype = "pinned"\nvms = "a"\n')
+    done = drs("estimate", folder, "--moves", moves, "--strict", "--rules", tmp_path / "rules.toml")
+    assert done.exit_code == 1
+    assert "pinned" in done.stdout
+
+
 def test_explain_names_every_rule_in_the_way(tiny: Path) -> None:
     (tiny / "rules.toml").write_text(
         '[[rule]]\ntype = "not-run-on"\nname = "licence"\nvms = "vm-1"\nhosts = "esx-2"\npolicy = "hard"\n'
@@ -436,6 +470,23 @@ def test_rolling_writes_a_folder_for_each_step(tiny: Path, tmp_path: Path) -> No
         assert plan["status"] in ("optimal", "feasible")
         assert (out / step / "snapshot" / "vms.csv").exists() and (out / step / "moves.csv").exists()
     assert drs("rolling", tiny, "--time-s", 2, "--out", out).exit_code == 0
+
+
+def test_a_datastore_above_its_capacity_is_told_today_and_by_who_fills_it(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "hosts.csv").write_text("host,cpu_mhz,memory_mib\na,9000,65536\nb,9000,65536\n")
+    (folder / "datastores.csv").write_text("datastore,capacity_gib\nd1,100\nd2,100\n")
+    (folder / "disks.csv").write_text("vm,disk,datastore,size_gib\nold,0,d1,70\nnew,0,d1,50\n")
+    for host, broken in (("", False), ("b", True)):
+        (folder / "vms.csv").write_text(
+            f"vm,host,memory_mib,cpu_demand_mhz\nold,a,4096,100\nnew,{host},4096,100\n"
+        )
+        done = drs("check", folder, "--strict", "--json")
+        assert done.exit_code == int(broken)
+        told = json.loads(done.stdout)["datastores_above_capacity"]
+        assert told == ([{"datastore": "d1", "used_gib": 120.0, "capacity_gib": 100.0}] if broken else [])
+        assert ("above capacity d1: 120 GiB are used of 100" in drs("check", folder).stdout) is broken
 
 
 def test_check_tells_contradictory_rules_without_solving(tiny: Path) -> None:

@@ -263,3 +263,46 @@ def test_what_a_spread_costs_without_a_move_is_what_its_term_says(measure: str, 
         back[item] = start[item]
         change = term.cost(back, start) - term.cost(after, start)
         assert marginal.without(item) == pytest.approx(change, abs=1e-12)
+
+
+# -- against a plan ---------------------------------------------------------------------------------------
+
+
+def test_a_plan_changes_what_is_in_the_way_and_the_goals_are_told() -> None:
+    vms = {"x": ("a", 100, 6000), "y": ("b", 100, 6000), "z": ("c", 100, 64)}
+    problem = Problem(cluster("abc", vms))
+    (today,) = explain.why(problem, "x", "b")
+    assert not today.allowed
+    assert not today.goals
+    planned = problem.placement(np.array([0, 2, 2], dtype=np.int32))  # y leaves b
+    answers = {each.host: each for each in explain.why(problem, "x", planned=planned)}
+    assert answers["b"].allowed
+    assert not answers["c"].allowed  # where y is then
+    assert answers["a"].is_current
+    assert answers["b"].load_after["memory"] == pytest.approx(6000 / 10_240)
+    here, there = answers["b"].goals["moves"]
+    assert there > here  # x would move besides y
+
+
+def test_the_command_judges_against_a_plan_that_was_written(tmp_path) -> None:
+    from typer.testing import CliRunner
+
+    from drs.cli import app
+
+    snapshot = cluster("abc", {"x": ("a", 9000, 64), "y": ("a", 3000, 64), "z": ("c", 10, 64)})
+    from drs import io
+
+    io.write_folder(snapshot, tmp_path / "s")
+    run = CliRunner()
+    source, out = str(tmp_path / "s"), str(tmp_path / "out")
+    done = run.invoke(app, ["advise", source, "--iterations", "500", "--out", out])
+    assert done.exit_code == 0, done.output
+    vm = next(iter(drs.advise(snapshot, iterations=500).moved_vms))
+    told = run.invoke(app, ["explain", source, "--vm", vm, "--host", "c", "--plan", f"{out}/plan.json"])
+    assert told.exit_code == 0, told.output
+    assert f"The plan moves {vm} from a to" in told.output
+    io.write_folder(cluster("ab", {"x": ("a", 10, 64)}), tmp_path / "other")
+    other = run.invoke(app, ["explain", str(tmp_path / "other"), "--vm", "x", "--plan", out])
+    assert other.exit_code == 2
+    assert "other hosts, VMs or disks" in other.output
+    assert run.invoke(app, ["explain", source, "--why-infeasible", "--plan", out]).exit_code == 2

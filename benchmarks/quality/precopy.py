@@ -290,10 +290,11 @@ def section_families() -> list[str]:
             head = ["family", "told", *figures]
             lines.append([line.name, what, *figures.values()])
     text += markdown(head, lines)
-    spans, times, sent = families.concurrent(rows)
+    spans, times, sent, whole, each = families.concurrent(rows)
     text += [
         f"Concurrent groups (`conc`, {len(spans)}): makespan {percent(spans)}, time of each {percent(times)}, "
-        f"bytes {percent(sent)}.",
+        f"bytes {percent(sent)}; inside their intervals {families.share(whole)} of the makespans and "
+        f"{families.share(each)} of the migrations.",
         "",
     ]
     return text

@@ -165,21 +165,29 @@ def together(group: pd.DataFrame) -> Mapping[str, Any]:
     ask["dirty"] = DirtyModel.classes(
         np.array([m.size_mib for m in models]), np.array([m.writes_per_page_s for m in models])
     )
-    return {**ask, "bandwidth_mbps": first["bandwidth_mbps"], "profile": "qemu", "timeout_s": TIMEOUT_S}
+    load = np.array([a["host_load_ratio"] for a in asks])
+    return {
+        **ask, "bandwidth_mbps": first["bandwidth_mbps"], "profile": "qemu", "timeout_s": TIMEOUT_S,
+        "host_load_ratio": load,
+    }  # fmt: skip
 
 
-def concurrent(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float]]:
-    """Relative errors of the makespan of each group, and of the time and bytes of each migration."""
+def concurrent(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float], list[bool], list[bool]]:
+    """Relative errors of the makespan of each group, and of the time and bytes of each migration; whether the makespan
+    of each group and the time of each migration lie in their intervals."""
     makespan, time, sent = [], [], []
+    whole, each = [], []
     for _, group in groups(rows):
         ask = dict(together(group))
         end = share_link(ask["bandwidth_mbps"] * 0.985, group.start_s.to_numpy(), **ask)
         total = group.total_ms.to_numpy() / 1e3
         start = group.start_s.to_numpy()
-        makespan.append(float((start + end.elapsed_s).max() / (start + total).max() - 1))
+        makespan.append(float(end.makespan_s / (start + total).max() - 1))
+        whole.append(bool(end.makespan_low_s <= (start + total).max() <= end.makespan_high_s))
+        each += ((end.elapsed_low_s <= total) & (total <= end.elapsed_high_s)).tolist()
         time += (end.elapsed_s / total - 1).tolist()
         sent += (end.transferred_mib / (group.transferred.to_numpy() / BYTES_PER_MIB) - 1).tolist()
-    return makespan, time, sent
+    return makespan, time, sent, whole, each
 
 
 def percent(errors: Any) -> str:
@@ -204,8 +212,10 @@ def main() -> int:
         print(dirty)
         table = {line.name: line.figures() for line in by_family(rows, dirty)}
         print(pd.DataFrame(table).T.to_string())
-    for name, errors in zip(("makespan", "time", "bytes"), concurrent(rows), strict=True):
-        print("conc", name, percent(errors))
+    *errors, whole, each = concurrent(rows)
+    for name, values in zip(("makespan", "time", "bytes"), errors, strict=True):
+        print("conc", name, percent(values))
+    print("conc makespan in interval", share(whole), "time in interval", share(each))
     return 0
 
 

@@ -172,7 +172,7 @@ def _lived(
     life = _Life(snapshot, Placement.of(snapshot))
     seconds = ((loads.time - loads.time[0]) / np.timedelta64(1, "s")).astype(np.float64)
     for step, now_s in enumerate(seconds.tolist()):
-        now = life.placement.apply(at_time(snapshot, step, max_age_s))
+        now = life.placement.apply(at_time(snapshot, step, max_age_s)).counting(policy.memory)
         problem = Problem(now, rules, policy, scope=scope)
         broken = within(now, scope, problem.check(problem.today))[0]
         life.state.history.append(observe(now, now_s, len(broken), scope))

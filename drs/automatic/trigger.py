@@ -14,7 +14,6 @@ import numpy as np
 
 from drs.goals.balance import threshold
 from drs.model import Snapshot
-from drs.model.snapshot import AUTOMATION
 from drs.planning import Move
 from drs.planning.plan import placement_after
 from drs.problem.policy import Trigger
@@ -206,11 +205,7 @@ def worthwhile(result: Result, trigger: Trigger, stable_s: float | None = None) 
 
 def level_of(snapshot: Snapshot, vm: str) -> str:
     """Automation level of a VM: its own, else its cluster's, else `full`."""
-    position = snapshot.vms.position[vm]
-    own = str(snapshot.vms.automation[position])
-    host = int(snapshot.vms.host_idx[position])
-    cluster = int(snapshot.hosts.cluster_idx[host]) if host >= 0 else -1
-    return own or (str(snapshot.clusters.automation[cluster]) if cluster >= 0 else AUTOMATION[-1])
+    return snapshot.automation_of(snapshot.vms.position[vm])
 
 
 def dispose(result: Result) -> Disposition:

@@ -25,7 +25,7 @@ def calibrate(
     seed: Seed = 0,
 ) -> None:
     """Fit the cost model to the migrations of a plan that was carried out."""
-    from drs import io, words
+    from drs import io
     from drs.execute.calibrate import calibrate as fitted
     from drs.execute.journal import read_journal
     from drs.io.plan_file import read_plan
@@ -35,7 +35,6 @@ def calibrate(
     _, steps, _ = read_journal(journal or saved.folder)
     found = fitted(saved, steps, seed=seed, name=out.stem)
     found.save(out)
-    for what, score in found.cross_validated.items():
-        error = words.percent(score.median_ratio)
-        typer.echo(f"{what}: median error {error} on {score.n} migrations left out of the fit", err=True)
+    for sentence in found.sentences():
+        typer.echo(sentence, err=True)
     typer.echo(f"profile: {out}", err=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drs.cli import base
-from drs.cli.inputs import AsJson, Clusters, Source
+from drs.cli import base, inputs
+from drs.cli.inputs import AsJson, Clusters, PolicyFile, RulesFile, Source
 
 
 @base.app.command()
@@ -19,14 +20,25 @@ def estimate(
     profile: Annotated[
         str | None, typer.Option("--profile", help="Cost-model profile, or a fitted TOML.")
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 when a move is not possible or makes something worse."),
+    ] = False,
     cluster: Clusters = None,
+    rules: RulesFile = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Price moves chosen by hand, in any of the five kinds."""
     from drs import api, words
     from drs.report.document import finding_document, move_document
 
-    priced = api.estimate(source, moves, profile=profile, cluster=tuple(cluster or ()))
+    facts, chosen_rules, chosen_policy = inputs.read(
+        source, rules, policy, check=inputs.clusters_known(cluster)
+    )
+    priced = api.estimate(
+        facts, moves, profile=profile, cluster=tuple(cluster or ()), rules=chosen_rules, policy=chosen_policy
+    )
     if as_json:
         base.print_json(
             {
@@ -43,3 +55,5 @@ def estimate(
         if priced.left_out:
             said = words.count(priced.left_out, "move is", "moves are")
             base.out_console().print(f"{said} in other clusters and not looked at.")
+    if strict and (priced.findings or any(math.isnan(move.total_s) for move in priced)):
+        raise typer.Exit(base.VIOLATIONS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drs.cli import base, inputs
 from drs.cli.advise import check
-from drs.cli.inputs import AsJson, Clusters, RulesFile, Source
+from drs.cli.inputs import AsJson, Clusters, PolicyFile, RulesFile, Source
 from drs.errors import Fault
 from drs.options import Options
 
@@ -31,29 +32,51 @@ def explain(
         list[str] | None,
         typer.Option("--evacuate", metavar="HOST", help="As if this host were to empty; or a pattern."),
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="PLAN", help="As of the end of this plan (plan.json, or its folder)."),
+    ] = None,
     time_s: Annotated[float, typer.Option("--time-s", min=0, help="Seconds to search.")] = 10.0,
     cluster: Clusters = None,
     rules: RulesFile = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Why a VM may not, or did not, move to a host; or why nothing satisfies the rules."""
     import dataclasses
 
+    from rich.markup import escape
+
     from drs import explain as explaining
     from drs import modes
+    from drs.cli import planned
+    from drs.report.document import finite
 
     faults = inputs.Faults()
     if (vm is None) == (not why_infeasible):
         faults.found.append(Fault("explain", "both" if vm else "neither", "either --vm or --why-infeasible"))
     if host is not None and vm is None:
         faults.found.append(Fault("host", host, "--vm with it"))
+    if plan is not None and (vm is None or evacuate):
+        given = "--evacuate too" if vm else "no --vm"
+        faults.found.append(Fault("plan", given, "--vm with it, and what the plan was asked for"))
     options = Options(evacuate=tuple(evacuate or ()), cluster=tuple(cluster or ()))
     mode = "evacuate" if evacuate else "balance"
-    facts, chosen_rules, policy = inputs.read(
-        source, rules, faults=faults, check=lambda *read: check(mode, options, None, *read)
+    facts, chosen_rules, chosen_policy = inputs.read(
+        source, rules, policy, faults=faults, check=lambda *read: check(mode, options, None, *read)
     )
-    problem = modes.pose(mode, facts, chosen_rules, policy, options)
     from drs.report import text
+
+    if plan is not None and vm is not None:
+        judged = planned.judge(facts, plan, vm, host, chosen_rules if rules else None)
+        if as_json:
+            base.print_json({"vm": vm, "plan": judged.said, "hosts": [finite(dataclasses.asdict(each))
+                                                                     for each in judged.answers]})  # fmt: skip
+        else:
+            base.out_console().print(escape(judged.said))
+            text.print_explanation(base.out_console(), vm, judged.answers)
+        return
+    problem = modes.pose(mode, facts, chosen_rules, chosen_policy, options)
 
     if vm is None:
         conflicts = explaining.conflicts(problem, time_s=time_s)

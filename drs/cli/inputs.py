@@ -124,7 +124,7 @@ def read(
     assert facts is not None and chosen_rules is not None and chosen_policy is not None
     if facts.rests_on.is_weak:
         warnings.warn(facts.rests_on.sentence(), io.InputWarning, stacklevel=2)
-    return facts, chosen_rules, chosen_policy
+    return facts.counting(chosen_policy.memory), chosen_rules, chosen_policy
 
 
 def clusters_known(clusters: list[str] | None) -> Callable[[Snapshot | None, Policy], None]:

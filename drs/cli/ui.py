@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,14 @@ def ui(
         typer.Option("--port", min=1, max=65535, help="The first free one from 8501 on by default."),
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no window.")] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            metavar="FOLDER",
+            help="Where it keeps snapshots, plans and searches; the user's data folder by default.",
+        ),
+    ] = None,
 ) -> None:
     """Open the app in the browser; only this machine reaches it unless --host says otherwise."""
     from drs.ui import is_local, launch
@@ -31,4 +40,4 @@ def ui(
         base.say(
             f"warning: the app has no login: whoever reaches {host} sees the cluster and can use this machine"
         )
-    raise typer.Exit(launch(snapshot, host=host, port=port, browser=not no_browser))
+    raise typer.Exit(launch(snapshot, host=host, port=port, browser=not no_browser, store=store))

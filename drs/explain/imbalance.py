@@ -64,8 +64,10 @@ def imbalances(problem: Problem, host_idx: Ints) -> list[Imbalance]:
             continue
         capacity = snapshot.capacity(resource)
         use = usage(host_idx, goal.load_demand(snapshot, resource), snapshot.n_hosts)
-        which = goal.memory if resource == "memory" and goal.by == "demand" else "configured"
-        counted = resource if which == "configured" else f"{which} {resource}"
+        counted = resource
+        if resource == "memory" and goal.by == "demand":
+            which = goal.memory or snapshot.memory_counts
+            counted = resource if which == "configured" else f"{which} {resource}"
         for c in range(len(snapshot.clusters)):
             hosts = np.flatnonzero(connected & (snapshot.hosts.cluster_idx == c) & (capacity > 0))
             if len(hosts) < 2:

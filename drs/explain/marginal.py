@@ -15,10 +15,12 @@ from drs.terms import (
     MoveCost,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Unplaced,
 )
 from drs.terms.base import Floats, Ints
+from drs.terms.costs import SLOT_ROUNDING
 from drs.terms.limits import usage
 
 
@@ -38,7 +40,11 @@ class Marginal:
         self._members: set[int] | None = None
         if isinstance(term, Deviation) and len(term.bins):
             self._spread = _Spread(term, usage(after, term.demand, n_bins))
-        if isinstance(term, (Capacity, OverTarget)):
+        if isinstance(term, Slots):
+            self._free = term.limits - np.array(
+                [usage(after, demand, n_bins) for demand in term.demands]
+            ).reshape(len(term.sizes), n_bins)
+        elif isinstance(term, (Capacity, OverTarget)):
             self._use = usage(after, term.demand, n_bins)
             if isinstance(term, Capacity) and term.when == "at_once":
                 self._use = None
@@ -75,6 +81,8 @@ class Marginal:
                 return float(row[old] - row[new])
             case Unplaced():
                 return 0.0
+            case Slots():
+                return self._slots(term, item, old, new)
             case BinsUsed():
                 assert self._use is not None
                 opened = float(term.price[old]) if self._use[old] == 0 else 0.0
@@ -106,6 +114,20 @@ class Marginal:
             return 0.0
         value = self._spread.put_back(need, old, new)
         return max(0.0, value - term.target) - self.cost_after
+
+    def _slots(self, term: Slots, item: int, old: int, new: int) -> float:
+        need = term.demands[:, item]
+        change = 0.0
+        for bin_, amount in ((old, need), (new, -need)):
+            now, then = (
+                min(
+                    float(term.most[bin_]),
+                    float(np.floor(left / term.sizes + SLOT_ROUNDING).min(initial=math.inf)),
+                )
+                for left in (self._free[:, bin_], self._free[:, bin_] - amount)
+            )
+            change += max(0.0, now) - max(0.0, then)
+        return change
 
 
 class _Spread:

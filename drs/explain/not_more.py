@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drs.explain.imbalance import Imbalance, balance_goal, imbalances, spread
 from drs.goals.balance import threshold
@@ -14,7 +15,7 @@ from drs.result import Result
 from drs.terms import MoveLimit
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
-from drs.words import count, mebibytes, number, percent, seconds
+from drs.words import count, mebibytes, number, percent, seconds, some
 
 MOST_TOLD = 5
 """So many clusters and stuck VMs are told."""
@@ -153,19 +154,54 @@ def not_more(result: Result) -> NotMore | None:
     )  # fmt: skip
 
 
+SHORT = 0.85
+"""Hosts that are fuller than this on average are short of capacity."""
+
+
 def _limits(result: Result) -> Iterator[str]:
     """What bounds the plan besides the tolerance."""
     problem, snapshot = result.problem, result.snapshot
     n, most = len(result.moved_vms), problem.policy.limits.max_moves
+    if result.stage is not None and result.stage.left:
+        yield f"only a stage of the plan was asked for: {result.stage.asked}"
     if result.interrupted:
         yield "the search was stopped: more may be possible"
     elif result.status == "feasible":
         yield "the search ended before it was proven that nothing better exists; more time (time_s) may find more"
     if most is not None and n >= most:
         yield f"max_moves = {most} allows no more moves"
+    yield from _asleep(result)
     waits = {str(snapshot.clusters.automation[c]) for c in np.unique(snapshot.hosts.cluster_idx).tolist()}
     if levels := sorted(waits - {"full", ""}):
         yield f"automation {' and '.join(levels)}: moves are recommendations that wait for approval"
+
+
+def _asleep(result: Result) -> Iterator[str]:
+    """Hosts in standby, where those that are on are short of capacity after the plan."""
+    snapshot = result.snapshot
+    asleep = snapshot.hosts.state == "standby"
+    on = snapshot.hosts.state == "connected"
+    for c in np.unique(snapshot.hosts.cluster_idx[asleep]).tolist():
+        mine = snapshot.hosts.cluster_idx == c
+        short = [resource for resource in ("cpu", "memory") if _is_short(result, resource, mine & on)]
+        if short:
+            names = some([str(name) for name in snapshot.hosts.name[mine & asleep]])
+            yield (
+                f"{snapshot.clusters.name[c]} is short of {' and '.join(short)}, and {names} in standby could help: "
+                "mode consolidate plans whom to wake"
+            )
+
+
+def _is_short(result: Result, resource: str, hosts: NDArray[np.bool_]) -> bool:
+    """Whether these hosts are fuller on average than `SHORT`, or one is over its capacity."""
+    snapshot = result.snapshot
+    # Memory that is configured and idle is reclaimed; what is active is missed.
+    demand = snapshot.demand("cpu") if resource == "cpu" else snapshot.memory_active_mib * snapshot.vms.on
+    use = usage(np.asarray(result.placement.host_idx), demand, snapshot.n_hosts)
+    capacity = snapshot.capacity(resource)
+    total = float(capacity[hosts].sum())
+    over = (use[hosts] > capacity[hosts] * (1 + 1e-9)).any()
+    return bool(over or (total > 0 and float(use[hosts].sum()) > SHORT * total))
 
 
 def _taking_part(problem: Problem, found: Sequence[Imbalance]) -> list[Imbalance]:
@@ -242,6 +278,8 @@ def _why_not(result: Result, worst: Imbalance, before: float, gain: float) -> tu
     goal = balance_goal(problem)
     assert goal is not None
     most = problem.policy.limits.max_moves
+    if result.stage is not None and result.stage.left:
+        return f"Only the stage {result.stage.asked} was asked for", "To get it, ask for the next stage"
     if worst.value <= worst.tolerated * (1 + 1e-9) + 1e-12:
         why = f"It is not made because the imbalance of {worst.value:.3f} is within what {worst.source} tolerates"
         if goal.target != "threshold":

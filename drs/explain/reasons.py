@@ -16,7 +16,7 @@ from drs.planning import Move, Plan
 from drs.problem import Problem
 from drs.result import MANDATORY, Purpose, Reason
 from drs.rules import Rule
-from drs.terms import Allowed, BinsUsed, Capacity, Deviation, MoveLimit, OverTarget, Role
+from drs.terms import Allowed, BinsUsed, Capacity, Deviation, MoveLimit, OverTarget, Role, Slots
 from drs.terms.base import Floats, Ints
 from drs.terms.limits import usage
 from drs.words import percent, some
@@ -35,21 +35,42 @@ def reasons(problem: Problem, placement: Placement) -> dict[int, Reason]:
     snapshot = problem.snapshot
     after, start = book.after, book.start
     answer = {int(vm): book.reason(int(vm)) for vm in np.flatnonzero((after != start) & (after >= 0))}
-    for disk in np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx):
+    moving = np.flatnonzero(placement.datastore_idx != snapshot.disks.datastore_idx)
+    mended = _mended_on_disks(problem, placement) if len(moving) else {}
+    for disk in moving:
         vm = int(snapshot.disks.vm_idx[disk])
         if vm not in answer:
-            code, text, purpose = _why_off(problem, int(disk), int(snapshot.disks.datastore_idx[disk]))
+            store = int(snapshot.disks.datastore_idx[disk])
+            code, text, purpose = _why_off(problem, int(disk), store, mended.get(str(snapshot.vms.name[vm])))
             answer[vm] = Reason(str(snapshot.vms.name[vm]), code, text, purpose=purpose)
     return answer
 
 
-def _why_off(problem: Problem, disk: int, store: int) -> tuple[str, str, Purpose]:
+def _mended_on_disks(problem: Problem, placement: Placement) -> dict[str, Rule]:
+    """By VM, the rule on disks that is broken for it today and no more after the plan."""
+    mended: dict[str, Rule] = {}
+    for rule in problem.rules_in_force:
+        if rule.items == "disks":
+            broken = {vm for each in rule.check(problem.snapshot, problem.today) for vm in each.vms}
+            still = (
+                {vm for each in rule.check(problem.snapshot, placement) for vm in each.vms}
+                if broken
+                else set()
+            )
+            for vm in sorted(broken - still):
+                mended.setdefault(vm, rule)
+    return mended
+
+
+def _why_off(problem: Problem, disk: int, store: int, mends: Rule | None) -> tuple[str, str, Purpose]:
     """Why a disk leaves its datastore, as vSphere codes it, in words, and what that is for."""
     for rule in problem.request.rules if problem.request is not None else ():
         if rule.items == "disks" and disk in getattr(rule, "disks", ()):
             return rule.code(), rule.why_move(str(problem.snapshot.datastores.name[store])), "asked"
     stores, policy = problem.snapshot.datastores, problem.policy.storage
     name = str(stores.name[store])
+    if mends is not None and stores.state[store] != "maintenance":
+        return mends.code(), f"{name} is not where it belongs: {mends.label}", "repair"
     if stores.state[store] == "maintenance":
         return "datastoreMaint", f"{name} is in maintenance and must empty", "asked"
     full = 1.0 - float(stores.free_gib[store] / stores.capacity_gib[store])
@@ -96,7 +117,10 @@ def annotate(problem: Problem, plan: Plan, found: Mapping[int, Reason]) -> tuple
         if move.vm not in rated:
             must = reason.priority == MANDATORY if reason.purpose != "room" else rooms.must(move)
             level = MANDATORY if must else ladder.priority(move.from_host)
-            rated[move.vm] = dataclasses.replace(reason, priority=level)
+            waits = snapshot.automation_of(position[move.vm])
+            rated[move.vm] = dataclasses.replace(
+                reason, priority=level, approval="" if waits == "full" else waits
+            )
         ladder.move(position[move.vm], snapshot.hosts.position[move.to_host])
         text = reason.text
         if move.parking and reason.purpose != "room":
@@ -235,7 +259,7 @@ class _Book:
             zip((level.name for level in lowered.levels if level.role == "goal"), problem.goals, strict=True)
         )
         request = problem.request
-        self.only_asked = request is not None and "balance" not in request.also
+        self.only_asked = request is not None and request.few_others and "balance" not in request.also
         """Whether other VMs move for what is asked alone, and never for a goal."""
         self.repairs: list[tuple[Role, str, Marginal]] = []
         self.goal_terms: list[tuple[str, float, str, Marginal]] = []
@@ -372,6 +396,12 @@ class _Book:
             case OverTarget() as term:
                 text = f"{self._counted(goal, term.resource)} above its target: "
                 text += self._loads(term.demand, term.target, vm, host, to) + " of it"
+            case Slots() as term:
+                here = int(term.free(self.start)[host]), int(term.free(self.after)[host])
+                text = f"makes room for new VMs on {self.names[host]}, {origin}: {here[0]} → {here[1]}"
+                if here[1] <= here[0]:
+                    text = f"takes room on {self.names[to]} that no new VM can use; {origin}"
+                return Reason(name, ROOM_CODE, text, 2, gains, without)
             case BinsUsed():
                 wanted = self.goal_of[goal]
                 text = wanted.when_left.format(
@@ -403,7 +433,9 @@ class _Book:
 
     def _counted(self, goal: str, resource: str) -> str:
         """A resource as a goal counts it: `active memory` where it is not the configured one."""
-        which = getattr(self.goal_of[goal], "memory", "configured") if resource == "memory" else "configured"
+        if resource != "memory":
+            return resource
+        which = getattr(self.goal_of[goal], "memory", None) or self.problem.snapshot.memory_counts
         return resource if which == "configured" else f"{which} {resource}"
 
     def _use(self, term: Capacity) -> tuple[Floats, Floats]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError
+from drs.model import Placement
 from drs.model.selector import select
 from drs.problem import Problem
 from drs.problem.problem import SCOPE
@@ -31,16 +32,23 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class HostAnswer:
-    """Whether a VM may be on a host; `load_after` is the host's load per resource with it there."""
+    """Whether a VM may be on a host.
+
+    load_after : the host's load per resource with it there.
+    goals : each goal with it where it is, and with it there; empty where no plan is asked about.
+    """
 
     host: str
     allowed: bool
     is_current: bool
     obstacles: tuple[Obstacle, ...]
     load_after: Mapping[str, float]
+    goals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
+def why(
+    problem: Problem, vm: str, host: str | None = None, planned: Placement | None = None
+) -> list[HostAnswer]:
     """For one VM and one or every host: each rule in the way, with figures.
 
     The rules' terms say quickly which rule could be in the way; the sentences and figures are those of the
@@ -50,6 +58,8 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
     ----------
     vm : a name, or a pattern that means one VM.
     host : the host that is asked about, or a pattern; every one where not given.
+    planned : where a plan puts everything; then the VM is asked about with all others there, and the answer holds
+        what the goals would be. Today where not given.
 
     Raises
     ------
@@ -65,11 +75,12 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
     if not len(hosts):
         raise UnknownNameError.of("host", str(host), snapshot.hosts.position, "host")
     i = int(meant[0])
-    questions = [_Question(problem, rule, i) for rule in problem.rules_in_force]
-    use = {r: usage(problem.today.host_idx, snapshot.demand(r), snapshot.n_hosts) for r in snapshot.resources}
+    base = np.asarray((planned or problem.today).host_idx, dtype=np.int32)
+    questions = [_Question(problem, rule, i, base) for rule in problem.rules_in_force]
+    use = {r: usage(base, snapshot.demand(r), snapshot.n_hosts) for r in snapshot.resources}
     answers = []
     for h in hosts:
-        there = h == snapshot.vms.host_idx[i]
+        there = h == base[i]
         obstacles: list[Obstacle] = []
         if not there:
             obstacles.extend(_out_of_scope(problem, i, int(h)))
@@ -82,9 +93,24 @@ def why(problem: Problem, vm: str, host: str | None = None) -> list[HostAnswer]:
             load[resource] = float(after / capacity) if capacity > 0 else 0.0
         blocked = any(obstacle.policy != "soft" for obstacle in obstacles)
         answers.append(
-            HostAnswer(str(snapshot.hosts.name[h]), not blocked, bool(there), tuple(obstacles), load)
-        )
+            HostAnswer(
+                str(snapshot.hosts.name[h]), not blocked, bool(there), tuple(obstacles), load,
+                {} if planned is None or there else _goals(problem, base, i, int(h)),
+            )
+        )  # fmt: skip
     return answers
+
+
+def _goals(problem: Problem, base: Ints, vm: int, host: int) -> dict[str, tuple[float, float]]:
+    """Each goal with the VM where it is and with it on a host."""
+    moved = np.array(base)
+    moved[vm] = host
+    start = problem.lowered.start
+    return {
+        level.name: (float(level.cost(base, start)), float(level.cost(moved, start)))
+        for level in problem.lowered.levels
+        if level.role == "goal"
+    }
 
 
 def _out_of_scope(problem: Problem, vm: int, host: int) -> Iterator[Obstacle]:
@@ -106,9 +132,11 @@ def _out_of_scope(problem: Problem, vm: int, host: int) -> Iterator[Obstacle]:
 class _Question:
     """One rule, asked about one VM on several hosts."""
 
-    def __init__(self, problem: Problem, rule: Rule, vm: int) -> None:
+    def __init__(self, problem: Problem, rule: Rule, vm: int, base: Ints) -> None:
         self.problem, self.rule, self.vm = problem, rule, vm
         self.start: Ints = problem.lowered.start
+        self.base = base
+        """Where everything is, today or by a plan."""
         self._today: set[Violation] | None = None
         self._judge: Judge | None = None
         self.tests: list[Callable[[int], bool]] = []
@@ -133,7 +161,7 @@ class _Question:
 
     def _test(self, term: Term) -> Callable[[int], bool] | None:
         """Whether the VM on a host breaks the limit more than today; None where it never can."""
-        vm, start = self.vm, self.start
+        vm, start, base = self.vm, self.start, self.base
         match term:
             case Allowed():
                 row = term.mask[term.class_idx[vm]]
@@ -145,18 +173,18 @@ class _Question:
                 need = float(term.demand[vm])
                 if need <= 0:
                     return None
-                use: Floats = term.use(start, start)
+                use: Floats = term.use(base, start)
                 return lambda host: bool(use[host] + need > term.limit[host] * (1 + 1e-9))
             case AtMost() | AtLeast() | Within() | Together() if vm not in term.items:
                 return None
             case Near() if vm not in term.items and vm not in term.needs:
                 return None
             case _:
-                before = term.cost(start, start)
+                before = term.cost(base, start)
                 return lambda host: term.cost(self._moved(host), start) > before + 1e-9
 
     def _moved(self, host: int) -> Ints:
-        moved = np.array(self.start)
+        moved = np.array(self.base)
         moved[self.vm] = host
         return moved
 
@@ -182,7 +210,7 @@ class _Question:
                 return
         elif isinstance(rule, HostLimit) and rule.holds != "at_once":
             demand, limit = rule.demand(snapshot), float(rule.limit(snapshot)[host])
-            use = float(demand[self.start == host].sum())
+            use = float(demand[self.base == host].sum())
             need, unit = float(demand[self.vm]), rule.unit
             yield (
                 f"{where} would need {use + need:,.0f} {unit} of {rule.resource} and may use {limit:,.0f}: "
@@ -190,7 +218,7 @@ class _Question:
             )
             return
         if self._today is None:
-            self._today = set(rule.check(snapshot, self.problem.today))
+            self._today = set(rule.check(snapshot, self.problem.placement(self.base)))
         for violation in rule.check(snapshot, self.problem.placement(self._moved(host))):
             if violation not in self._today and _worse(violation, self._today):
                 yield violation.sentence

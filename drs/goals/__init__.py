@@ -12,6 +12,7 @@ from drs.goals.move_distance import MoveDistance
 from drs.goals.moves import Moves
 from drs.goals.over_target import OverTarget
 from drs.goals.prefer_hosts import PreferHosts
+from drs.goals.slots import Slots
 from drs.goals.sum import Sum
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "PreferHosts",
     "Prices",
     "Happiness",
+    "Slots",
     "Sum",
 ]

@@ -51,7 +51,7 @@ class Balance(Goal):
     target : a number, or "threshold": what the cluster's migration threshold tolerates, so that balancing
         stops where DRS would be content. 0 balances as far as possible.
     memory : which memory of a VM counts: `configured`, `active` (with 25 % of idle consumed memory, as DRS
-        taxes it), or `consumed`.
+        taxes it), or `consumed`; as the policy's `memory` says where not given.
     percentile : this percentile of the VM's load history counts instead of its demand now.
     by : `demand` counts what a VM asks for. `entitlement` counts what each VM is due of its cluster by
         reservations, limits, shares and resource pools, as DRS does (CPU and memory; the memory is then the
@@ -65,7 +65,7 @@ class Balance(Goal):
     measure_by: Measure = "std"
     resources: Sequence[str] = ("cpu", "memory")
     target: float | Literal["threshold"] = "threshold"
-    memory: Memory = "configured"
+    memory: Memory | None = None
     percentile: float | None = None
     by: Literal["demand", "entitlement"] = "demand"
 

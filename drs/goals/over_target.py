@@ -26,7 +26,8 @@ class OverTarget(Goal):
     resource : the resource that is watched; any `<name>_capacity` column of the hosts may stand here.
     ratio : the level as a share of each host's capacity.
     target : the level of each host in the resource's unit, instead of `ratio`; the sum is then in that unit.
-    memory : which memory of a VM counts: `configured`, `active` or `consumed`.
+    memory : which memory of a VM counts: `configured`, `active` or `consumed`; as the policy's `memory` says
+        where not given.
     """
 
     unit: ClassVar[str] = "hosts"
@@ -34,7 +35,7 @@ class OverTarget(Goal):
     resource: str = "cpu"
     ratio: float = 0.8
     target: Sequence[float] | None = None
-    memory: Memory = "configured"
+    memory: Memory | None = None
 
     def _levels(self, snapshot: Snapshot) -> tuple[Floats, float]:
         if self.target is not None:

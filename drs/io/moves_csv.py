@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError, did_you_mean
-from drs.io.raw import Faults, csv_text
+from drs.io.raw import Faults, InputWarning, csv_text
 from drs.io.spreadsheet import from_text, split
 from drs.planning import KINDS
+from drs.words import count
 
 if TYPE_CHECKING:
     from drs.model import Snapshot
 
+POWER_ON = "power_on"
+"""The kind of a row that is no migration: a VM that is started on a host."""
 COLUMNS = ("vm", "to_host", "to_datastore", "kind")
 
 
@@ -28,8 +32,15 @@ def read_moves(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     InputError
         Naming row and field of every fault.
     """
-    rows = move_rows(path, COLUMNS)
-    return moves_from([row for _, row in rows], snapshot, path.name)
+    rows = [row for _, row in move_rows(path, COLUMNS)]
+    kept = [row for row in rows if row["kind"] != POWER_ON]
+    if n := len(rows) - len(kept):
+        warnings.warn(
+            f"{path.name}: {count(n, 'row')} that power VMs on are passed over: they are no migrations",
+            InputWarning,
+            stacklevel=2,
+        )
+    return moves_from(kept, snapshot, path.name)
 
 
 def move_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

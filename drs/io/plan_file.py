@@ -40,6 +40,8 @@ NUMBERS = (
     "start_s",
     "precopy_s",
     "total_s",
+    "total_low_s",
+    "total_high_s",
     "downtime_ms",
     "downtime_low_ms",
     "downtime_high_ms",
@@ -222,6 +224,8 @@ def read_plan(path: str | Path) -> SavedPlan:
         kept,
         stranded,
         schedule["makespan_s"],
+        _number(schedule["makespan_low_s"]),
+        _number(schedule["makespan_high_s"]),
         schedule["makespan_bound_s"],
         tuple(document["violations"]["during"]),
         tuple(document["warnings"]),
@@ -252,7 +256,7 @@ def _move(each: Mapping[str, Any], number: int, today: Snapshot, faults: list[Fa
     for name in ("from_datastores", "to_datastores", "after_steps"):
         said[name] = tuple(said[name])
     for name in NUMBERS:
-        said[name] = math.inf if said[name] is None else said[name]
+        said[name] = _number(said[name])
     known = {"vm": today.vms, "to_host": today.hosts, "from_host": today.hosts}
     before_n = len(faults)
     for name, table in known.items():
@@ -262,6 +266,11 @@ def _move(each: Mapping[str, Any], number: int, today: Snapshot, faults: list[Fa
         if name not in today.datastores.position:
             faults.append(Fault(f"{where}, datastores", repr(name), f"a datastore of {BEFORE}/"))
     return Move(**said) if len(faults) == before_n else None
+
+
+def _number(said: float | None) -> float:
+    """A figure of the document, where null stands for inf."""
+    return math.inf if said is None else said
 
 
 def _guard(given: Mapping[str, Any]) -> Guard:

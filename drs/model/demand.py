@@ -7,38 +7,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drs.model.snapshot import Floats, Ints, Snapshot
+from drs.model.snapshot import Floats, Ints, MemoryCounts, Snapshot
 
-Memory = Literal["configured", "active", "consumed"]
+Memory = MemoryCounts
 PartsOf = Literal["day", "history"]
-IDLE_TAX = 0.25
-"""Share of a VM's idle consumed memory that counts as in use (DRS's default)."""
 
 
-def demand_now(snapshot: Snapshot, resource: str, memory: Memory = "configured") -> Floats:
+def demand_now(snapshot: Snapshot, resource: str, memory: Memory | None = None) -> Floats:
     """Demand of each VM, f8[n_vms], with the memory that is meant; 0 when it is powered off.
 
-    `active` memory counts with a quarter of the idle consumed memory, as DRS taxes it.
+    memory : the snapshot's own choice (`Snapshot.memory_counts`) where not given. `active` memory counts with a
+    quarter of the idle consumed memory, as DRS taxes it.
     """
-    if resource != "memory" or memory == "configured":
-        return snapshot.demand(resource)
-    vms = snapshot.vms
-    used = _consumed(snapshot) if memory == "consumed" else _taxed(snapshot, snapshot.memory_active_mib)
-    return np.where(vms.on, used, 0.0)
+    return snapshot.counting(memory or snapshot.memory_counts).demand(resource)
 
 
-def _consumed(snapshot: Snapshot) -> Floats:
-    vms = snapshot.vms
-    return np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
-
-
-def _taxed(snapshot: Snapshot, active_mib: NDArray[np.floating]) -> Floats:
-    """Active memory with the tax on what is idle, f8[..., n_vms]."""
-    active = np.minimum(active_mib, snapshot.vms.memory_mib)
-    return np.asarray(active + IDLE_TAX * np.maximum(0.0, _consumed(snapshot) - active))
-
-
-def history(snapshot: Snapshot, resource: str, memory: Memory) -> NDArray[np.floating] | None:
+def history(snapshot: Snapshot, resource: str, memory: Memory | None) -> NDArray[np.floating] | None:
     """Demand of the VMs over time, (n_times, n_vms), NaN where not known; None where there is none.
 
     Only CPU and active memory have a history; configured and consumed memory are taken to stay.
@@ -47,8 +31,8 @@ def history(snapshot: Snapshot, resource: str, memory: Memory) -> NDArray[np.flo
         return None
     if resource == "cpu":
         return snapshot.loads.cpu_mhz
-    if resource == "memory" and memory == "active":
-        return _taxed(snapshot, snapshot.loads.memory_active_mib)
+    if resource == "memory" and (memory or snapshot.memory_counts) == "active":
+        return snapshot.taxed_mib(snapshot.loads.memory_active_mib)
     return None
 
 
@@ -64,7 +48,7 @@ def _known(samples: NDArray[np.floating], fallback: Floats, percentile: float | 
     return found
 
 
-def demand_at(snapshot: Snapshot, resource: str, percentile: float, memory: Memory) -> Floats:
+def demand_at(snapshot: Snapshot, resource: str, percentile: float, memory: Memory | None) -> Floats:
     """The percentile of each VM's history, f8[n_vms]; its demand now where it has none."""
     now, samples = demand_now(snapshot, resource, memory), history(snapshot, resource, memory)
     if samples is None:
@@ -88,7 +72,7 @@ def demand_by_time(
     resource: str,
     n_buckets: int,
     percentile: float | None,
-    memory: Memory,
+    memory: Memory | None,
     parts_of: PartsOf = "day",
 ) -> list[Floats]:
     """Demand of each VM in each part that has samples, f8[n_vms] each; without a history the demand now.

@@ -16,7 +16,7 @@ class Placement:
     host_idx: Ints
     """i4[n_vms]; -1: nowhere."""
     datastore_idx: Ints
-    """i4[n_disks]."""
+    """i4[n_disks]; -1: nowhere yet."""
 
     def __post_init__(self) -> None:
         for name in ("host_idx", "datastore_idx"):
@@ -49,7 +49,8 @@ class Placement:
         disks = dataclasses.replace(snapshot.disks, datastore_idx=self.datastore_idx)
         free = snapshot.datastores.free_gib.copy()
         changed = snapshot.disks.datastore_idx != self.datastore_idx
-        np.add.at(free, snapshot.disks.datastore_idx[changed], snapshot.disks.used_gib[changed])
-        np.subtract.at(free, self.datastore_idx[changed], snapshot.disks.used_gib[changed])
+        was, goes = changed & (snapshot.disks.datastore_idx >= 0), changed & (self.datastore_idx >= 0)
+        np.add.at(free, snapshot.disks.datastore_idx[was], snapshot.disks.used_gib[was])
+        np.subtract.at(free, self.datastore_idx[goes], snapshot.disks.used_gib[goes])
         datastores = dataclasses.replace(snapshot.datastores, free_gib=free)
         return dataclasses.replace(snapshot, vms=vms, disks=disks, datastores=datastores)

@@ -19,6 +19,8 @@ from drs.model.entitlement import divide
 from drs.model.snapshot import Bools, Floats, Ints, PoolTable, Snapshot
 
 RESOURCES = ("cpu", "memory")
+NORMAL_SHARES = {"cpu": 4000.0, "memory": 163_840.0}
+"""Shares of a pool at vSphere's level normal."""
 
 
 class _Tree(NamedTuple):
@@ -195,6 +197,7 @@ def _trees(snapshot: Snapshot, host_idx: Ints, resource: str, *, every: bool = F
     of_host = np.where(host_idx >= 0, snapshot.hosts.cluster_idx[np.maximum(host_idx, 0)], -1)
     of_vm = np.where(vms.pool_idx >= 0, table.cluster_idx[vms.pool_idx] if len(table) else -1, of_host)
     demand = own_demand(snapshot, resource)
+    pool_shares = own_shares(snapshot, resource)
     clusters = range(len(snapshot.clusters)) if every else np.unique(table.cluster_idx).tolist()
     for cluster in clusters:
         own = np.flatnonzero(table.cluster_idx == cluster).astype(np.int32)
@@ -213,7 +216,7 @@ def _trees(snapshot: Snapshot, host_idx: Ints, resource: str, *, every: bool = F
                 ]
             ),
             np.concatenate([(table.cpu_limit_mhz if cpu else table.memory_limit_mib)[own], limit[its]]),
-            np.concatenate([(table.cpu_shares if cpu else table.memory_shares)[own], shares[its]]),
+            np.concatenate([pool_shares[own], shares[its]]),
             np.concatenate([np.zeros(len(own)), demand[its]]),
             np.concatenate(
                 [
@@ -222,6 +225,30 @@ def _trees(snapshot: Snapshot, host_idx: Ints, resource: str, *, every: bool = F
                 ]
             ),
         )
+
+
+def own_shares(snapshot: Snapshot, resource: str) -> Floats:
+    """Shares of each pool beside its siblings, f8[n_pools].
+
+    Those of a pool with scalable shares are its level (shares over vSphere's normal) times the shares of the running
+    VMs and of the pools in it: then a VM of a pool at level high has twice those of a like one at level normal,
+    however many there are (vSphere Resource Management, "Scalable Shares").
+    """
+    table, vms = snapshot.pools, snapshot.vms
+    given = np.asarray(table.cpu_shares if resource == "cpu" else table.memory_shares, dtype=np.float64)
+    scalable = table.value("scalable_shares")
+    if scalable is None or not (scalable == "yes").any():
+        return given
+    inside = vms.on & (vms.pool_idx >= 0)
+    below = np.zeros(len(table))
+    np.add.at(below, vms.pool_idx[inside], _settings(snapshot, resource)[2][inside])
+    found = given.copy()
+    for pool in reversed(top_down(table.parent_idx)):
+        if scalable[pool] == "yes":
+            found[pool] = given[pool] / NORMAL_SHARES[resource] * below[pool]
+        if table.parent_idx[pool] >= 0:
+            below[table.parent_idx[pool]] += found[pool]
+    return found
 
 
 def top_down(parent: Ints) -> list[int]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
+
+MemoryCounts = Literal["configured", "active", "consumed"]
+IDLE_TAX = 0.25
+"""Share of a VM's idle consumed memory that counts as in use (DRS's default)."""
 
 AUTOMATION = ("disabled", "manual", "partial", "full")
 
@@ -394,6 +398,8 @@ class Snapshot(_Frozen):
     source: str = ""
     provenance: Provenance = UNSAID
     """Where the demand of the VMs comes from, as far as it was said."""
+    memory_counts: MemoryCounts = "configured"
+    """Which memory of a VM is its demand: a choice of the policy (`memory`), not a fact of the cluster."""
 
     def __repr__(self) -> str:
         sizes = f"{self.n_hosts} hosts, {self.n_vms} VMs, {len(self.disks)} disks"
@@ -415,28 +421,56 @@ class Snapshot(_Frozen):
         return ("cpu", "memory", *sorted(self.hosts.capacity))
 
     def capacity(self, resource: str) -> Floats:
-        """What VMs may use on each host, f8[n_hosts]: the total less the hypervisor's own reserve."""
+        """What VMs may use on each host, f8[n_hosts]: the total less the hypervisor's own reserve, and of that the
+        share that a derated host may use (column `derate_ratio`)."""
         hosts = self.hosts
         if resource == "cpu":
-            return np.asarray(hosts.cpu_mhz - hosts.cpu_reserved_mhz)
-        if resource == "memory":
-            return np.asarray(hosts.memory_mib - hosts.memory_reserved_mib)
-        return np.asarray(hosts.capacity[resource])
+            whole = hosts.cpu_mhz - hosts.cpu_reserved_mhz
+        elif resource == "memory":
+            whole = hosts.memory_mib - hosts.memory_reserved_mib
+        else:
+            whole = hosts.capacity[resource]
+        derated = hosts.value("derate_ratio")
+        return np.asarray(whole if derated is None or resource not in ("cpu", "memory") else whole * derated)
 
     def demand(self, resource: str) -> Floats:
         """What each VM uses of a resource, f8[n_vms]; 0 when it is powered off.
 
-        cpu: `cpu_demand_mhz`; memory: the configured `memory_mib`; gpus, where hosts have a `gpus_capacity`:
-        the VM's `gpus`; others: their `<name>_demand` column.
+        cpu: `cpu_demand_mhz`; memory: what `memory_counts` says, at first the configured `memory_mib`; gpus,
+        where hosts have a `gpus_capacity`: the VM's `gpus`; others: their `<name>_demand` column.
         """
         vms = self.vms
         if resource == "cpu":
             raw = vms.cpu_demand_mhz
+        elif resource == "memory" and self.memory_counts == "active":
+            raw = self.taxed_mib(self.memory_active_mib)
         elif resource == "memory":
-            raw = vms.memory_mib
+            raw = self.memory_consumed_mib if self.memory_counts == "consumed" else vms.memory_mib
         else:
             raw = vms.demand.get(resource, vms.gpus if resource == "gpus" else np.zeros(len(vms)))
         return np.where(vms.on, raw, 0.0)
+
+    def counting(self, memory: MemoryCounts) -> Snapshot:
+        """The same cluster, with another memory of the VMs as their demand."""
+        return self if memory == self.memory_counts else dataclasses.replace(self, memory_counts=memory)
+
+    @cached_property
+    def memory_consumed_mib(self) -> Floats:
+        """Consumed memory, f8[n_vms]; where not measured the configured memory."""
+        return np.where(
+            np.isnan(self.vms.memory_consumed_mib), self.vms.memory_mib, self.vms.memory_consumed_mib
+        )
+
+    def taxed_mib(self, active_mib: NDArray[np.floating]) -> Floats:
+        """Active memory with a quarter of the idle consumed memory, as DRS taxes it, f8[..., n_vms]."""
+        active = np.minimum(active_mib, self.vms.memory_mib)
+        return np.asarray(active + IDLE_TAX * np.maximum(0.0, self.memory_consumed_mib - active))
+
+    def automation_of(self, vm: int) -> str:
+        """Automation level of a VM, by its position: its own, else its cluster's, else `full`."""
+        own, host = str(self.vms.automation[vm]), int(self.vms.host_idx[vm])
+        cluster = int(self.hosts.cluster_idx[host]) if host >= 0 else -1
+        return own or (str(self.clusters.automation[cluster]) if cluster >= 0 else "full")
 
     @cached_property
     def memory_active_mib(self) -> Floats:

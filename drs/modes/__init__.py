@@ -13,11 +13,12 @@ import numpy as np
 
 from drs.errors import Fault, InputError, UnknownNameError
 from drs.model import Placement, Snapshot
-from drs.modes import balance, consolidate, evacuate, move, place, recover, storage, upgrade_evc
+from drs.modes import balance, consolidate, defragment, evacuate, move, place, recover, storage, upgrade_evc
 from drs.modes.admission import Admission, AdmissionReport, admission
 from drs.modes.base import Mode
 from drs.modes.rolling import Rolling, rolling
 from drs.modes.rolling import check as check_rolling
+from drs.modes.room import RoomReport, read_flavours, room
 from drs.modes.when import When, when, when_faults
 from drs.options import OPTIONS, ROLLING, Options, RollingOptions, value_faults
 from drs.problem import Problem
@@ -37,6 +38,7 @@ __all__ = [
     "Mode",
     "Options",
     "Rolling",
+    "RoomReport",
     "RollingOptions",
     "When",
     "admission",
@@ -45,8 +47,10 @@ __all__ = [
     "check_rolling",
     "name",
     "pose",
+    "read_flavours",
     "report",
     "rolling",
+    "room",
     "when",
     "scores",
 ]
@@ -60,6 +64,7 @@ MODES: Mapping[str, Mode] = {
     "upgrade-evc": upgrade_evc.MODE,
     "storage": storage.MODE,
     "move": move.MODE,
+    "defragment": defragment.MODE,
 }
 
 
@@ -124,7 +129,7 @@ def pose(
         options = Options(evacuate=tuple(options))
     mode = name(mode, options)
     check(mode, snapshot, policy, options)
-    return MODES[mode].pose(snapshot, rules, policy, options)
+    return MODES[mode].pose(snapshot.counting(policy.memory), rules, policy, options)
 
 
 def report(mode: str, result: Result, options: Options) -> Report | None:

@@ -134,7 +134,8 @@ def pose(snapshot: Snapshot, rules: Sequence[Rule], policy: Policy, options: Opt
             )
         )
         if f"capacity:{resource}" not in taken:
-            own.append(HostCapacity(resource))  # ours would else take the place of the built-in one
+            # Ours would else take the place of the built-in one.
+            own.append(HostCapacity(resource, tolerates_overcommit=resource == "memory"))
     if "host-state" not in taken:
         own.append(MayWake())
     policy = dataclasses.replace(policy, goals=(*goals, *moves))

@@ -127,6 +127,7 @@ class Rolling:
                 f"{number}. {', '.join(step.hosts)}: {moves} moves in {seconds(step.plan_s)}, "
                 f"back after {seconds(step.end_s)}"
             )
+            lines += [f"   worse than today: {finding.sentence}" for finding in step.result.findings]
             if step.shut_down:
                 lines.append(f"   shut down for {seconds(step.service_s)}: {some(step.shut_down, 20)}")
         for each in self.blocked:
@@ -234,7 +235,9 @@ def rolling(
             size = most
             continue
         plan_s = result.plan.makespan_s if result.plan else 0.0
-        result = dataclasses.replace(result, given=Given(tuple(rules), policy))
+        # What the campaign itself wishes is no rule of the user's.
+        found = tuple(each for each in result.findings if each.about != WISH)
+        result = dataclasses.replace(result, given=Given(tuple(rules), policy), findings=found)
         down = tuple(vm for vm, _ in _emptied(result).shut_down)
         steps.append(RollingStep(tuple(names), result, clock_s, plan_s, service_s, down))
         clock_s = steps[-1].end_s

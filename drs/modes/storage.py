@@ -227,8 +227,19 @@ class _Disks:
                 wanted[list(rule.disks)] = True
         self.asked = wanted[self.first]
         """Which bundles are what is asked, bool[n]."""
+        self.forbidden = self._forbidden()
+        """Which bundles are where a rule does not allow them, bool[n]: they may leave their datastore cluster."""
         self.gib = self.sum(disks.used_gib)
         self.iops = self.sum(np.nan_to_num(disks.iops))
+
+    def _forbidden(self) -> np.ndarray:
+        wrong = np.zeros(len(self.bundle), dtype=np.bool_)
+        home = self.snapshot.disks.datastore_idx
+        for _, term in self.terms:
+            if isinstance(term, Allowed):
+                bad = ~term.mask[term.class_idx, np.maximum(home, 0)] & (home >= 0)
+                wrong |= bad if term.stay is None else bad & (term.stay != home)
+        return np.bincount(self.bundle, weights=wrong, minlength=self.n) > 0
 
     def sum(self, of_disk: Floats) -> Floats:
         """Of disks to bundles."""
@@ -283,7 +294,7 @@ class _Disks:
         mask = np.where((host >= 0)[:, None], snapshot.mounts[np.maximum(host, 0)], True)
         mask = mask & stores.usable[None, :]
         here = np.maximum(self.start, 0)
-        moving_out = (self.start < 0) | (stores.state[here] == "maintenance") | self.asked
+        moving_out = (self.start < 0) | (stores.state[here] == "maintenance") | self.asked | self.forbidden
         pod = stores.datastore_cluster
         same_pod = (pod[here][:, None] == pod[None, :]) & (pod[here] != "")[:, None]
         used = self.used_ratio(snapshot.disks.datastore_idx)

@@ -23,7 +23,8 @@ from drs.planning.pricing import Leg, Pricer, legs_between, move_of
 from drs.planning.replay import replay
 from drs.planning.rooms import Rooms
 from drs.planning.schedule.fluid import Timed, flows_of
-from drs.planning.schedule.search import Found, best_fluid, schedule_all, search
+from drs.planning.schedule.interval import interval_of
+from drs.planning.schedule.search import Found, best_fluid, merged, schedule_all, search
 from drs.planning.schedule.serial import Serial
 from drs.planning.schedule.shares import with_links
 from drs.planning.schedule.tasks import Tasks, build_tasks, slot_limit, slots_of
@@ -339,6 +340,9 @@ class _Job:
             converged=timed.converged,
         )
         edges = edges_of(tasks, timed, self.rooms.free)
+        about = interval_of(
+            tasks, flows_of(self.pricer, legs), timed, merged(tasks, edges), self.pricer.profile
+        )
         waves = waves_of(tasks, timed, edges)
         order = by_start(timed)
         step = {i: k + 1 for k, i in enumerate(order)}
@@ -348,6 +352,8 @@ class _Job:
                 wave=waves[i],
                 after_steps=tuple(sorted(step[j] for j in edges[i])),
                 start_s=float(timed.start_s[i]),
+                total_low_s=float(about.low_s[i]),
+                total_high_s=float(about.high_s[i]),
             )
             for i in order
         ]
@@ -369,6 +375,8 @@ class _Job:
             tuple(moves),
             tuple(_stranded(snapshot, entry) for entry in lost),
             makespan_s=makespan,
+            makespan_low_s=min(about.makespan_low_s, makespan),
+            makespan_high_s=max(about.makespan_high_s, makespan),
             makespan_bound_s=bound,
             warnings=tuple(self._warnings(tasks, timed.end_s)),
             stats=stats,

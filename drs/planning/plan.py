@@ -21,6 +21,7 @@ class Move:
 
     from_datastores, to_datastores : per disk of the VM, in disk order; equal where disks stay.
     start_s : from the start of the plan; precopy_s of total_s is live copying.
+    total_low_s, total_high_s, downtime_low_ms, downtime_high_ms : 80 % intervals.
     transferred_mib : over the network, memory and disks.
     parking : the VM only makes room and moves on later.
     """
@@ -38,6 +39,8 @@ class Move:
     start_s: float = 0.0
     precopy_s: float = 0.0
     total_s: float = 0.0
+    total_low_s: float = 0.0
+    total_high_s: float = 0.0
     downtime_ms: float = 0.0
     downtime_low_ms: float = 0.0
     downtime_high_ms: float = 0.0
@@ -81,6 +84,9 @@ class Plan:
     moves: tuple[Move, ...]
     stranded: tuple[Stranded, ...] = ()
     makespan_s: float = 0.0
+    makespan_low_s: float = 0.0
+    makespan_high_s: float = 0.0
+    """An 80 % interval: links and dirty rates are never known exactly. inf: a migration may never end."""
     makespan_bound_s: float = 0.0
     """No schedule of these moves can be shorter."""
     broken_during: tuple[str, ...] = ()

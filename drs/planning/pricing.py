@@ -64,6 +64,9 @@ class Priced:
     path_mbps: Floats
     """Effective payload rate of the path."""
     total_s: Floats
+    total_low_ratio: Floats
+    """Lower end of the interval of `total_s` over it."""
+    total_high_ratio: Floats
     precopy_s: Floats
     downtime_ms: Floats
     downtime_low_ratio: Floats
@@ -189,7 +192,17 @@ class Pricer:
         share = np.broadcast_to(np.asarray(share, dtype=float), (n,))
         out = {
             name: np.full(n, np.nan)
-            for name in ("path_mbps", "total_s", "precopy_s", "downtime_ms", "low", "high", "transferred_mib")
+            for name in (
+                "path_mbps",
+                "total_s",
+                "precopy_s",
+                "downtime_ms",
+                "low",
+                "high",
+                "short",
+                "long",
+                "transferred_mib",
+            )
         }
         rounds = np.zeros(n, dtype=np.int32)
         converged = np.zeros(n, dtype=np.bool_)
@@ -205,6 +218,8 @@ class Pricer:
             with np.errstate(invalid="ignore", divide="ignore"):
                 out["low"][at] = np.where(down > 0, price.downtime_low_ms / down, 1.0)
                 out["high"][at] = np.where(down > 0, price.downtime_high_ms / down, 1.0)
+                out["short"][at] = _ratio(price.total_low_s, price.total_s)
+                out["long"][at] = _ratio(price.total_high_s, price.total_s)
             if (share[at] < 1.0).any():
                 start = precopy.Transfer.start(**ask)
                 end = start.advance(start.bandwidth_mbps * share[at])
@@ -220,13 +235,18 @@ class Pricer:
                 out["downtime_ms"][at] = down
                 out["transferred_mib"][at] = price.transferred_mib
                 rounds[at], converged[at] = price.rounds, price.converged
+        # A running VM that moves cold is off from the first byte to the last; its own shutdown and boot are not known.
+        stands = np.array([kind == "cold" for kind in kinds], dtype=bool)
+        stands &= self.snapshot.vms.on[[leg.vm for leg in legs]] if n else False
+        out["downtime_ms"][stands] = out["total_s"][stands] * 1e3
+        out["low"][stands], out["high"][stands] = out["short"][stands], out["long"][stands]
         for i in range(n):
             if not reasons[i] and not np.isfinite(out["total_s"][i]):
                 reasons[i] = NEVER_ENDS
         moves_disks = np.array([bool(leg.disks) for leg in legs], dtype=np.bool_)
         return Priced(
-            kinds, moves_disks, out["path_mbps"], out["total_s"], out["precopy_s"], out["downtime_ms"],
-            out["low"], out["high"], out["transferred_mib"], rounds, converged, tuple(reasons),
+            kinds, moves_disks, out["path_mbps"], out["total_s"], out["short"], out["long"], out["precopy_s"],
+            out["downtime_ms"], out["low"], out["high"], out["transferred_mib"], rounds, converged, tuple(reasons),
         )  # fmt: skip
 
 
@@ -301,11 +321,21 @@ def price_moves(
             )
         )
     priced = Pricer(snapshot, profile).price(legs)
-    moves = [move_of(snapshot, leg, priced, i, step=i + 1) for i, leg in enumerate(legs)]
+    moves = [
+        move_of(snapshot, leg, priced, i, step=i + 1, reason=_stops(snapshot, leg, priced.kind[i]))
+        for i, leg in enumerate(legs)
+    ]
     return [
         dataclasses.replace(move, reason="it is on no host yet") if lost else move
         for move, lost in zip(moves, nowhere, strict=True)
     ]
+
+
+def _stops(snapshot: Snapshot, leg: Leg, kind: Kind) -> str:
+    """What a cold migration means for a running VM."""
+    if kind != "cold" or not snapshot.vms.on[leg.vm]:
+        return ""
+    return "it runs: it is shut down first and started again there; the time of both comes on top"
 
 
 def move_of(snapshot: Snapshot, leg: Leg, priced: Priced, i: int, *, step: int, reason: str = "") -> Move:
@@ -324,6 +354,8 @@ def move_of(snapshot: Snapshot, leg: Leg, priced: Priced, i: int, *, step: int, 
         reason=priced.refused[i] or reason,
         precopy_s=float(priced.precopy_s[i]),
         total_s=float(priced.total_s[i]),
+        total_low_s=float(priced.total_s[i] * priced.total_low_ratio[i]),
+        total_high_s=float(priced.total_s[i] * priced.total_high_ratio[i]),
         downtime_ms=down,
         downtime_low_ms=down * float(priced.downtime_low_ratio[i]),
         downtime_high_ms=down * float(priced.downtime_high_ratio[i]),
@@ -350,6 +382,14 @@ def datastores_of(snapshot: Snapshot, leg: Leg) -> tuple[tuple[str, ...], tuple[
         tuple(name(was.get(disk, int(store[disk]))) for disk in mine),
         tuple(name(goes.get(disk, int(store[disk]))) for disk in mine),
     )
+
+
+def _ratio(end: ArrayLike, middle: ArrayLike) -> Floats:
+    """One end of an interval over its middle; 1 where there is no middle (it never ends, or takes no time)."""
+    end, middle = np.asarray(end, dtype=float), np.asarray(middle, dtype=float)
+    known = np.isfinite(middle) & (middle > 0)
+    ratio: Floats = np.divide(end, middle, out=np.ones(middle.shape), where=known)
+    return ratio
 
 
 def _precopy_kind(kind: Kind, disks: bool) -> str:

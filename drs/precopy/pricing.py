@@ -273,7 +273,8 @@ def estimate(
         payload rate.
     host_load_ratio : float or array
         Runnable tasks per core of the sending host (its load average over its cores). Above 1 the sender waits
-        for the CPU: the rate falls a little, and the interval widens.
+        for the CPU at times: the interval widens towards slower. The point value stays, because by how much
+        differs from run to run (measured: 0.4 to 1.0 of the link at 7).
     rate_limit_mbps : float or array, optional
         The hypervisor's own limit during pre-copy (QEMU `max-bandwidth`); the stop phase ignores it.
     compression_ratio, resend_ratio : float or array

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from drs.precopy.ask import Ask, Checked, read
 from drs.precopy.inputs import Checker
+from drs.precopy.interval import STEP
 from drs.precopy.kinds import preconditions
 from drs.precopy.path import path_rate, streams_of
 from drs.precopy.phases import CONVERGED, COPY, DISK, DONE, POST_COPY, RUNNING, STOP, THROTTLES
@@ -95,6 +96,31 @@ class Transfer:
         after = replace(self, _states=self._states.copy())
         after._states["clock_s"] += _flat(np.asarray(seconds, dtype=float), self.shape)
         return after
+
+    def varied(self, luck: float, dirty_scale: float) -> Transfer:
+        """The same migrations on a path that is better (luck 1), worse (-1) or as expected (0), and with dirty rates
+        times `dirty_scale`: one of the runs that make an interval (`drs.precopy.interval.runs_of`)."""
+        scale = self.luck_scale(luck)
+        jobs = self._jobs.copy()
+        # Whatever keeps a sender below the link keeps it below its own limit too.
+        jobs["rate_limit"] *= np.minimum(scale, 1.0)
+        return replace(
+            self, bandwidth_mbps=self.bandwidth_mbps * scale, _jobs=jobs, _rates=self._rates * dirty_scale
+        )
+
+    def luck_scale(self, luck: float) -> NDArray[np.float64]:
+        """By how much the path of each migration is better or worse than expected, f8[n]."""
+        faster, slower = self._error[0], -self._error[1]
+        scale: NDArray[np.float64] = (
+            np.exp(STEP * (faster if luck > 0 else slower)) if luck else np.ones(len(faster))
+        )
+        return scale
+
+    @property
+    def downtime_error(self) -> NDArray[np.float64]:
+        """The spread of each black-out (1 sigma, log), shape (n,)."""
+        error: NDArray[np.float64] = self._error[2]
+        return error
 
     def next_event_s(self, bandwidth_mbps: ArrayLike | None = None) -> NDArray[np.float64]:
         """Seconds until each migration begins or ends to use its link, or ends (inf: done, or never)."""

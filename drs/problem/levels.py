@@ -87,7 +87,7 @@ def lower(
             during.append(During(term, rule.label))
     found["soft"] += soft
     few: list[Level] = []
-    if request is not None and "balance" not in request.also:
+    if request is not None and request.few_others and "balance" not in request.also:
         others = Weighted(MoveCost(np.where(wanted, 0.0, 1.0)), origin="other VMs")
         few = [Level("others", (others,), unit="VMs", role="others")]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drs.goals import Balance, Goal, Moves
 from drs.model import Snapshot
+from drs.model.demand import Memory
 from drs.model.selector import Selector
 from drs.planning.limits import Concurrency
 from drs.precopy import Profile, profile
@@ -176,6 +177,8 @@ class Policy:
         name of a TOML file beside it, or a table `[profile.NAME]` with what such a file holds.
     migration_scope : how far a VM may move; DRS works within a `cluster`.
     storage_moves : whether a VM may go to a host that does not see its datastores; its disks then move too.
+    memory : which memory of a VM counts for capacity, goals, the trigger and tables, where they say nothing else:
+        `configured`, `active` (with 25 % of the idle consumed memory, as DRS taxes it) or `consumed`.
     """
 
     goals: Sequence[Goal] = (Balance(), Moves())
@@ -190,6 +193,7 @@ class Policy:
     profile: str | Profile = "vmware"
     migration_scope: MigrationScope = "cluster"
     storage_moves: bool = False
+    memory: Memory = "configured"
 
     @property
     def cost_profile(self) -> Profile:

@@ -138,6 +138,7 @@ class Unaffordable(HostFilter):
     type: ClassVar[str] = "unaffordable"
     cure: ClassVar[str] = "raise the limit {rule} for {vms}"
     effort: ClassVar[int] = 2
+    binds_cold_moves: ClassVar[bool] = False  # the prices are those of live migrations
 
     forbids: Bools
     kind: Ints

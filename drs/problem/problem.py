@@ -62,6 +62,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
+        object.__setattr__(self, "snapshot", self.snapshot.counting(self.policy.memory))
         faults = [fault for rule in self.rules for fault in rule.faults(self.snapshot)]
         for number, goal in enumerate(self.goals, start=1):
             faults += goal.faults(self.snapshot, f"[[goal]] {number} ({goal.type})")

@@ -16,8 +16,10 @@ class Request:
         not all can. Without any, the VMs that have no host are what is asked.
     besides : rules that hold because of the request and say nothing of it (a host's state).
     also : what is asked for in the same plan: `repair` what is broken, `balance` the load.
+    few_others : whether other VMs stay where that is possible; without it the goals decide who moves.
     """
 
     rules: Sequence[Rule] = ()
     besides: Sequence[Rule] = ()
     also: Sequence[str] = ()
+    few_others: bool = True

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drs.errors import Fault, InputError
-from drs.planning import Move, Plan
+from drs.frame import frame
+from drs.io.moves_csv import POWER_ON
+from drs.planning import Move
 from drs.report.summary import by_cluster, not_touched, problems
-from drs.result import Finding, Given, Report, Result
+from drs.report.tables import Start, starts
+from drs.result import Curve, Finding, Given, Report, Result
 from drs.rules import Violation
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "without": reason.without,
             "purpose": reason.purpose,
             "room_for": list(reason.room_for),
+            "approval": reason.approval,
         }
         for reason in result.reasons
     }
@@ -67,6 +71,7 @@ def to_document(result: Result) -> dict[str, Any]:
             "n_hosts": snapshot.n_hosts,
             "n_vms": snapshot.n_vms,
             "provenance": dataclasses.asdict(snapshot.rests_on),
+            "memory_counts": snapshot.memory_counts,
         },
         "mode": result.mode,
         "status": result.status,
@@ -101,11 +106,19 @@ def to_document(result: Result) -> dict[str, Any]:
         "immovable": [dataclasses.asdict(vm) for vm in result.immovable],
         "schedule": {
             "makespan_s": plan.makespan_s if plan else 0.0,
+            **finite(
+                {
+                    "makespan_low_s": plan.makespan_low_s if plan else 0.0,
+                    "makespan_high_s": plan.makespan_high_s if plan else 0.0,
+                }
+            ),
             "makespan_bound_s": plan.makespan_bound_s if plan else 0.0,
             "max_downtime_ms": plan.max_downtime_ms if plan else 0.0,
             "total_transferred_mib": plan.total_transferred_mib if plan else 0.0,
         },
         "timing": None if result.timing is None else finite(_of_report(result.timing)),
+        "stage": None if result.stage is None else finite(_of_report(result.stage)),
+        "curve": None if result.curve is None else finite(_curve(result.curve)),
         "audit": [finding_document(finding) for finding in result.findings],
         "warnings": list(result.warnings),
         "not_more": None if result.not_more is None else finite(_of_report(result.not_more)),
@@ -122,6 +135,27 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 
 def _of_report(report: Report) -> dict[str, Any]:
     return {**dataclasses.asdict(report), "sentences": report.sentences()}  # type: ignore[call-overload]
+
+
+POINTS = 200
+"""Points of a curve in a document, at most."""
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    """A curve at some points: the first, the last, the bend, and others evenly between."""
+    n = len(curve)
+    at = sorted({0, n, curve.bend, *range(0, n, max(1, -(-n // POINTS)))})
+    return {
+        "n_moves": at,
+        "gib": [curve.gib[k] for k in at],
+        "price_s": [curve.price_s[k] for k in at],
+        "goals": {name: [scores[k] for k in at] for name, scores in curve.goals.items()},
+        "may_end": [curve.may_end[k] for k in at],
+        "bend": curve.bend,
+        "shares_at_bend": curve.shares(curve.bend),
+        "vms": list(curve.vms),
+        "sentences": curve.sentences(),
+    }
 
 
 def finite(value: Any) -> Any:
@@ -178,17 +212,35 @@ def _plain(value: Any) -> Any:
     return _number(value) if isinstance(value, float) else value
 
 
-def moves_csv(plan: Plan) -> str:
+def moves_csv(result: Result) -> str:
     """The moves as `moves.csv` has them: the columns of `Plan.to_frame`, lists with spaces between.
 
-    Safe in a spreadsheet and read back by `drs estimate`: see `drs.io.spreadsheet`.
+    VMs that are powered on come after them, of the kind `power_on`, from no host and without a price; `after_steps`
+    are the moves that they wait for. Safe in a spreadsheet and read back by `drs estimate`: see `drs.io.spreadsheet`.
     """
     from drs.io import spreadsheet
 
-    frame = plan.to_frame()
+    moves = result.plan.moves if result.plan else ()
+    rows = [dataclasses.asdict(move) for move in moves] + [_started(start) for start in starts(result)]
+    columns = [column.name for column in dataclasses.fields(Move)]
+    table = frame(rows, columns=columns)
     for column in ("from_datastores", "to_datastores", "after_steps"):
-        frame[column] = [spreadsheet.joined(str(part) for part in value) for value in frame[column]]
-    return spreadsheet.csv_of(frame)
+        table[column] = [spreadsheet.joined(str(part) for part in value) for value in table[column]]
+    return spreadsheet.csv_of(table)
+
+
+def _started(start: Start) -> dict[str, Any]:
+    return {
+        "step": start.step,
+        "vm": start.vm,
+        "kind": POWER_ON,
+        "from_host": "",
+        "to_host": start.host,
+        "from_datastores": (),
+        "to_datastores": (),
+        "reason": f"it is powered on, restart priority {start.priority}",
+        "after_steps": start.after_steps,
+    }
 
 
 def rolling_document(campaign: Rolling) -> dict[str, Any]:
@@ -264,7 +316,7 @@ def _write_into(result: Result, new: Path, report_html: str) -> None:
     text = json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     (new / "plan.json").write_text(text + "\n", encoding="utf-8")
     if result.plan is not None:
-        (new / "moves.csv").write_text(moves_csv(result.plan), encoding="utf-8", newline="")
+        (new / "moves.csv").write_text(moves_csv(result), encoding="utf-8", newline="")
     (new / "report.html").write_text(report_html, encoding="utf-8")
     write_before(result, new)
     io.write_folder(result.snapshot_after, new / "snapshot")

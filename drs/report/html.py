@@ -14,8 +14,8 @@ from markupsafe import Markup
 from drs import words
 from drs.plotting.data import busiest_moment, host_loads, replayed_link_use
 from drs.plotting.svg import flows_svg, host_load_svg, link_use_svg, timeline_svg
-from drs.report.summary import not_touched, problems
-from drs.report.tables import GOALS, MOVES, told
+from drs.report.summary import not_touched, problems, stage_sentences
+from drs.report.tables import GOALS, MOVES, STARTS, starts, told
 from drs.result import Result
 from drs.rules import Violation
 
@@ -115,7 +115,7 @@ def render_report(result: Result) -> str:
     ]
     shown = [load for load in loads if load.capacity.any()]
     charts = (
-        [(words.resource_title(load.resource), host_load_svg(load)) for load in shown]
+        [(words.resource_title(load.resource, snapshot.memory_counts), host_load_svg(load)) for load in shown]
         if snapshot.n_hosts
         else []
     )
@@ -130,6 +130,8 @@ def render_report(result: Result) -> str:
         plan=plan,
         moves=told(plan.moves[:MOST_ROWS], result.reasons) if plan else [],
         move_columns=MOVES,
+        starts=starts(result),
+        start_columns=STARTS,
         goal_columns=GOALS,
         n_moves=len(plan.moves) if plan else 0,
         headline=headline(result),
@@ -140,6 +142,7 @@ def render_report(result: Result) -> str:
         ),
         rest=not_touched(result),
         not_more=result.not_more.sentences() if result.not_more is not None else [],
+        stages=stage_sentences(result),
         charts=charts,
         loads=shown,
         timeline=timeline_svg(plan) if plan and plan.moves else None,

@@ -133,4 +133,11 @@ def _uneven(result: Result) -> list[str]:
     return sorted({each.cluster for each in over if snapshot.clusters.position[each.cluster] not in inside})
 
 
-__all__ = ["ClusterMoves", "by_cluster", "not_touched", "problems", "that_matter"]
+def stage_sentences(result: Result) -> list[str]:
+    """Which part of the plan this is, or where a long plan bends."""
+    if result.stage is not None:
+        return result.stage.sentences()
+    return result.curve.sentences() if result.curve is not None else []
+
+
+__all__ = ["ClusterMoves", "by_cluster", "not_touched", "problems", "stage_sentences", "that_matter"]

@@ -17,7 +17,7 @@ from drs.rules import Violation
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from drs.result import Reason
+    from drs.result import Reason, Result
 
 Row = TypeVar("Row")
 
@@ -96,7 +96,11 @@ def told(moves: Iterable[Move], reasons: Sequence[Reason]) -> list[ToldMove]:
 
 
 def _flags(row: ToldMove) -> str:
-    flags = (("parking", row.move.parking), ("may not converge", not row.move.converged))
+    flags = (
+        ("parking", row.move.parking),
+        ("may not converge", not row.move.converged),
+        ("waits for approval", bool(row.reason and row.reason.approval)),
+    )
     return ", ".join(word for word, holds in flags if holds)
 
 
@@ -111,6 +115,11 @@ def _downtime(row: ToldMove) -> str:
 def _downtime_range(row: ToldMove) -> str:
     low, high = row.move.downtime_low_ms, row.move.downtime_high_ms
     return f"{words.milliseconds(low)} to {words.milliseconds(high)}" if high > 0 else ""
+
+
+def _lasts(row: ToldMove) -> str:
+    low, high = row.move.total_low_s, row.move.total_high_s
+    return words.seconds_range(low, high) if high > 0 else ""
 
 
 def _why(row: ToldMove) -> str:
@@ -135,12 +144,40 @@ MOVES: tuple[Column[ToldMove], ...] = (
     _column("to_host", "To", lambda row: row.move.to_host,
             more=lambda row: _stores(row, row.move.to_datastores)),
     _column("start_s", "Start", lambda row: row.move.start_s, words.seconds, is_number=True),
-    _column("total_s", "Lasts", lambda row: row.move.total_s, words.seconds, is_number=True),
+    _column("total_s", "Lasts", lambda row: row.move.total_s, words.seconds, is_number=True, more=_lasts),
     Column("downtime_ms", "Downtime", lambda row: row.move.downtime_ms, _downtime, _downtime_range,
            is_number=True),
     _column("transferred_mib", "Data", lambda row: row.move.transferred_mib, words.mebibytes, is_number=True,
             more=lambda row: words.count(row.move.rounds, "round") if row.move.rounds else ""),
     _column("reason", "Why", lambda row: row.move.reason, more=_why, wide=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A VM that is powered on, after the moves that make its room. `step` goes on from those of the moves."""
+
+    step: int
+    vm: str
+    host: str
+    priority: str
+    after_steps: tuple[int, ...]
+
+
+def starts(result: Result) -> list[Start]:
+    """The VMs that modes `recover` and `place` power on, in order."""
+    found = getattr(result.report, "restarts", None) or getattr(result.report, "placed", None) or ()
+    first = max((move.step for move in result.plan.moves), default=0) if result.plan else 0
+    return [Start(first + each.order, each.vm, each.host, each.priority, each.after_steps) for each in found]
+
+
+STARTS: tuple[Column[Start], ...] = (
+    _column("step", "Step", lambda row: row.step, is_count=True),
+    _column("priority", "Restart priority", lambda row: row.priority),
+    _column("vm", "VM to power on", lambda row: row.vm),
+    _column("to_host", "On", lambda row: row.host),
+    _column("after_steps", "Waits for", lambda row: row.after_steps,
+            lambda steps: f"step {', '.join(map(str, steps))}" if steps else "nothing"),
 )  # fmt: skip
 
 GOALS: tuple[Column[GoalScore], ...] = (

@@ -20,7 +20,7 @@ from drs.model.vm_score import Happiness
 from drs.planning import Move, Plan
 from drs.report import summary
 from drs.report.html import fate_of_violations
-from drs.report.tables import CLUSTERS, GOALS, MOVES, rich_table, told
+from drs.report.tables import CLUSTERS, GOALS, MOVES, STARTS, rich_table, starts, told
 from drs.result import Conflict, Finding, Reason, Result
 from drs.rules import Violation
 
@@ -45,7 +45,7 @@ def print_check(
     """A cluster's load, its VMs' scores, its resource pools and its broken rules."""
     console.print(f"{escape(snapshot.name or 'snapshot')}: {snapshot.n_hosts} hosts, {snapshot.n_vms} VMs")
     print_provenance(console, snapshot)
-    console.print(_load_table({"today": metrics}))
+    console.print(_load_table({"today": metrics}, snapshot.memory_counts))
     short = happy.short()
     said = f"VM score {happy.cluster_score:.1f} of 100"
     if short:
@@ -88,13 +88,13 @@ def _pool_table(pools: Sequence[Pool]) -> Table:
     return table
 
 
-def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+def _load_table(states: Mapping[str, Mapping[str, Mapping[str, float]]], memory: str) -> Table:
     table = Table(
         "load", *(f"{name} {state}" for name in ("mean", "std", "max") for state in states), box=SIMPLE
     )
     for resource in next(iter(states.values())):
         table.add_row(
-            resource,
+            f"memory ({memory})" if resource == "memory" else resource,
             *(
                 words.percent(states[state][resource][name], 1)
                 for name in ("mean", "std", "max")
@@ -116,7 +116,8 @@ def _print_plan(console: Console, result: Result, plan: Plan, out: Path | None) 
         console.print(rich_table(CLUSTERS, summary.by_cluster(result)))
     console.print(
         f"{words.count(len(plan.moves), 'move')} in {words.seconds(plan.makespan_s)} "
-        f"(no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
+        f"({words.seconds_range(plan.makespan_low_s, plan.makespan_high_s)}; "
+        f"no schedule is shorter than {words.seconds(plan.makespan_bound_s)}), "
         f"{words.mebibytes(plan.total_transferred_mib)} over the network, "
         f"longest downtime {words.milliseconds(plan.max_downtime_ms)}"
     )
@@ -132,11 +133,17 @@ def print_result(console: Console, result: Result, out: Path | None, source: str
     )
     print_provenance(console, snapshot)
     console.print(rich_table(GOALS, result.goals))
-    console.print(_load_table({"before": result.metrics_before, "after": result.metrics_after}))
+    console.print(
+        _load_table({"before": result.metrics_before, "after": result.metrics_after}, snapshot.memory_counts)
+    )
     if plan is not None and plan.moves:
         _print_plan(console, result, plan, out)
     else:
         console.print("Nothing to move.")
+    if begun := starts(result):
+        console.print(rich_table(STARTS, begun[:MOST]))
+        if len(begun) > MOST:
+            console.print(f"and {len(begun) - MOST} more VMs to power on; moves.csv of --out has them all")
     fate = fate_of_violations(result)
     remain = len(fate.remaining) + len(fate.new)
     console.print(f"{words.count(len(fate.repaired), 'broken rule')} repaired, {remain} remain.")
@@ -160,6 +167,7 @@ def print_result(console: Console, result: Result, out: Path | None, source: str
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     if result.timing is not None:
         print_sentences(console, result.timing.sentences())
+    print_sentences(console, summary.stage_sentences(result))
     if result.report is not None:
         print_sentences(console, result.report.sentences())
     speaks = result.mode in (
@@ -215,6 +223,12 @@ def print_explanation(console: Console, vm: str, answers: Sequence[HostAnswer]) 
         console.print(f"{escape(answer.host)}: {verdict} (then {loads})")
         for obstacle in answer.obstacles:
             console.print(f"    {escape(obstacle.rule)} ({obstacle.policy}): {escape(obstacle.sentence)}")
+        for name, (here, there) in answer.goals.items():
+            if abs(there - here) > 1e-9 * max(1.0, abs(here)):
+                verdict = "better" if there < here else "worse"
+                console.print(
+                    f"    {escape(words.goal_title(name))}: {words.number(here)} → {words.number(there)}, {verdict}"
+                )
 
 
 def print_table(console: Console, frame: DataFrame, title: str) -> None:

@@ -24,6 +24,7 @@ from drs.rules.move_limit import MoveLimit
 from drs.rules.network_visibility import NetworkVisibility
 from drs.rules.never_with import NeverWith
 from drs.rules.not_run_on import NotRunOn
+from drs.rules.on_datastores import OnDatastores
 from drs.rules.pinned import Pinned
 from drs.rules.quorum import Quorum
 from drs.rules.run_on import RunOn
@@ -54,6 +55,7 @@ __all__ = [
     "NetworkVisibility",
     "NeverWith",
     "NotRunOn",
+    "OnDatastores",
     "Pinned",
     "Quorum",
     "Rule",

@@ -33,18 +33,13 @@ class Automation(HostFilter):
     at_least: Literal["manual", "partial", "full"] = "full"
     vms: Vms = "*"
 
-    def _level(self, snapshot: Snapshot, vm: int) -> str:
-        own, host = str(snapshot.vms.automation[vm]), int(snapshot.vms.host_idx[vm])
-        cluster = int(snapshot.hosts.cluster_idx[host]) if host >= 0 else -1
-        return own or (str(snapshot.clusters.automation[cluster]) if cluster >= 0 else "full")
-
     def judge(self, snapshot: Snapshot) -> Judge:
         held, today = set(select_vms(self.vms, snapshot).tolist()), snapshot.vms.host_idx.tolist()
 
         def why_not(vm: int, host: int) -> str:
             if vm not in held or today[vm] in (-1, host):
                 return ""
-            level = self._level(snapshot, vm)
+            level = snapshot.automation_of(vm)
             if AUTOMATION.index(level) >= AUTOMATION.index(self.at_least):
                 return ""
             return f"its automation level is {level}: it stays on {snapshot.hosts.name[today[vm]]}"

@@ -67,6 +67,8 @@ class Rule:
     """How hard the cure is: 0 for somebody's wish, more for a fact."""
     binds_restarts: ClassVar[bool] = True
     """Whether VMs that restart on another host after a failure keep to it."""
+    binds_cold_moves: ClassVar[bool] = True
+    """Whether a running VM that is shut down, moved and started again keeps to it."""
 
     @property
     def label(self) -> str:

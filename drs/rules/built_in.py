@@ -22,7 +22,7 @@ def default_rules(
 ) -> tuple[Rule, ...]:
     """Capacity of every resource, EVC, datastores, networks, reach of migrations, host state, devices."""
     return (
-        *(HostCapacity(resource) for resource in snapshot.resources),
+        *(HostCapacity(r, tolerates_overcommit=r == "memory") for r in snapshot.resources),
         Evc(),
         DatastoreVisibility(storage_moves=storage_moves),
         NetworkVisibility(),

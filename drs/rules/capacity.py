@@ -16,6 +16,7 @@ from drs.rules.fields import Amount, Factor, ResourceName, Share
 from drs.rules.selecting import Hosts, select_hosts
 from drs.terms import Capacity, Term
 from drs.terms.base import Floats
+from drs.terms.limits import usage
 
 Counts = Literal["configured", "active", "consumed", "reserved"]
 UNITS = {"cpu": "MHz", "memory": "MiB", "vcpus": "vCPUs"}
@@ -78,18 +79,37 @@ class HostLimit(Rule):
         return float(capacity.mean()) if capacity.any() else 1.0
 
 
+def overcommitted(snapshot: Snapshot) -> Floats:
+    """How far the hosts of each cluster are over-committed today, f8[n_clusters]; 1 where they are not.
+
+    A host is over-committed when the memory of its VMs, as the snapshot counts it, is more than it has, while what
+    they consume fits. Where nothing was measured nothing fits.
+    """
+    ratio = np.ones(len(snapshot.clusters))
+    host, n, capacity = snapshot.vms.host_idx, snapshot.n_hosts, snapshot.capacity("memory")
+    asked = usage(host, snapshot.demand("memory"), n)
+    consumed = usage(host, np.where(snapshot.vms.on, snapshot.memory_consumed_mib, 0.0), n)
+    over = (asked > capacity) & (consumed <= capacity) & (capacity > 0)
+    np.maximum.at(ratio, snapshot.hosts.cluster_idx[over], asked[over] / capacity[over])
+    return ratio
+
+
 @rule("capacity")
 @dataclass(frozen=True)
 class HostCapacity(HostLimit):
     """The VMs of a host use no more of `resource` than it offers.
 
-    counts : what counts of a VM: `configured` memory (CPU: its demand), `active`, `consumed`, or `reserved`
-        (its reservation, which is what vSphere's admission control adds up).
+    counts : what counts of a VM: `configured` memory, `active`, `consumed`, or `reserved` (its reservation, which
+        is what vSphere's admission control adds up); what the policy's `memory` says where not given. Of the CPU
+        the demand counts, or what is `reserved`.
     overcommit_ratio : demand allowed per unit of capacity; for the CPU the default is its cluster's
         `cpu_overcommit_ratio`, for all else 1
     reserve : what stays free on every host, in the resource's unit
     reserve_ratio : what stays free as a share of the host's capacity
     hosts : those that the ratio and the reserves apply to; others have the plain limit
+    tolerates_overcommit : a cluster may go on as it is where hosts have more configured memory than they hold while
+        what their VMs consume fits: its limit is then the largest such ratio of today. The rule that is in force
+        without being written down tolerates it
     """
 
     chapter: ClassVar[str] = "In force without being written down"
@@ -99,7 +119,8 @@ class HostCapacity(HostLimit):
     reserve: Amount = 0.0
     reserve_ratio: Share = 0.0
     hosts: Hosts = "*"
-    counts: Counts = "configured"
+    counts: Counts | None = None
+    tolerates_overcommit: bool = False
 
     @property
     def label(self) -> str:
@@ -117,12 +138,12 @@ class HostCapacity(HostLimit):
         vms = snapshot.vms
         if self.counts == "reserved":
             raw = vms.cpu_reservation_mhz if self.resource == "cpu" else vms.memory_reservation_mib
-        elif self.resource != "memory" or self.counts == "configured":
+        elif self.resource != "memory" or self.counts is None:
             return snapshot.demand(self.resource)
-        elif self.counts == "active":
-            raw = snapshot.memory_active_mib
+        elif self.counts == "configured":
+            raw = vms.memory_mib
         else:
-            raw = np.where(np.isnan(vms.memory_consumed_mib), vms.memory_mib, vms.memory_consumed_mib)
+            raw = snapshot.memory_active_mib if self.counts == "active" else snapshot.memory_consumed_mib
         return np.where(vms.on, raw, 0.0)
 
     def limit(self, snapshot: Snapshot) -> Floats:
@@ -133,6 +154,8 @@ class HostCapacity(HostLimit):
             ratio = np.where(cluster_idx >= 0, clusters.cpu_overcommit_ratio[cluster_idx], 1.0)
         capacity = snapshot.capacity(self.resource)
         limit = capacity * ratio
+        if self.tolerates_overcommit and self.resource == "memory" and len(clusters):
+            limit = limit * overcommitted(snapshot)[cluster_idx]
         chosen = select_hosts(self.hosts, snapshot)
         if self.overcommit_ratio is not None:
             limit[chosen] = capacity[chosen] * self.overcommit_ratio

@@ -17,6 +17,7 @@ class Evc(HostFilter):
     """The host, or its cluster's EVC mode, offers every CPU feature that the VM carries (`drs.model.cpu`)."""
 
     binds_restarts: ClassVar[bool] = False  # a restart is a power-on: the VM reads the CPU of its new host
+    binds_cold_moves: ClassVar[bool] = False
     chapter: ClassVar[str] = "In force without being written down"
     cure: ClassVar[str] = "power {vms} off: it takes the features of the next host when it is started again"
     effort: ClassVar[int] = 6

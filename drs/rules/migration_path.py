@@ -30,6 +30,7 @@ class MigrationPath(HostFilter):
     type: ClassVar[str] = "migration-path"
     default_when: ClassVar[When] = "during"
     binds_restarts: ClassVar[bool] = False
+    binds_cold_moves: ClassVar[bool] = False
     cure: ClassVar[str] = "give {vms} a path that a live migration accepts"
     effort: ClassVar[int] = 5
 

@@ -48,9 +48,26 @@ Hosts = Annotated[
 """The type of a field that names hosts."""
 
 
+Datastores = Annotated[
+    Selector,
+    Chosen(
+        "datastores",
+        "datastore",
+        "datastores",
+        "the datastores, by name, pattern (`ssd-*`) or list of either",
+    ),
+]
+"""The type of a field that names datastores."""
+
+
 def select_vms(selector: Selector, snapshot: Snapshot) -> Ints:
     """Positions of the VMs that a selector means."""
     return select(selector, snapshot.vms)
+
+
+def select_datastores(selector: Selector, snapshot: Snapshot) -> Ints:
+    """Positions of the datastores that a selector means."""
+    return select(selector, snapshot.datastores)
 
 
 def select_hosts(selector: Selector, snapshot: Snapshot) -> Ints:

@@ -1,8 +1,8 @@
 """Chooses: a plan at once, proof where the problem is small, search where it is large, always with a bound.
 
 The greedy algorithm gives the first plan where it is quick, since it is strong when moves are few; local
-search goes on from there. Where items wait to be placed, they are counted before they are named
-(`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
+search goes on from there. Where items wait to be placed, or slots are to be free, items are counted before they are
+named (`drs.solvers.room`). Where bins in use count, bins are emptied whole first (`drs.solvers.emptying`). On
 small problems the exact engine gets most of the time and ends as soon as every level is proven. On larger ones
 neighbourhoods are polished exactly (`drs.solvers.lns`) after the search. Lagrangian bounds
 (`drs.solvers.bounds.dual`) follow each stage, and a plan that meets them ends the run.
@@ -20,9 +20,11 @@ from drs.solvers import levels as order
 from drs.solvers import parts, room
 from drs.solvers.base import Answer, Solver
 from drs.solvers.bounds import lower_bounds
+from drs.solvers.exact.highs import Worker
 from drs.stop import Progress, Run, Stop
 from drs.terms import Allowed, BinsUsed
 from drs.terms.base import Floats, Ints, Lowered
+from drs.terms.split import move_limits
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ SEARCH_SHARE_EXACT = 0.5
 SEARCH_EXACT_S = 3.0
 """Local search's time where an exact engine follows, at most: all of it on the largest such problems, a tenth of it on
 tiny ones, which are proven before they are searched."""
-ROOM_SHARE = 0.5
-"""Of the budget for placing by counts, where items wait."""
+ROOM_SHARE = 0.7
+"""Of the budget for counting, where items wait or slots are to be free."""
 BOUND_S = 5.0
 """Time for the bounds after each stage, at most."""
 
@@ -124,7 +126,12 @@ class _Call:
 
 
 def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`."""
+    """Each independent part by itself (`drs.solvers.parts`); see `drs.solvers.base.Solver`.
+
+    Where few moves are to place items or to free slots, the parts stay together: counts share out the moves.
+    """
+    if move_limits(lowered) and room.applies(lowered, lowered.scores(lowered.start)):
+        return solve_part(lowered, start, run, parts.LANES, False)
     return parts.solve(lowered, start, run, solve_part, _ready)
 
 
@@ -185,7 +192,7 @@ def _ready(run: Run) -> None:
 
 
 def _room() -> Solver:
-    return room.solve
+    return functools.partial(room.solve, worker=Worker().ready())
 
 
 def _greedy() -> Solver:

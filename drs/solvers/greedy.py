@@ -34,10 +34,12 @@ from drs.terms import (
     MoveLimit,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Unplaced,
 )
 from drs.terms.base import Floats, Ints
+from drs.terms.costs import SLOT_ROUNDING
 from drs.terms.limits import counts, usage
 
 Index = NDArray[np.intp]
@@ -178,6 +180,27 @@ def _(term: FreeBalance, state: _State, items: Index) -> Floats:
     arrive = cost(use_a[None, :] + da[:, None], use_b[None, :] + db[:, None], slice(None)) - now
     safe = np.maximum(home, 0)
     leave = cost(use_a[safe] - da, use_b[safe] - db, safe) - now[safe]
+    leave[home < 0] = 0.0
+    return _place(arrive, home, leave)
+
+
+@delta.register
+def _(term: Slots, state: _State, items: Index) -> Floats:
+    uses = [state.use(demand) for demand in term.demands]
+
+    def free(extra: Floats, at: Ints | slice) -> Floats:
+        """Free slots of the bins `at` with so much more of each resource, f8[n_resources, ...]."""
+        fits = term.most[at]
+        for use, limit, size, more in zip(uses, term.limits, term.sizes, extra, strict=True):
+            fits = np.minimum(fits, np.floor((limit[at] - use[at] - more) / size + SLOT_ROUNDING))
+        return np.asarray(np.maximum(0.0, fits))
+
+    d = np.array([demand[items] for demand in term.demands]).reshape(len(term.sizes), len(items))
+    now = free(np.zeros(len(term.sizes)), slice(None))
+    home = state.assign[items]
+    arrive = now[None, :] - free(d[:, :, None], slice(None))
+    safe = np.maximum(home, 0)
+    leave = now[safe] - free(-d, safe)
     leave[home < 0] = 0.0
     return _place(arrive, home, leave)
 

@@ -20,7 +20,7 @@ from drs.solvers.bounds import lower_bounds
 from drs.solvers.exact import cpsat
 from drs.solvers.exact.terms import level_has
 from drs.stop import Progress, Run
-from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget
+from drs.terms import Capacity, Deviation, FreeBalance, MoveCost, OverTarget, Slots
 from drs.terms.base import Floats, Ints, Lowered
 from drs.terms.limits import usage
 from drs.terms.restrict import restrict
@@ -50,6 +50,8 @@ def pressure(lowered: Lowered, k: int, assign: Ints) -> Floats:
             out += over / max(1e-9, float(over.max(initial=0.0)))
         elif isinstance(term, FreeBalance):
             out += term.weight / max(1e-9, float(term.weight.max(initial=0.0)))
+        elif isinstance(term, Slots) and term.most.any():
+            out += (term.most - term.free(assign)) / float(term.most.max())
         elif isinstance(term, MoveCost):
             moved = (assign != lowered.start) & (lowered.start >= 0) & (assign >= 0)
             out += np.bincount(assign[moved], minlength=n)

@@ -3,13 +3,16 @@
 How many items of each kind leave a bin, and how many arrive, is a far smaller question than where each item
 goes: 2,000 VMs of a dozen kinds on 500 hosts are some thousand whole numbers in place of a million. HiGHS
 answers it: what can be placed within the limit on moves, and how much at most whatever else is tried. Then
-names are given back, the cheapest items first.
+names are given back, the cheapest items first. Free slots of a size (the term `Slots`) are counted in the same
+way, as if things of that size were to be placed that nobody sees.
 
 Two items are of one kind when they have the same demand of every resource, may be in the same bins, weigh the
 same in every limit on moves, and no other limit names them. Where there are too many kinds, demands that
 differ by a few percent count as one: as the larger for what arrives and the smaller for what leaves, so that
-the plan keeps the limits; and the other way round for the bound, so that it stays one. An item that a limit
-names (a group that keeps apart, say) stays where it is for the plan, and is like any other for the bound.
+the plan keeps the limits; and the other way round for the bound, so that it stays one. An item of a group that
+keeps apart (`AtMost`) is like any other in the counts, and is given a name that its group lets go
+(`drs.solvers.naming`). One that another limit names stays where it is for the plan, and is like any other for the
+bound.
 """
 
 from __future__ import annotations
@@ -21,18 +24,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drs.solvers import levels as order
+from drs.solvers import naming
 from drs.solvers.base import Answer
 from drs.solvers.exact.highs import NODE_ITERATIONS, Worker
 from drs.solvers.exact.highs_worker import Outcome, Task
-from drs.stop import Run, Stop
-from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Unplaced
+from drs.solvers.room_columns import MOST_COLUMNS as MOST_CHANGES
+from drs.solvers.room_columns import Columns, Room
+from drs.stop import Run
+from drs.terms import Allowed, AtMost, Capacity, MoveCost, MoveLimit, Slots, Unplaced
 from drs.terms.base import Floats, Ints, Level, Lowered
-from drs.terms.limits import all_of
+from drs.terms.limits import all_of, usage
 
-MOST_COLUMNS = 60_000
+MOST_COLUMNS = 30_000
 """Whole numbers of a model; beyond, demands are rounded to fewer kinds."""
-GRIDS = (0.0, 0.01, 0.03, 0.1, 0.3)
+GRIDS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Demands within such a share of each other are of one kind."""
+MOST_KINDS = 64
+"""Kinds that move, up to which whole changes of bins are looked at; with more of them each has too few VMs."""
+COLUMNS_SHARE = 0.35
+"""Of the time, for answers by whole changes of bins."""
 START_SHARE = 0.3
 """Of the time for a model, for starting its process and handing it over."""
 CHEAP = 0.2
@@ -42,58 +52,91 @@ Flags = NDArray[np.bool_]
 
 
 def applies(lowered: Lowered, scores: Floats) -> bool:
-    """Whether items wait that could be placed: some level of theirs is not at zero."""
-    return any(
-        level.role == "placed" and score > 0 for level, score in zip(lowered.levels, scores, strict=True)
-    )
+    """Whether items wait that could be placed, or slots are lost: some level of theirs is not at zero."""
+    return _first(lowered, scores) is not None
 
 
-def solve(lowered: Lowered, start: Ints, run: Run) -> Answer:
-    """Place as many waiting items as possible; see `drs.solvers.base.Solver`.
+def _first(lowered: Lowered, scores: Floats) -> int | None:
+    """The first level that counts can answer."""
+    for k, (level, score) in enumerate(zip(lowered.levels, scores, strict=True)):
+        slots = bool(level.terms) and all(isinstance(entry.term, Slots) for entry in level.terms)
+        if (level.role == "placed" or slots) and score > 0:
+            return k
+    return None
 
-    Only levels of the role `placed` are bounded, the first of them that is not at zero; the others' bounds
-    are 0. The moves are few, then cheap, as the first level that prices them says.
+
+def solve(lowered: Lowered, start: Ints, run: Run, worker: Worker | None = None) -> Answer:
+    """Place as many waiting items as possible, or free as many slots; see `drs.solvers.base.Solver`.
+
+    Only one level is bounded, the first of the role `placed` or of slots that is not at zero; the others' bounds
+    are 0. The moves are few, then cheap, as the first level that prices them says. Raises ValueError where there
+    is no such level. `worker`: a process for HiGHS that has started; it is ended.
     """
-    stop = run.stop
     today = lowered.scores(lowered.start)
-    first = next(k for k, level in enumerate(lowered.levels) if level.role == "placed" and today[k] > 0)
-    scores = lowered.scores(start)
+    first = _first(lowered, today)
+    if first is None:
+        raise ValueError("nothing waits, and no slot is lost")
+    call = _Search(lowered, start, run, worker or Worker())
     bounds = np.zeros(len(lowered.levels))
-    best, found, nodes = np.asarray(start, dtype=np.int32), scores, 0
-    worker = Worker()
     try:
-        fits = [_Counts(lowered, first, plan=True)]
-        if fits[0].tight:  # the same model bounds what it plans
-            outcome = _ask(fits[0], worker, stop, stop.remaining_s, run.seed)
-        else:
-            outcome = _ask(fits[0], worker, stop, 0.6 * stop.remaining_s, run.seed)
-            fits.append(_Counts(lowered, first, plan=False))
-        nodes += outcome.nodes + 1
-        if outcome.values is not None:
-            assign = fits[0].named(outcome.values)
-            if not order.misplaced(lowered, assign) and not lowered.broken_walls(assign):
-                new = lowered.scores(assign)
-                if order.better(lowered, new, scores):
-                    best, found = assign, new
-        if len(fits) > 1:
-            outcome = _ask(fits[1], worker, stop, stop.remaining_s, run.seed)
-            nodes += outcome.nodes + 1
-        bounds[first] = min(found[first], fits[-1].left(outcome))
+        plan = _Counts(lowered, first, plan=True)
+        room = plan.room()
+        columns = Columns(room) if 0 < len(room.here) <= MOST_KINDS and plan.n_columns else None
+        if columns is not None and 0 < len(columns) <= MOST_CHANGES:
+            outcome = call.ask(columns.task(CHEAP * plan.least, *call.limits(COLUMNS_SHARE)), COLUMNS_SHARE)
+            if outcome.values is not None:
+                call.take(plan.named(*columns.chosen(outcome.values)))
+        outcome = Outcome("empty")
+        least = plan
+        if plan.n_columns:
+            share = 1.0 if plan.tight else 0.5  # the same model bounds what it plans where it is tight
+            outcome = call.ask(plan.task(*call.limits(share), hint=plan.hint(call.best)), share)
+            if outcome.values is not None:
+                call.take(plan.named(*plan.chosen(outcome.values)))
+        if not plan.tight:
+            least = _Counts(lowered, first, plan=False)
+            outcome = call.ask(least.task(*call.limits(1.0)), 1.0) if least.n_columns else Outcome("empty")
+        bounds[first] = min(call.scores[first], least.left(outcome))
     finally:
-        worker.close()
+        call.worker.close()
+    stop = run.stop
     return Answer(
-        order.status(lowered, found, bounds), best, found, bounds, "room", stop.elapsed_s,
-        nodes * NODE_ITERATIONS, stop.interrupted, {"kinds": fits[0].n_kinds},
+        order.status(lowered, call.scores, bounds), call.best, call.scores, bounds, "room", stop.elapsed_s,
+        call.nodes * NODE_ITERATIONS, stop.interrupted,
+        {"kinds": plan.n_kinds, "columns": 0 if columns is None else len(columns)},
     )  # fmt: skip
 
 
-def _ask(counts: _Counts, worker: Worker, stop: Stop, time_s: float, seed: int) -> Outcome:
-    if not counts.n_columns:
-        return Outcome("empty")
-    most = None if stop.iterations is None else max(1, stop.iterations // NODE_ITERATIONS)
-    grace_s = START_SHARE * time_s
-    limit_s = None if stop.time_s is None else time_s - grace_s
-    return worker.solve(counts.task(limit_s, most, seed), stop, grace_s + 1.0)
+class _Search:
+    """The best assignment so far, and the process that is asked for better ones."""
+
+    def __init__(self, lowered: Lowered, start: Ints, run: Run, worker: Worker) -> None:
+        self.lowered, self.run, self.worker, self.nodes = lowered, run, worker, 0
+        self.best = np.asarray(start, dtype=np.int32)
+        self.scores = lowered.scores(self.best)
+
+    def limits(self, share: float) -> tuple[float | None, int | None, int]:
+        """Seconds and nodes of a model that may take a share of what is left, and the seed."""
+        stop = self.run.stop
+        nodes = None if stop.iterations is None else max(1, int(share * stop.iterations) // NODE_ITERATIONS)
+        time_s = None if stop.time_s is None else (1.0 - START_SHARE) * share * stop.remaining_s
+        return time_s, nodes, self.run.seed
+
+    def ask(self, task: Task, share: float) -> Outcome:
+        """What HiGHS answers, in a share of what is left."""
+        stop = self.run.stop
+        grace_s = START_SHARE * share * stop.remaining_s if stop.time_s is not None else 0.0
+        outcome = self.worker.solve(task, stop, grace_s + 1.0)
+        self.nodes += outcome.nodes + 1
+        return outcome
+
+    def take(self, assign: Ints) -> None:
+        """Keep an assignment that is better, after what crosses a wall in it has gone back."""
+        assign = naming.mended(self.lowered, assign)
+        if not order.misplaced(self.lowered, assign) and not self.lowered.broken_walls(assign):
+            scores = self.lowered.scores(assign)
+            if order.better(self.lowered, scores, self.scores):
+                self.best, self.scores = assign, scores
 
 
 @dataclass(frozen=True)
@@ -110,6 +153,22 @@ class _Kinds:
     """f8[n_kinds, n_limits]: in each limit on moves, the least in a bound and the most in a plan."""
     groups: tuple[tuple[int, ...], ...]
     """The limits that name the kind's waiting items."""
+    worth: Floats
+    """f8[n_kinds]: what placing one brings; 0 for what has a place."""
+
+
+@dataclass(frozen=True)
+class _Resource:
+    """What a limit, or a kind of slot, counts in every bin."""
+
+    demand: Floats
+    """f8[n_items]"""
+    free: Floats
+    """f8[n_bins], 0 or more; inf where nothing limits it"""
+    sizes: Floats
+    """f8[n_slots]: what one slot of each kind takes"""
+    returns: bool = True
+    """Whether what leaves a bin makes room there."""
 
 
 class _Counts:
@@ -118,7 +177,10 @@ class _Counts:
     def __init__(self, lowered: Lowered, first: int, *, plan: bool) -> None:
         self.lowered, self.start, self.plan = lowered, lowered.start, plan
         self.level = lowered.levels[first]
-        self.limits = [w.term for w in lowered.walls if isinstance(w.term, Capacity)]
+        self.slots = [
+            (entry.weight, entry.term) for entry in self.level.terms if isinstance(entry.term, Slots)
+        ]
+        self.resources = self._resources([w.term for w in lowered.walls if isinstance(w.term, Capacity)])
         self.moves = [w.term for w in lowered.walls if isinstance(w.term, MoveLimit)]
         self.apart = [w.term for w in lowered.walls if isinstance(w.term, AtMost)]
         self.class_idx, self.mask = all_of(
@@ -127,7 +189,7 @@ class _Counts:
         named = np.zeros(lowered.n_items, dtype=np.bool_)
         for wall in lowered.walls:
             about = wall.term.about()
-            if about is not None:
+            if about is not None and not isinstance(wall.term, AtMost):
                 named[about] = True
         self.waits = (self.start < 0) & (_worth(self.level, lowered.n_items) > 0)
         free = self.mask.sum(axis=1)[self.class_idx] > (self.start >= 0)
@@ -138,8 +200,45 @@ class _Counts:
             self._columns()
             if self.n_columns <= MOST_COLUMNS:
                 break
-        exact = bool((self.kinds.low == self.kinds.high).all())
-        self.tight = exact and not bool(named[self.start >= 0].any())
+        exact = bool((self.kinds.low == self.kinds.high).all()) and not self.loose
+        # A group of which some wait and some could make way is counted too strictly by the plan.
+        mixed = any(
+            bool(self.waits[term.items].any() and self.may_move[term.items].any()) for term in self.apart
+        )
+        self.tight = exact and not mixed and not bool(named[self.start >= 0].any())
+
+    def _resources(self, limits: list[Capacity]) -> list[_Resource]:
+        """What the limits count, then what the slots do.
+
+        A bin may be used beyond a slot's own limit, and has no slot then. The plan does not use it so; the bound
+        takes the slot's limit to be as wide as the walls', which is told in `loose`.
+        """
+        none = np.zeros(len(self.slots))
+        found = [
+            _Resource(
+                term.demand,
+                np.maximum(0.0, term.limit - term.use(self.start, self.start)),
+                none,
+                term.when != "at_once",
+            )
+            for term in limits
+        ]
+        self.loose = False
+        for k, (_, term) in enumerate(self.slots):
+            for demand, limit, size in zip(term.demands, term.limits, term.sizes, strict=True):
+                wall = np.full(self.lowered.n_bins, np.inf)
+                for other in limits:
+                    if np.array_equal(other.demand, demand):
+                        wall = np.minimum(wall, other.limit)
+                wide = (wall > limit * (1 + 1e-9)) & (term.most > 0)
+                self.loose |= bool(wide.any())
+                if not self.plan:
+                    limit = np.where(wide, wall, limit)
+                sizes = none.copy()
+                sizes[k] = size
+                free = np.maximum(0.0, limit - usage(self.start, demand, self.lowered.n_bins))
+                found.append(_Resource(demand, free, sizes))
+        return found
 
     @property
     def n_kinds(self) -> int:
@@ -150,7 +249,9 @@ class _Counts:
         """Kinds of the items that move or wait, demands within `grid` of each other taken as one."""
         lowered = self.lowered
         items = np.flatnonzero(self.may_move | self.waits)
-        demand = np.stack([term.demand for term in self.limits] or [np.zeros(lowered.n_items)], axis=1)[items]
+        demand = np.stack([each.demand for each in self.resources] or [np.zeros(lowered.n_items)], axis=1)
+        items = items[self.waits[items] | demand[items].any(axis=1)]
+        demand = demand[items]
         step = demand
         if grid > 0:
             step = np.where(demand > 0, np.floor(np.log(np.maximum(demand, 1e-12)) / np.log1p(grid)), -np.inf)
@@ -169,7 +270,18 @@ class _Counts:
         of = np.full(lowered.n_items, -1, dtype=np.int32)
         of[items] = kind
         groups = tuple(tuple(np.flatnonzero(row).tolist()) for row in member[first])
-        return _Kinds(of, low, high, self.mask[self.class_idx[items[first]]], weights[first], groups)
+        groups += ((),) * len(self.slots)
+        mask = [self.mask[self.class_idx[items[first]]], *(term.most[None] > 0 for _, term in self.slots)]
+        sizes = np.array([each.sizes for each in self.resources]).reshape(len(self.resources), -1).T
+        if len(self.slots):  # a slot is one more kind, of which nothing is there
+            low, high = np.vstack([low, sizes]), np.vstack([high, sizes])
+            weights = np.vstack([weights[first], np.zeros((len(self.slots), weights.shape[1]))])
+        else:
+            weights = weights[first]
+        gain = [weight for weight, _ in self.slots]
+        return _Kinds(
+            of, low, high, np.vstack(mask), weights, groups, np.append(np.maximum(0.0, worth[first]), gain)
+        )
 
     def _columns(self) -> None:
         """Which columns there are: (kind, bin) each, and their upper limits."""
@@ -181,11 +293,8 @@ class _Counts:
         waiting = np.flatnonzero((kinds.of >= 0) & (self.start < 0))
         self.waiting = np.bincount(kinds.of[waiting], minlength=n)
         self.arriving, self.leaving = (kinds.low, kinds.high) if not self.plan else (kinds.high, kinds.low)
-        self.free = np.stack(
-            [term.limit - term.use(self.start, self.start) for term in self.limits]
-            or [np.full(n_bins, np.inf)],
-            axis=1,
-        )
+        self.leaving = self.leaving * ([each.returns for each in self.resources] or [True])
+        self.free = np.stack([each.free for each in self.resources] or [np.full(n_bins, np.inf)], axis=1)
         # What a bin has free once all that may leave has left bounds what can arrive.
         room = self.free + self.here.T @ self.leaving
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,6 +308,9 @@ class _Counts:
         self.arrive = np.argwhere(moving > 0)
         self.leave = np.argwhere(self.here > 0)
         placed = np.minimum(fits, self.waiting[:, None])
+        for k, (_, term) in enumerate(self.slots, start=n - len(self.slots)):
+            placed[k] = np.minimum(fits[k], term.most.astype(np.int64))
+            self.waiting[k] = placed[k].sum()
         self.place = np.argwhere(placed > 0)
         if not len(self.place):
             self.arrive, self.leave = self.arrive[:0], self.leave[:0]
@@ -251,11 +363,9 @@ class _Counts:
                 if d >= 0:
                     yield at, np.ones(len(at)), -np.inf, max(0.0, float(group.limit[d]) - n_held)
 
-    def task(self, time_s: float | None, nodes: int | None, seed: int) -> Task:
+    def task(self, time_s: float | None, nodes: int | None, seed: int, hint: Floats | None = None) -> Task:
         """The model for HiGHS: minus what is placed, plus a little for each move."""
-        worth = _worth(self.level, self.lowered.n_items)
-        one = np.zeros(self.n_kinds)
-        np.maximum.at(one, self.kinds.of[self.kinds.of >= 0], worth[self.kinds.of >= 0])
+        one = self.kinds.worth
         objective = np.zeros(self.n_columns)
         objective[self.n_arrive + self.n_leave :] = -one[self.place[:, 0]]
         if self.plan and self.n_leave:
@@ -282,7 +392,7 @@ class _Counts:
             coefs=np.concatenate([coefs for _, coefs, *_ in rows]),
             row_low=np.array([low for *_, low, _ in rows]),
             row_high=np.array([high for *_, high in rows]),
-            hint=None,
+            hint=hint,
             seed=seed,
             time_s=time_s,
             nodes=nodes,
@@ -297,38 +407,87 @@ class _Counts:
 
     def left(self, outcome: Outcome) -> float:
         """The least that stays unplaced, by the bound of an answer; 0 without one."""
-        worth = _worth(self.level, self.lowered.n_items)
-        total = float(worth[self.waits].sum())
+        total = float(_worth(self.level, self.lowered.n_items)[self.waits].sum())
+        total += float(sum(weight * term.most.sum() for weight, term in self.slots))
         if not self.n_columns:
             return total
         if outcome.bound is None:
             return 0.0
         # Prices of moves only lower what the bound says is placed: it holds without them.
-        most = -outcome.bound + (CHEAP if self.plan else 0.0) * float(worth[self.waits].min())
-        step = float(worth[self.waits].min())
-        if bool((worth[self.waits] == step).all()):
+        worth = self.kinds.worth[self.kinds.worth > 0]
+        step = float(worth.min())
+        most = -outcome.bound + (CHEAP * step if self.plan else 0.0)
+        if bool((worth == step).all()):
             most = np.floor(most / step + 1e-6) * step
         return max(0.0, total - most)
 
-    def named(self, values: Floats) -> Ints:
-        """The assignment of these counts: of a kind the cheapest leave, each to the next bin that takes one."""
+    @property
+    def least(self) -> float:
+        """The least that placing something is worth."""
+        return float(self.kinds.worth[self.kinds.worth > 0].min(initial=np.inf))
+
+    def room(self) -> Room:
+        """What the columns of whole changes are made of: the kinds that move, and what is to be placed."""
+        kinds, n = self.kinds, self.n_kinds
+        moving = np.flatnonzero(self.here.sum(axis=1) > 0)
+        wanted = np.arange(n - len(self.slots), n) if self.slots else np.flatnonzero(self.waiting > 0)
+        takes = np.zeros((n, self.lowered.n_bins), dtype=np.int64)
+        takes[tuple(self.arrive.T)] = self.upper[: self.n_arrive]
+        most = np.zeros_like(takes)
+        most[tuple(self.place.T)] = self.upper[self.n_arrive + self.n_leave :]
+        self.moving, self.wanted = moving, wanted
+        limits = np.array([term.limit for term in self.moves])
+        return Room(
+            self.here[moving], takes[moving], np.where(np.isfinite(self.free), self.free, 1e15),
+            self.arriving[moving], self.leaving[moving], kinds.weight[moving][:, : len(limits)],
+            limits, self.arriving[wanted], kinds.worth[wanted], most[wanted], self.waiting[wanted], bool(self.slots),
+        )  # fmt: skip
+
+    def chosen(self, values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What a solution means: (more of each moving kind, what is placed of each wanted kind), by bin."""
         counts = np.rint(values).astype(np.int64)
-        assign = self.start.astype(np.int32).copy()
-        net = np.zeros_like(self.here)
+        net, placed = np.zeros_like(self.here), np.zeros_like(self.here)
         np.add.at(net, tuple(self.arrive.T), counts[: self.n_arrive])
         np.add.at(net, tuple(self.leave.T), -counts[self.n_arrive : self.n_arrive + self.n_leave])
-        for k in np.flatnonzero(net.any(axis=1)).tolist():
-            going: list[int] = []
-            for b in np.flatnonzero(net[k] < 0).tolist():
-                there = np.flatnonzero((self.kinds.of == k) & (self.start == b))
-                going += there[np.argsort(self.price[there], kind="stable")][: -net[k, b]].tolist()
-            assign[going] = np.repeat(np.arange(len(net[k])), np.maximum(net[k], 0))
-        placed = counts[self.n_arrive + self.n_leave :]
-        for k in np.unique(self.place[:, 0]).tolist():
-            mine = self.place[:, 0] == k
-            bins = np.repeat(self.place[mine, 1], placed[mine])
-            assign[np.flatnonzero((self.kinds.of == k) & (self.start < 0))[: len(bins)]] = bins
-        return assign
+        placed[tuple(self.place.T)] = counts[self.n_arrive + self.n_leave :]
+        return net[self.moving], placed[self.wanted]
+
+    def hint(self, assign: Ints) -> Floats:
+        """The solution that an assignment stands for, as far as counts tell; slots as many as are free."""
+        net, placed = np.zeros_like(self.here), np.zeros_like(self.here)
+        kind = self.kinds.of
+        for item in np.flatnonzero((kind >= 0) & (assign != self.start) & (assign >= 0)).tolist():
+            if self.start[item] < 0:
+                placed[kind[item], assign[item]] += 1
+            else:
+                net[kind[item], self.start[item]] -= 1
+                net[kind[item], assign[item]] += 1
+        for k, (_, term) in enumerate(self.slots, start=self.n_kinds - len(self.slots)):
+            placed[k] = term.free(assign).astype(np.int64)
+        return np.concatenate([
+            np.maximum(net[tuple(self.arrive.T)], 0), np.maximum(-net[tuple(self.leave.T)], 0),
+            placed[tuple(self.place.T)],
+        ]).astype(np.float64)  # fmt: skip
+
+    def named(self, net: NDArray[np.int64], placed: NDArray[np.int64]) -> Ints:
+        """The assignment of these counts: of a kind the cheapest leave that the groups let go.
+
+        Parameters
+        ----------
+        net : i8[n moving kinds, n_bins], how many more of each kind a bin is to hold.
+        placed : i8[n wanted kinds, n_bins]
+        """
+        groups = naming.Groups(self.apart, self.start)
+        for k, change in zip(self.moving.tolist(), net, strict=True):
+            if change.any():
+                mine = np.flatnonzero((self.kinds.of == k) & (self.start >= 0))
+                of_bin = {b: mine[self.start[mine] == b] for b in np.flatnonzero(change < 0).tolist()}
+                naming.move(groups, of_bin, change, self.price)
+        if not self.slots:  # a slot is not placed
+            for k, number in zip(self.wanted.tolist(), placed, strict=True):
+                waiting = np.flatnonzero((self.kinds.of == k) & (self.start < 0)).tolist()
+                naming.place(groups, waiting, np.repeat(np.arange(len(number)), number).tolist())
+        return groups.at
 
 
 def _worth(level: Level, n_items: int) -> Floats:

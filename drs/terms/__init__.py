@@ -12,12 +12,13 @@ from drs.terms.costs import (
     MoveCost,
     OverTarget,
     Penalty,
+    Slots,
     Unplaced,
 )
 from drs.terms.limits import Allowed, AtLeast, AtMost, Capacity, MoveLimit, Near, Together, Within
 
 LIMITS = (Allowed, Capacity, AtMost, AtLeast, Within, Together, Near, MoveLimit)
-COSTS = (OverTarget, Deviation, FreeBalance, MoveCost, GroupMoves, Penalty, BinsUsed, Unplaced)
+COSTS = (OverTarget, Deviation, FreeBalance, MoveCost, GroupMoves, Penalty, BinsUsed, Slots, Unplaced)
 
 __all__ = [
     "COSTS",
@@ -41,6 +42,7 @@ __all__ = [
     "OverTarget",
     "Penalty",
     "Role",
+    "Slots",
     "Term",
     "Together",
     "Unplaced",

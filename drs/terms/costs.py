@@ -12,6 +12,9 @@ from drs.terms.limits import grouped_sum, usage
 
 Measure = Literal["std", "mad", "max", "range"]
 
+SLOT_ROUNDING = 1e-9
+"""A slot that lacks no more than this part of its size is one: sums of demands are rounded."""
+
 
 def measured(x: Floats, measure: Measure) -> float:
     """How uneven the loads x, f8[n] with n > 0, are by a measure of `Deviation`."""
@@ -118,6 +121,40 @@ class FreeBalance(_Cost):
     def grouped(self, group: Ints, n_groups: int) -> FreeBalance:
         a, b = (grouped_sum(demand, group, n_groups) for demand in (self.demand_a, self.demand_b))
         return replace(self, demand_a=a, demand_b=b)
+
+
+@dataclass(frozen=True, eq=False)
+class Slots(_Cost):
+    """Sum over bins of `most` less its free slots: things of one size that its free room would take.
+
+    A bin has floor(min over resources of free / size) free slots, free = limit - use, no fewer than 0 and no more
+    than `most` (VMR2L, EuroSys 2025: VMs of 16 cores that fit on a NUMA node).
+    """
+
+    demands: Floats
+    """f8[n_resources, n_items], 0 or more"""
+    limits: Floats
+    """f8[n_resources, n_bins]"""
+    sizes: Floats
+    """f8[n_resources], above 0"""
+    most: Floats
+    """f8[n_bins]: whole numbers, slots of the bin at best; 0 where none counts"""
+
+    def free(self, assign: Ints) -> Floats:
+        """Free slots of every bin, f8[n_bins]."""
+        n_bins = len(self.most)
+        fits = self.most.astype(np.float64).copy()
+        for demand, limit, size in zip(self.demands, self.limits, self.sizes, strict=True):
+            left = limit - usage(assign, demand, n_bins)
+            fits = np.minimum(fits, np.floor(left / size + SLOT_ROUNDING))
+        return np.maximum(0.0, fits)
+
+    def cost(self, assign: Ints, start: Ints) -> float:
+        return float((self.most - self.free(assign)).sum())
+
+    def grouped(self, group: Ints, n_groups: int) -> Slots:
+        demands = [grouped_sum(demand, group, n_groups) for demand in self.demands]
+        return replace(self, demands=np.array(demands).reshape(len(self.sizes), n_groups))
 
 
 @dataclass(frozen=True, eq=False)

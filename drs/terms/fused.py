@@ -38,6 +38,7 @@ from drs.terms.costs import (
     MoveCost,
     OverTarget,
     Penalty,
+    Slots,
     Unplaced,
 )
 from drs.terms.fused_arrays import (
@@ -137,6 +138,7 @@ class _Builder:
         self.over: list[tuple[int, int, Floats, Floats]] = []
         self.free: list[tuple[int, int, int, float, Floats, Floats]] = []
         self.used: list[tuple[int, int, Floats]] = []
+        self.slots: list[tuple[int, float, list[int], Floats, Floats, Floats]] = []
         self.dev: list[tuple[int, int, int, float, float, int, Floats]] = []
         self.fix: dict[int, Floats] = {}
         self.pair: list[tuple[int, Ints, Floats, Floats]] = []
@@ -347,6 +349,7 @@ class _Builder:
             "used_col": _i4([u[0] for u in self.used]),
             "used_level": _i4([u[1] for u in self.used]),
             "used_price": _stack([u[2] for u in self.used], m),
+            **self._slots(),
             "dev_col": _i4([d[0] for d in self.dev]),
             "dev_level": _i4([d[1] for d in self.dev]),
             "dev_measure": _i4([d[2] for d in self.dev]),
@@ -446,6 +449,19 @@ class _Builder:
             "n_hist": n_hist,
         }
 
+    def _slots(self) -> dict[str, Any]:
+        """Slots of one size, each with the resources that it takes."""
+        sizes = [len(columns) for _, _, columns, *_ in self.slots]
+        return {
+            "slot_level": _i4([s[0] for s in self.slots]),
+            "slot_weight": np.array([s[1] for s in self.slots], dtype=np.float64),
+            "slot_ptr": _i4([0, *np.cumsum(sizes).tolist()]),
+            "slot_col": _i4([column for s in self.slots for column in s[2]]),
+            "slot_size": np.array([size for s in self.slots for size in s[3]], dtype=np.float64),
+            "slot_limit": _stack([limit for s in self.slots for limit in s[4]], self.m),
+            "slot_most": _stack([s[5] for s in self.slots], self.m),
+        }
+
     def _moves(self) -> dict[str, Any]:
         """Sums over moved items, and groups whose members should move as one."""
         group_size = [int(np.bincount(g[g >= 0], minlength=1).max(initial=0)) for _, _, g, _ in self.groups]
@@ -535,6 +551,14 @@ def _(term: BinsUsed, builder: _Builder, level: int, weight: float) -> None:
     count = np.zeros(builder.n)
     np.add.at(count, term.items, 1.0)
     builder.used.append((builder.cost_column(count), level, weight * term.price))
+
+
+@fuse_cost.register
+def _(term: Slots, builder: _Builder, level: int, weight: float) -> None:
+    if term.most.any():
+        columns = [builder.cost_column(demand) for demand in term.demands]
+        most = np.asarray(term.most, np.float64)
+        builder.slots.append((level, weight, columns, term.sizes, term.limits, most))
 
 
 @fuse_cost.register

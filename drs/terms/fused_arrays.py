@@ -75,6 +75,17 @@ class Fused(NamedTuple):
     used_level: Ints
     used_price: Floats
     """f8[n_bins, n_used]"""
+    # weight x (most - free slots) per bin
+    slot_level: Ints
+    slot_weight: Floats
+    slot_ptr: Ints
+    """Resources of each kind of slot (CSR)."""
+    slot_col: Ints
+    slot_size: Floats
+    slot_limit: Floats
+    """f8[n_bins, n resources of all kinds]"""
+    slot_most: Floats
+    """f8[n_bins, n_slots]"""
     # spread of load over capacity
     dev_col: Ints
     dev_level: Ints

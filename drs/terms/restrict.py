@@ -22,6 +22,7 @@ from drs.terms.costs import (
     MoveCost,
     OverTarget,
     Penalty,
+    Slots,
     Unplaced,
 )
 from drs.terms.limits import (
@@ -235,6 +236,12 @@ def _(term: FreeBalance, view: _View) -> Pair:
         replace(term, demand_a=view.demand(term.demand_a), demand_b=view.demand(term.demand_b)),
         0.0,
     )
+
+
+@restrict_term.register
+def _(term: Slots, view: _View) -> Pair:
+    demands = np.array([view.demand(demand) for demand in term.demands]).reshape(len(term.sizes), view.n)
+    return replace(term, demands=demands), 0.0
 
 
 @restrict_term.register

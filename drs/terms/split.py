@@ -29,6 +29,7 @@ from drs.terms.costs import (
     MoveCost,
     OverTarget,
     Penalty,
+    Slots,
     Unplaced,
 )
 from drs.terms.limits import (
@@ -114,6 +115,7 @@ def joined(term: Term, reach: _Reach) -> Iterator[Longs]:
 @joined.register(Capacity)
 @joined.register(OverTarget)
 @joined.register(FreeBalance)
+@joined.register(Slots)
 @joined.register(MoveCost)
 @joined.register(Penalty)
 @joined.register(BinsUsed)
@@ -229,6 +231,14 @@ def _(term: FreeBalance, to: _Cut) -> Term | None:
         limit_b=term.limit_b[to.bins],
         weight=term.weight[to.bins],
     )
+
+
+@cut.register
+def _(term: Slots, to: _Cut) -> Term | None:
+    most = term.most[to.bins]
+    if not most.any():
+        return None
+    return replace(term, demands=term.demands[:, to.items], limits=term.limits[:, to.bins], most=most)
 
 
 @cut.register

@@ -27,6 +27,7 @@ from drs.terms import (
     Near,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Together,
     Unplaced,
@@ -87,6 +88,15 @@ def _free(d: Draw) -> Term:
     return FreeBalance(d.demand, d.size(2.0), other, d.size(2.0), 2.0, weight)
 
 
+def _slots(d: Draw) -> Term:
+    other = d.rng.integers(0, 9, d.n).astype(float)
+    limits, sizes = np.array([d.size(2.0), d.size(2.5)]), d.rng.integers(1, 5, 2).astype(float)
+    most = np.floor(limits / sizes[:, None]).min(axis=0)
+    most[d.rng.random(d.m) < 0.2] = 0.0
+    n = int(d.rng.integers(1, 3))
+    return Slots(np.array([d.demand, other])[:n], limits[:n], sizes[:n], most)
+
+
 def _move(d: Draw, pairs: bool = False) -> Term:
     if not pairs:
         return MoveCost(d.rng.integers(1, 5, d.n).astype(float))
@@ -107,6 +117,7 @@ DRAWS: dict[type, Callable[..., Term]] = {
     OverTarget: lambda d: OverTarget("cpu", d.demand, d.size(0.9), d.rng.integers(1, 4, d.m).astype(float)),
     Deviation: _deviation,
     FreeBalance: _free,
+    Slots: _slots,
     MoveCost: _move,
     GroupMoves: lambda d: GroupMoves(d.rng.integers(-1, 3, d.n).astype(np.int32), 3),
     Penalty: lambda d: Penalty(
@@ -139,6 +150,7 @@ KINDS: Mapping[str, Kind] = {
     "over": Kind(OverTarget, {}),
     **{measure: Kind(Deviation, {"measure": measure}) for measure in ("std", "mad", "max", "range")},
     "free": Kind(FreeBalance, {}),
+    "slots": Kind(Slots, {}),
     "move": Kind(MoveCost, {}),
     "pair": Kind(MoveCost, {"pairs": True}),
     "group": Kind(GroupMoves, {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io as bytesio
 import os
 import tempfile
@@ -9,11 +10,12 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import streamlit as st
 
-from drs import api, datasets, explain, io
+from drs import api, datasets, explain, io, words
 from drs.errors import DrsError, Fault, InputError
 from drs.io.readers.sheets import tab_of
 from drs.model import Snapshot
@@ -48,6 +50,10 @@ class Cluster:
     happy: Happiness
     pools: tuple[Pool, ...]
     warnings: tuple[str, ...]
+    stamp: str = ""
+    """What the files were when they were read; see `stamp_of`."""
+    files_of: float = 0.0
+    """When the newest of its files was written, seconds since 1970; 0 where there is no file."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +77,61 @@ def choices() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([start] if start else []), *order]))
 
 
-@st.cache_resource(max_entries=6, show_spinner="Reading the cluster …")
+def stamp_of(source: str) -> str:
+    """What the files of a source are now: it changes when one of them does; "" for what is no file."""
+    found = [f"{file.name}:{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in _files(source)]
+    return ";".join(found)
+
+
+def _files(source: str) -> list[Path]:
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(
+        file for file in path.iterdir() if file.suffix.lower() in (*SUFFIXES, *EXPORTS) and file.is_file()
+    )
+
+
 def opened(source: str) -> Cluster:
-    """The cluster of a folder or dataset. Shared between sessions: all of it is immutable.
+    """The cluster of a folder, a saved problem or a dataset, read again where a file of it has changed.
 
     Raises
     ------
     InputError
         With every fault of the input.
     """
-    return _looked_at(source)
+    return _opened(source, stamp_of(source))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the cluster …")
+def _opened(source: str, stamp: str) -> Cluster:
+    """Shared between sessions: all of it is immutable."""
+    files = [file.stat().st_mtime for file in _files(source)]
+    return dataclasses.replace(_looked_at(source), stamp=stamp, files_of=max(files, default=0.0))
+
+
+def age_of(cluster: Cluster, now: datetime) -> str:
+    """How old the data of a cluster is, in words, and how that is known."""
+    taken = cluster.snapshot.taken_at
+    how = "taken"
+    try:
+        when = datetime.fromisoformat(taken) if taken else None
+    except ValueError:
+        return f"taken at {taken}"
+    if when is None and cluster.files_of:
+        when, how = datetime.fromtimestamp(cluster.files_of, UTC), "files written"
+    if when is None:
+        return "nobody said when the data was taken"
+    when = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+    gone_s = (now - when).total_seconds()
+    if gone_s < 0:
+        return f"{how} {when:%Y-%m-%d %H:%M} UTC, which is to come"
+    for size_s, unit in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute")):
+        if gone_s >= size_s:
+            return f"{how} {words.count(int(gone_s / size_s), unit)} ago"
+    return f"{how} just now"
 
 
 def _looked_at(source: str | Sequence[Path], label: str = "") -> Cluster:
@@ -240,4 +291,14 @@ def words_of(error: Exception) -> list[str]:
     return [f"This is a bug in drs, please report it: {type(error).__name__}: {error}"]
 
 
-__all__ = ["Cluster", "Upload", "choices", "from_uploads", "given", "opened", "words_of"]
+__all__ = [
+    "Cluster",
+    "Upload",
+    "age_of",
+    "choices",
+    "from_uploads",
+    "given",
+    "opened",
+    "stamp_of",
+    "words_of",
+]

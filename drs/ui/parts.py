@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -33,6 +34,11 @@ h1{font-size:1.9rem!important;padding-bottom:.2rem!important}
 </style>"""
 
 
+def page_file(name: str) -> str:
+    """The file of a page, as links within the app name it."""
+    return str(Path(__file__).with_name("views") / f"{name}.py")
+
+
 def heading(title: str, words_below: str = "") -> None:
     """A page's title."""
     st.html(STYLE)
@@ -57,7 +63,7 @@ def needs_cluster() -> Cluster:
         show_faults("This cluster cannot be read" if now.cluster is None else "Please note", now.faults)
     if now.cluster is None:
         if not now.faults:
-            st.info("Choose a cluster in the sidebar, or upload one on the overview page.")
+            st.info("Choose a cluster in the sidebar, or upload one in the cockpit.")
         st.stop()
     assert now.cluster is not None
     return now.cluster
@@ -99,6 +105,7 @@ __all__ = [
     "heading",
     "md",
     "needs_cluster",
+    "page_file",
     "rests_on",
     "show_faults",
     "tiles",

@@ -6,22 +6,21 @@ A widget's own key vanishes when its page is left, so widgets are filled from he
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from drs import api
+from drs import words
 from drs.goals import Balance, Moves
-from drs.options import OPTIONS, Option, Options, asked_by
-from drs.plotting.data import LinkUse
+from drs.model import Snapshot
+from drs.options import MODES, OPTIONS, ROLLING, Option, Options, RollingOptions, asked_by
 from drs.problem.policy import Policy
-from drs.result import Result
 from drs.rules import Rule
-from drs.stop import OnProgress, Stop
 from drs.ui.clusters import Cluster
-from drs.ui.job import Job, Search
+from drs.ui.work import request_of
 
 KEY = "drs"
 
@@ -43,6 +42,9 @@ class AdviseAsk:
     goals: str = "policy"
     asked: Options = field(default_factory=Options)
     """What the modes are asked for; those of the other modes wait here."""
+    rolling: RollingOptions = field(default_factory=RollingOptions)
+    threshold: int | None = None
+    """The migration threshold, 1 to 5; each cluster's own where None."""
     time_s: int = 10
     seed: int = 0
     solver: str = "auto"
@@ -65,40 +67,75 @@ class AdviseAsk:
         goals: Sequence[Any] = base.goals if chosen is None else (chosen, Moves())
         return dataclasses.replace(base, goals=tuple(goals), limits=limits)
 
-    def options(self) -> Options:
+    def options(self) -> Options | RollingOptions:
         """What is asked for besides the mode, as far as the mode takes it."""
+        if self.mode == "rolling":
+            return self.rolling
         return Options(**{option.name: getattr(self.asked, option.name) for option in asked_by(self.mode)})
 
-    def search(self, cluster: Cluster) -> Search:
-        """The search that answers this, to be run in the background."""
-        rules: tuple[Rule, ...] = cluster.rules
+    def snapshot(self, base: Snapshot) -> Snapshot:
+        """The cluster as it is asked about: with the migration threshold that was chosen here."""
+        if self.goals != "threshold" or self.threshold is None:
+            return base
+        levels = np.full(len(base.clusters), self.threshold, dtype=base.clusters.migration_threshold.dtype)
+        return dataclasses.replace(
+            base, clusters=dataclasses.replace(base.clusters, migration_threshold=levels)
+        )
+
+    def request(self, cluster: Cluster, more: Sequence[Rule] = ()) -> dict[str, Any]:
+        """All of it as plain values, to be kept and asked; `more` are rules besides the cluster's own."""
+        said = request_of(
+            self.mode,
+            self.options(),
+            (*cluster.rules, *more),
+            self.policy(cluster.policy),
+            self.solver,
+            self.seed,
+        )
+        return {**said, "time_s": self.time_s}
+
+    def question(self) -> str:
+        """What is asked, in a sentence that stands above the answer."""
         options = self.options()
+        known = ROLLING if isinstance(options, RollingOptions) else OPTIONS
+        parts = []
+        for name in options.given():
+            value, option = getattr(options, name), known[name]
+            if option.kind == "duration_s":
+                said = words.seconds(value)
+            elif isinstance(value, (tuple, list)):
+                said = words.some([str(each) for each in value])
+            else:
+                said = str(value)
+            parts.append(f"{option.title[:1].lower()}{option.title[1:]}: {said}")
+        if self.goals != "policy" and self.mode in ("balance", "evacuate", "move"):
+            goal = GOALS[self.goals]
+            if self.goals == "threshold" and self.threshold is not None:
+                goal += f" {self.threshold}"
+            parts.append(f"goal: {goal[:1].lower()}{goal[1:]}")
+        if self.max_moves is not None:
+            parts.append(f"at most {words.count(self.max_moves, 'move')}")
+        if self.max_downtime_ms is not None:
+            parts.append(f"downtime at most {words.milliseconds(self.max_downtime_ms)}")
+        if self.max_migration_s is not None:
+            parts.append(f"each move at most {words.seconds(self.max_migration_s)}")
+        what = ALL_MODES[self.mode]
+        return f"{what[:1].upper()}{what[1:]}{'; ' if parts else ''}{'; '.join(parts)}"
 
-        def run(stop: Stop, on_progress: OnProgress) -> Result:
-            return api.advise(
-                cluster.snapshot,
-                mode=self.mode,
-                options=options,
-                rules=rules,
-                policy=self.policy(cluster.policy),
-                solver=self.solver,
-                seed=self.seed,
-                stop=stop,
-                on_progress=on_progress,
-            )
 
-        return run
+ALL_MODES: Mapping[str, str] = {**MODES, "rolling": "every host of a cluster in turn, emptied and back"}
+"""The modes, the rolling campaign among them, and what each is for."""
 
 
 @dataclass(frozen=True)
 class MigrationAsk:
     """One VM and one path, as the calculator's sliders stand."""
 
-    memory_gib: int = 16
-    dirty_rate_mibps: int = 80
-    working_set_percent: int = 10
+    memory_gib: float = 16.0
+    dirty_rate_mibps: float = 80.0
+    working_set_percent: float = 10.0
     zero_percent: int = 0
-    bandwidth_mbps: int = 10_000
+    bandwidth_mbps: float = 10_000.0
     rtt_ms: float = 0.0
     loss_percent: float = 0.0
     disk_gib: int = 100
@@ -140,22 +177,30 @@ class AppState:
     """All that outlives a page."""
 
     source: str = ""
-    """What is open: a folder, a dataset's name, or `UPLOADED`."""
+    """What is open: a folder, a dataset's name, or `STORED` with the key of a kept snapshot."""
     cluster: Cluster | None = None
-    uploaded: Cluster | None = None
     faults: tuple[str, ...] = ()
     """Why the last input could not be read."""
     advise: AdviseAsk = field(default_factory=AdviseAsk)
-    job: Job | None = None
-    result: Result | None = None
-    uses: tuple[LinkUse, ...] = ()
-    """The use of links by the plan."""
+    desk: str = ""
+    """Whose plans and jobs these are; a link that names it opens it."""
+    scope: str = ""
+    """The cluster that the pages are about; every one where empty."""
+    thing: tuple[str, str] | None = None
+    """The host, VM or datastore that is looked at: kind and name."""
+    job: str = ""
+    """The search whose end this page waits for."""
+    plan: str = ""
+    """The plan in hand, by id."""
+    pins: tuple[str, ...] = ()
+    """VMs that stay where they are in every plan that is asked for."""
     trouble: tuple[str, ...] = ()
     """Why the last search gave no result."""
     migration: MigrationAsk = field(default_factory=MigrationAsk)
 
 
-UPLOADED = "uploaded cluster"
+STORED = "stored:"
+"""How the source of a kept snapshot begins."""
 
 
 def state() -> AppState:
@@ -171,40 +216,37 @@ def update(**changes: Any) -> AppState:
     return new
 
 
-OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment")
+OF_NO_CLUSTER = ("baseline", "duration_s", "count", "hours", "moment", "stage", "flavour")
 """Kinds of options that mean the same in every cluster."""
 
 
 def open_cluster(source: str, cluster: Cluster | None, faults: Sequence[str] = (), **changes: Any) -> None:
-    """Change the cluster: what was found for the last one is let go, and its search is stopped."""
+    """Change the cluster: the plan in hand is put back, and a search goes on without the page."""
     old = state()
-    if old.job is not None:
-        old.job.stop.interrupt()
     of_cluster = [each for each in OPTIONS.values() if each.kind not in OF_NO_CLUSTER]
     update(
         source=source,
         cluster=cluster,
         faults=tuple(faults),
-        job=None,
-        result=None,
-        trouble=(),
+        **{"job": "", "plan": "", "scope": "", "thing": None, "pins": (), "trouble": (), **changes},
         advise=dataclasses.replace(
-            old.advise, asked=dataclasses.replace(old.advise.asked, **{o.name: o.default for o in of_cluster})
+            old.advise,
+            rolling=RollingOptions(),
+            asked=dataclasses.replace(old.advise.asked, **{o.name: o.default for o in of_cluster}),
         ),
-        **changes,
     )
-    for option in of_cluster:
-        for key in widget_keys(option):
+    for option in (*of_cluster, *ROLLING.values()):
+        for key in (*widget_keys(option), *widget_keys(option, "rolling")):
             st.session_state.pop(key, None)
 
 
-def widget_keys(option: Option) -> tuple[str, ...]:
+def widget_keys(option: Option, form: str = "advise") -> tuple[str, ...]:
     """The keys of the widgets of an option: a new VM has two, a duration is asked in hours."""
     if option.kind == "new":
-        return f"advise.{option.name}_like", f"advise.{option.name}_count"
+        return f"{form}.{option.name}_like", f"{form}.{option.name}_count"
     if option.kind == "duration_s":
-        return (f"advise.{option.name.removesuffix('_s')}_h",)
-    return (f"advise.{option.name}",)
+        return (f"{form}.{option.name.removesuffix('_s')}_h",)
+    return (f"{form}.{option.name}",)
 
 
 def filled(key: str, value: Any) -> str:
@@ -215,9 +257,10 @@ def filled(key: str, value: Any) -> str:
 
 
 __all__ = [
+    "ALL_MODES",
     "GOALS",
     "KEY",
-    "UPLOADED",
+    "STORED",
     "AdviseAsk",
     "AppState",
     "MigrationAsk",

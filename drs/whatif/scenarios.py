@@ -95,11 +95,13 @@ class Scenario(Part):
     moves: str = ""
     to: str = ""
     new: tuple[str, ...] = ()
+    flavours: tuple[str, ...] = ()
     baseline: str = ""
     cluster: Names = ()
     also: tuple[str, ...] = ()
     within_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     between: str = ""
+    stage: str = ""
     start: str = ""
     rolling: RollingOptions | None = None
     max_moves: Annotated[int, Field(ge=0)] | None = None

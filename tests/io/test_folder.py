@@ -64,7 +64,7 @@ def test_every_default(column: Any) -> None:
         assert snapshot.loads is not None
         assert np.isnan(getattr(snapshot.loads, column.attribute)).all()
         return
-    value = getattr(getattr(snapshot, column.table), column.attribute)[0]
+    value = getattr(snapshot, column.table).value(column.attribute)[0]
     if column.attribute == "cluster_idx":
         assert snapshot.clusters.name[value] == "cluster-1"
         return

@@ -78,6 +78,18 @@ def test_every_host_has_its_turn_and_vms_move_to_hosts_that_are_done() -> None:
         assert set(step.result.report.emptied) == set(step.hosts)
 
 
+def test_each_step_says_that_it_takes_the_reserve() -> None:
+    """Four hosts at 70 % survive one failure; three at 94 % survive none, and the campaign says so of each step."""
+    vms = {f"vm{k:02d}": (f"h{k % 4}", 100, 1024) for k in range(28)}
+    clusters = pd.DataFrame({"cluster": ["cluster-1"], "ha_failover_hosts": [1]})
+    done = rolling(drs.advise, cluster([f"h{k}" for k in range(4)], vms, clusters=clusters), time_s=6, seed=1)
+    assert len(done.steps) == 4
+    for step in done.steps:
+        assert [each.kind for each in step.result.findings] == ["failures"]
+    told = [line for line in done.sentences() if "worse than today" in line]
+    assert len(told) == 4 and all("survives the loss of any 0 hosts, 1 wanted" in line for line in told)
+
+
 def test_hosts_go_together_where_there_is_room() -> None:
     campaign = run(cluster("abcd", {"x": ("a", 10, 64)}), at_once=2)
     assert [len(step.hosts) for step in campaign.steps] == [2, 2]

@@ -56,6 +56,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "recover": {"options": Options(lost=("a",))},
     "place": {"mode": "place", "options": Options(new=("vm03=2",))},
     "upgrade-evc": {"mode": "upgrade-evc"},
+    "defragment": {"options": Options(flavours=("4000mhz/4g",))},
     "storage": {"mode": "storage", "policy": Policy(goals=(Moves(),)), "options": Options(datastores=("one",))},
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from io import StringIO
 
 import pandas as pd
 import pytest
@@ -47,6 +48,34 @@ def test_running_vms_make_room_and_the_restart_waits_for_them() -> None:
     (move,) = result.plan.moves
     assert move.from_host == start.host
     assert start.after_steps == (move.step,)
+
+
+def test_restarts_are_rows_with_what_they_wait_for_in_every_face(tmp_path) -> None:
+    from rich.console import Console
+
+    from drs import io
+    from drs.report.document import write
+    from drs.report.html import render_report
+    from drs.report.text import print_result
+
+    vms = {"big": ("a", 10, 9000), "b1": ("b", 10, 3000), "c1": ("c", 10, 3000)}
+    snapshot = cluster(["a", "b", "c"], vms)
+    result = advise(snapshot, options=modes.Options(lost=("a",)))
+    (move,) = result.plan.moves
+    write(result, tmp_path / "out", render_report(result))
+    rows = pd.read_csv(tmp_path / "out" / "moves.csv", keep_default_na=False).to_dict("records")
+    assert [(row["step"], row["vm"], row["kind"], row["to_host"]) for row in rows] == [
+        (1, move.vm, "vmotion", move.to_host),
+        (2, "big", "power_on", move.from_host),
+    ]
+    assert str(rows[1]["after_steps"]) == "1"
+    assert "VMs to power on" in (tmp_path / "out" / "report.html").read_text()
+    console = Console(width=160, record=True, file=StringIO())
+    print_result(console, result, None)
+    line = next(line for line in console.export_text().splitlines() if " big " in line and "step" in line)
+    assert line.split() == ["2", "medium", "big", move.from_host, "step", "1"]
+    with pytest.warns(io.InputWarning, match="power VMs on"):
+        assert len(io.read_moves(tmp_path / "out" / "moves.csv", snapshot)["vm_idx"]) == 1
 
 
 def test_disabled_and_tied_vms_do_not_restart() -> None:

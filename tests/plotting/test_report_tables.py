@@ -51,7 +51,7 @@ def test_columns_of_moves_are_named_as_in_the_document_and_the_frame(result: Res
     fields = {field.name for field in dataclasses.fields(Move)}
     assert keys - fields == {"priority"}
     assert set(result.plan.to_frame().columns) == fields
-    assert moves_csv(result.plan).splitlines()[0].split(",") == list(result.plan.to_frame().columns)
+    assert moves_csv(result).splitlines()[0].split(",") == list(result.plan.to_frame().columns)
     reasoned = dataclasses.replace(
         result, reasons=(Reason(result.plan.moves[0].vm, "", "", 2, {}, "it stays broken"),)
     )

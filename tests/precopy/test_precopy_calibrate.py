@@ -109,6 +109,69 @@ def test_bad_measurements(change: dict[str, Any], message: str) -> None:
         fit(table(12) | change)
 
 
+def test_a_column_that_nobody_reads_is_named_with_the_one_that_was_meant() -> None:
+    rows = table(12)
+    rows["dirty_rate_mbps"] = rows.pop("dirty_rate_mibps")
+    rows["workingset_mib"] = rows.pop("working_set_mib")
+    with pytest.raises(InputError) as caught:
+        fit(rows)
+    assert "did you mean dirty_rate_mibps?" in str(caught.value)
+    assert "did you mean working_set_mib?" in str(caught.value)
+
+
+def test_where_nothing_can_be_priced_the_fit_says_why() -> None:
+    rows = table(12) | {"bandwidth_mbps": np.full(12, 100.0)}
+    with pytest.raises(InputError, match=r"no row of 12 can be priced: the path is below the 250 Mbit/s"):
+        fit(rows, profile="vmware")
+
+
+def test_rows_that_cannot_be_priced_are_named_and_the_others_are_fitted() -> None:
+    rows = table(20, setup_s=6.0)
+    rows["rtt_ms"] = np.where(np.arange(20) == 3, 400.0, 0.0)
+    found = fit(rows | {"bandwidth_mbps": np.full(20, 10_000.0)}, profile="vmware", free=["setup_s"], folds=2)
+    assert list(found.unpriced) == [3] and "round trip above" in found.unpriced[3]
+    assert any("1 row without a price: 3" in sentence for sentence in found.sentences())
+
+
+def test_no_better_constants_are_no_change() -> None:
+    """Noise alone: what is fitted to it is worse on the rows left out, so the profile stays, and says so."""
+    rows = table(8, noise=0.3)
+    found = fit(rows, folds=4)
+    assert found.kept and found.profile.link_ratio == profile("qemu").link_ratio
+    assert found.cross_validated["total_s"] == found.before["total_s"]
+    assert any("stay" in sentence for sentence in found.sentences())
+
+
+def test_few_rows_never_narrow_an_interval() -> None:
+    few, many = (fit(table(n, link_ratio=0.7), free=["link_ratio"], folds=2).profile for n in (4, 40))
+    assert few.total_error_ratio >= profile("qemu").total_error_ratio
+    assert many.total_error_ratio < profile("qemu").total_error_ratio
+
+
+def test_few_rows_stay_near_the_profile_and_many_have_their_own_way() -> None:
+    def off(n: int) -> float:
+        rows = table(n, setup_s=0.02)
+        start = profile("qemu").with_(setup_s=0.2)
+        return abs(np.log(fit(rows, profile=start, free=["setup_s"], folds=2).profile.setup_s / 0.02))
+
+    assert off(3) >= off(60)
+
+
+def test_a_row_that_does_not_fit_is_named() -> None:
+    rows = table(30, noise=0.02)
+    rows["total_s"][11] *= 9.0
+    found = fit(rows, free=["link_ratio"], folds=3)
+    assert 11 in found.odd_rows and len(found.odd_rows) <= 3
+
+
+def test_a_constant_at_its_bound_is_named() -> None:
+    rows = table(30)
+    rows["total_s"] = rows["total_s"] + 5000.0
+    found = fit(rows, free=["setup_s"], folds=2)
+    assert found.at_bound == ("setup_s",)
+    assert "at the end of what it may be: setup_s" in repr(found)
+
+
 def test_nothing_measured() -> None:
     with pytest.raises(InputError, match="no measured column"):
         fit({"memory_mib": [1.0], "bandwidth_mbps": 10.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from drs.problem import Problem
 from drs.problem.policy import Limits, Policy
 from drs.rules import KeepApart, Pinned, Rule
-from drs.solvers import auto, room
+from drs.solvers import auto, naming, room, room_columns
+from drs.solvers.exact.highs import Worker
 from drs.stop import Run, Stop
+from drs.terms import Capacity, Level, MoveCost, MoveLimit, Slots, Wall, Weighted
 from drs.terms.base import Ints, Lowered
+from drs.testing.problems import is_sound, optimum
 from drs.testing.scenarios import ask
 
 SIZES = (1000.0, 2000.0, 3000.0)
@@ -130,3 +134,97 @@ def test_auto_counts_where_vms_wait_and_the_problem_is_large(monkeypatch: pytest
     which = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
     assert "room" in str(answer.stats["engines"])
     assert answer.scores[which] == answer.bounds[which] == 3 - most_placed(lowered)
+
+
+def slotted(seed: int, over: bool = False) -> Lowered:
+    """Six items in three bins, two moves at most; `over` lets bins be used beyond what slots of 4 are counted from."""
+    rng = np.random.default_rng([seed, 3])
+    n, m = 6, 3
+    start = rng.integers(0, m, n).astype(np.int32)
+    demand, other = (rng.choice([1.0, 2.0, 3.0], n) for _ in range(2))
+    limit = np.array([10.0, 9.0, 8.0])
+    slots = Slots(
+        np.array([demand, other]), np.array([limit, limit]), np.array([4.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    )
+    walls = [
+        Wall(Capacity(name, need, limit + (4.0 if over else 0.0)).relaxed(start), name)
+        for name, need in (("cpu", demand), ("memory", other))
+    ]
+    levels = (Level("slots", (Weighted(slots, 2.0),)), Level("moves", (Weighted(MoveCost(np.ones(n))),)))
+    return Lowered(n, m, start, (*walls, Wall(MoveLimit(np.ones(n), 2.0), "max_moves")), levels)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("over", [False, True])
+def test_slots_are_freed_as_trying_says(seed: int, over: bool) -> None:
+    lowered = slotted(seed, over)
+    best = float(optimum(lowered)[0])
+    if lowered.scores(lowered.start)[0] == 0.0:
+        assert not room.applies(lowered, lowered.scores(lowered.start))
+        return
+    answer = room.solve(lowered, lowered.start, Run(Stop(20.0)))
+    is_sound(lowered, answer, lowered.start)
+    assert answer.bounds[0] <= best + 1e-9
+    assert answer.scores[0] >= best - 1e-9
+    walls = [wall.term for wall in lowered.walls if isinstance(wall.term, Capacity)]
+    if not any((wall.limit > [10.0, 9.0, 8.0]).any() for wall in walls):
+        assert answer.scores[0] == answer.bounds[0] == best
+
+
+def test_slots_of_several_sizes_share_the_moves() -> None:
+    lowered = slotted(1)
+    term = lowered.levels[0].terms[0].term
+    assert isinstance(term, Slots)
+    small = replace(term, sizes=np.array([2.0, 2.0]), most=np.full(3, 4.0))
+    both = replace(
+        lowered, levels=(Level("slots", (Weighted(term, 3.0), Weighted(small, 1.0))), *lowered.levels[1:])
+    )
+    answer = room.solve(both, both.start, Run(Stop(20.0)))
+    best = float(optimum(both)[0])
+    assert answer.bounds[0] - 1e-6 <= best == answer.scores[0]
+
+
+def test_changes_know_the_one_that_takes_one_more() -> None:
+    change, more = room_columns.changes(3, np.array([1, 0, 2]))
+    assert not change[0].any()
+    assert len(np.unique(change, axis=0)) == len(change)
+    assert (np.count_nonzero(change, axis=1) <= 2).all()
+    for number in range(1, len(change)):
+        kinds = np.flatnonzero(change[number])
+        for place, k in enumerate(kinds.tolist()):
+            wanted = change[number] + np.eye(3, dtype=np.int64)[k]
+            if more[number, place] >= 0:
+                assert (change[more[number, place]] == wanted).all()
+            else:
+                assert not (change == wanted).all(axis=1).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whole_changes_of_bins_are_answers_by_themselves(seed: int) -> None:
+    """Chosen columns give up as many as they take, and named they are a plan that keeps every wall."""
+    lowered = lowered_of(seed, most_moves=2)
+    first = next(k for k, level in enumerate(lowered.levels) if level.role == "placed")
+    plan = room._Counts(lowered, first, plan=True)
+    columns = room_columns.Columns(plan.room())
+    worker = Worker()
+    try:
+        outcome = worker.solve(columns.task(0.2, 10.0, None, 0), Stop(20.0))
+    finally:
+        worker.close()
+    assert outcome.values is not None
+    net, placed = columns.chosen(outcome.values)
+    assert (net.sum(axis=1) == 0).all()
+    assign = plan.named(net, placed)
+    assert not lowered.broken_walls(assign)
+    assert np.count_nonzero(assign[lowered.start < 0] >= 0) == placed.sum() <= most_placed(lowered)
+
+
+def test_what_cannot_be_named_goes_back() -> None:
+    """A wall that an assignment crosses is mended by items that go home, those that wait first."""
+    lowered = lowered_of(2)
+    assign = lowered.start.copy()
+    assign[:] = 0
+    home = naming.mended(lowered, assign)
+    assert not lowered.broken_walls(home)
+    moved = (lowered.start >= 0) & (home != lowered.start)
+    assert np.count_nonzero(moved) <= 2

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from streamlit.testing.v1 import AppTest
 
+from drs.result import Result
+from drs.ui.kept import restored
 from drs.ui.state import KEY, AppState
+from drs.ui.store import Store, default_folder
 
-PAGES = ("overview", "advise", "frontier", "schedule", "calculator")
+PAGES = (
+    "overview", "item", "advise", "compare", "frontier", "schedule", "run", "calculator", "data",
+)  # fmt: skip
 
 
 def app_state(app: AppTest) -> AppState:
@@ -23,10 +30,26 @@ def healthy(app: AppTest) -> AppTest:
 
 def finished(app: AppTest, timeout_s: float = 60.0) -> AppTest:
     """The app once its search has ended."""
-    for _ in range(5):
-        job = app_state(app).job
-        if job is None:
+    job = app_state(app).job
+    end = time.monotonic() + timeout_s
+    while job and time.monotonic() < end:
+        found = the_store().job(job)
+        assert found is not None
+        if not found.running:
+            app.run()
             break
-        assert job.wait(timeout_s)
-        app.run()
+        time.sleep(0.05)
+    assert not app_state(app).job, "the search has ended"
     return healthy(app)
+
+
+def the_store() -> Store:
+    """The store of the app under test."""
+    return Store(default_folder())
+
+
+def in_hand(app: AppTest) -> Result:
+    """The plan in hand, as it was kept."""
+    now = app_state(app)
+    assert now.plan, "there is a plan in hand"
+    return restored(the_store().plan_folder(now.plan))

@@ -11,12 +11,16 @@ from app_driver import healthy
 from streamlit.testing.v1 import AppTest
 
 import drs.ui
+from drs.ui.store import STORE_VARIABLE
+from drs.ui.work import THREADS_VARIABLE
 
 ROOT = Path(drs.ui.__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setenv(THREADS_VARIABLE, "1")
     monkeypatch.delenv(drs.ui.SNAPSHOT_VARIABLE, raising=False)
     st.cache_data.clear()
     st.cache_resource.clear()

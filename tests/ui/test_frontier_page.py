@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from app_driver import app_state, healthy
+from app_driver import healthy, in_hand
 from streamlit.testing.v1 import AppTest
 
 from drs import datasets, pareto
@@ -63,8 +63,7 @@ def test_from_click_to_moves(open_app: Open, quick: list[dict[str, Any]], small:
     assert moves["VM"].tolist() == list(small.result(0).moved_vms)
 
     healthy(app.button(key="frontier.plan").click().run())
-    result = app_state(app).result
-    assert result is not None and result.plan is not None
+    assert in_hand(app).plan is not None
     assert any("Step" in frame.value.columns for frame in app.dataframe)
     healthy(app.switch_page("views/schedule.py").run())
     assert not app.info, "the schedule shows this plan"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, st
     """What would have been run."""
     made: list[tuple[list[str], dict[str, str]]] = []
 
-    def call(command: list[str], env: dict[str, str]) -> int:
-        made.append((command, env))
+    def run(command: list[str], env: dict[str, str], link: str, *, browser: bool) -> int:
+        made.append((command, {**env, "LINK": link, "BROWSER": str(browser)}))
         return 0
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(drs.ui, "run", run)
     return made
 
 
@@ -79,7 +82,9 @@ def test_only_this_machine_reaches_the_app(calls: list[tuple[list[str], dict[str
     command, _ = calls[0]
     assert option(command, "server.address") == "127.0.0.1"
     assert option(command, "browser.serverAddress") == "127.0.0.1"
-    assert option(command, "server.port") is None and option(command, "server.headless") is None
+    link = calls[0][1]["LINK"]
+    assert link.startswith(f"http://127.0.0.1:{option(command, 'server.port')}/?desk=")
+    assert calls[0][1]["BROWSER"] == "True"
 
 
 def test_host_port_and_no_browser(
@@ -93,10 +98,53 @@ def test_host_port_and_no_browser(
     assert done.exit_code == 0 and "no login" in done.stderr
     command, _ = calls[0]
     assert option(command, "server.address") == "0.0.0.0" and option(command, "server.port") == "9000"
-    assert option(command, "server.headless") == "true"
+    assert option(command, "server.headless") == "true" and calls[0][1]["BROWSER"] == "False"
     # Streamlit asks a service of the internet for this machine's address where none is given.
     assert option(command, "browser.serverAddress") not in (None, "", "0.0.0.0")
     assert "no login" not in CliRunner().invoke(app, ["ui", "--host", "localhost"]).stderr
+
+
+def test_the_store_is_where_it_is_said_and_its_link_stays_the_same(
+    calls: list[tuple[list[str], dict[str, str]]], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        drs.ui.launch(None, store=tmp_path / "kept")
+    links = {env["LINK"].partition("desk=")[2] for _, env in calls}
+    assert len(links) == 1 and len(links.pop()) >= 8
+    assert all(env["DRS_UI_STORE"] == str(tmp_path / "kept") for _, env in calls)
+    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0, "nobody else reads it"
+
+
+def test_a_store_that_cannot_be_written_is_one_fault(calls: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="a folder that this user can write"):
+        drs.ui.launch(None, store=tmp_path / "file" / "below")
+    assert not calls
+
+
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert drs.ui.free_port("127.0.0.1", port) > port
+
+
+def test_sigterm_ends_the_server_too(tmp_path: Path) -> None:
+    server = tmp_path / "server.py"
+    server.write_text(
+        "import pathlib, sys, time\npathlib.Path(sys.argv[1]).write_text('up')\ntime.sleep(60)\n"
+    )
+    code = (
+        f"import os, sys, drs.ui\nsys.exit(drs.ui.run([sys.executable, {str(server)!r}, {str(tmp_path / 'up')!r}], "
+        "dict(os.environ), 'http://127.0.0.1:1/?desk=x', browser=False))"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not (tmp_path / "up").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    # The launcher waits for its server, so that it ends says that the server has.
+    assert launcher.wait(30) == 128 + signal.SIGTERM
 
 
 def test_without_streamlit_one_line_says_what_to_install(

@@ -8,7 +8,7 @@ link; equal shares for life and full speed each were off by 44 % and more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,22 @@ class Flows:
     rule: Any
     cap: Floats
     """Payload rate of each path, bytes/s."""
+    better: Floats
+    """What `cap` is times where the path is better than expected (`drs.precopy.interval`)."""
+    worse: Floats
 
     @property
     def beside_s(self) -> tuple[Floats, Floats]:
         """Time at the start and at the end of each leg in which it uses no link."""
         return self.jobs["setup_s"].copy(), self.jobs["settle_s"] + self.jobs["resume_s"]
+
+    def varied(self, luck: float, dirty_scale: float) -> tuple[Flows, float]:
+        """The legs on better (luck 1) or worse (-1) paths with guests that write so much more; the links' factor."""
+        scale = self.better if luck > 0 else self.worse if luck < 0 else np.ones(len(self.cap))
+        jobs = self.jobs.copy()
+        jobs["rate_limit"] *= np.minimum(scale, 1.0)
+        links = float(np.exp(np.log(scale).mean())) if len(scale) else 1.0
+        return replace(self, jobs=jobs, cap=self.cap * scale, rates=self.rates * dirty_scale), links
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +84,22 @@ def flows_of(pricer: Pricer, legs: Sequence[Leg]) -> Flows:
         from drs.precopy.kernel import JOB, STATE
 
         none = np.zeros((0, 1))
-        return Flows(np.zeros(0, JOB), np.zeros(0, STATE), none, none, none, none > 0, None, np.zeros(0))
+        no = np.zeros(0)
+        return Flows(np.zeros(0, JOB), np.zeros(0, STATE), none, none, none, none > 0, None, no, no, no)
     first = parts[0][1]
     jobs, states = np.zeros(n, first._jobs.dtype), np.zeros(n, first._states.dtype)
     k = max(part._dirty.shape[-1] for _, part in parts)
     dirty, pages, rates = np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k))
     cyclic, cap = np.zeros((n, k), dtype=bool), np.zeros(n)
+    better, worse = np.ones(n), np.ones(n)
     for at, part in parts:
         width = part._dirty.shape[-1]
         jobs[at], states[at] = part._jobs, part._states
         dirty[at, :width], pages[at, :width] = part._dirty, part._pages
         rates[at, :width], cyclic[at, :width] = part._rates, part._cyclic
         cap[at] = part.bandwidth_mbps * BYTES_PER_S_PER_MBPS
-    return Flows(jobs, states, dirty, pages, rates, cyclic, first._rule, cap)
+        better[at], worse[at] = part.luck_scale(1.0), part.luck_scale(-1.0)
+    return Flows(jobs, states, dirty, pages, rates, cyclic, first._rule, cap, better, worse)
 
 
 def run_fluid(

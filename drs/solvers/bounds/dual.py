@@ -39,10 +39,12 @@ from drs.terms import (
     MoveLimit,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Unplaced,
 )
 from drs.terms.base import Floats, Ints
+from drs.terms.costs import SLOT_ROUNDING
 from drs.terms.limits import usage
 
 CHUNK = 4_000_000
@@ -139,6 +141,8 @@ class Dual:
                 edge = term.limit_b - term.ratio * term.limit_a
                 coefs = np.stack([np.full(n, -term.ratio), np.ones(n)])
                 self.blocks.append(Hinge([a, b], coefs, edge, term.weight, g, weight))
+            case Slots():
+                self._slots(term, g, weight)
             case Deviation():
                 if len(term.bins):
                     self.blocks.append(Spread(term, self._resource(term.demand), g, weight))
@@ -158,6 +162,26 @@ class Dual:
             usable = np.isfinite(other.limit) & (other.limit > 0)
             per = np.where(usable, term.price / np.where(usable, other.limit, 1.0), 0.0)
             self.blocks.append(Hinge([r], np.ones((1, n)), np.zeros(n), per, g, weight))
+
+    def _slots(self, term: Slots, g: int, weight: float) -> None:
+        """A bin has lost at least what one resource is used above the room for all its slots, over the size.
+
+        That holds up to the limit, so only in bins where a wall keeps the use below it.
+        """
+        if not len(term.sizes):
+            return
+        n, r = len(term.most), int(np.argmax(term.demands.sum(axis=1) / term.sizes))
+        wall = np.full(n, np.inf)
+        for other in self.lowered.walls:
+            if isinstance(other.term, Capacity) and np.array_equal(other.term.demand, term.demands[r]):
+                wall = np.minimum(wall, other.term.limit)
+        size, limit = float(term.sizes[r]), term.limits[r]
+        edge = limit - size * (term.most - SLOT_ROUNDING)
+        edge = np.where((term.most > 0) & (wall <= limit * (1 + SLOT_ROUNDING)), edge, np.inf)
+        block = Hinge(
+            [self._resource(term.demands[r])], np.ones((1, n)), edge, np.full(n, 1.0 / size), g, weight
+        )
+        self.blocks.append(block)
 
     def _classes(self) -> list[_Class]:
         low = self.lowered

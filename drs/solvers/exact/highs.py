@@ -37,6 +37,10 @@ NODE_ITERATIONS = 10
 """Iterations of the budget that one node of the search tree counts."""
 
 
+LOADING_S = 30.0
+"""Time for the process to start, at most."""
+
+
 class Worker:
     """The process that runs HiGHS; it is started at the first task and ended with `close`."""
 
@@ -68,6 +72,18 @@ class Worker:
                 return answers.get(timeout=0.05)
         self.close()
         return Outcome("interrupted")
+
+    def ready(self) -> Worker:
+        """Start the process and wait until it has loaded what it needs; returns the worker."""
+        one = np.zeros(1)
+        self.solve(
+            Task(
+                one, one, np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.int64), one, np.zeros(1, dtype=np.int64),
+                np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros(0), None, 0, LOADING_S, None,
+            ),
+            Stop(),
+        )  # fmt: skip
+        return self
 
     def close(self) -> None:
         """End the process."""

@@ -27,6 +27,7 @@ from drs.terms import (
     Near,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Together,
     Unplaced,
@@ -64,6 +65,11 @@ def _(term: Capacity | OverTarget | Deviation) -> Seen:
 @sees.register
 def _(term: FreeBalance) -> Seen:
     return Seen([term.demand_a, term.demand_b])
+
+
+@sees.register
+def _(term: Slots) -> Seen:
+    return Seen(list(term.demands))
 
 
 @sees.register(AtMost)

@@ -35,12 +35,14 @@ from drs.terms import (
     Near,
     OverTarget,
     Penalty,
+    Slots,
     Term,
     Together,
     Unplaced,
     Within,
 )
 from drs.terms.base import Floats, Level
+from drs.terms.costs import SLOT_ROUNDING
 from drs.terms.limits import usage
 
 # -- limits ----------------------------------------------------------------------------------------------
@@ -305,6 +307,43 @@ def _(term: FreeBalance, model: Placements) -> Linear:
         total = total + model.positive(expr, step, step if shared else 0.0, rounding).times(w)
         slip += w * (abs(term.ratio) * error_a + error_b + rounding + (0.0 if shared else step))
     return Linear(total.cols, total.coefs, total.const, slip)
+
+
+@cost_of.register
+def _(term: Slots, model: Placements) -> Linear:
+    n = len(term.most)
+    parts = [model.use(demand, n) for demand in term.demands]
+    cols, coefs = [], []
+    for b in np.flatnonzero(term.most > 0).tolist():
+        uses = [int(use[b]) for use, _, _ in parts]
+        limits = term.limits[:, b] + [
+            error + SLOT_ROUNDING * size for (_, error, _), size in zip(parts, term.sizes, strict=True)
+        ]
+
+        def free(v: Floats, uses: list[int] = uses, limits: Floats = limits, b: int = b) -> float:
+            fits = np.floor((limits - v[uses]) / term.sizes)
+            return float(min(max(0.0, fits.min()), term.most[b]))
+
+        col = model.linear.integer_column(0, float(term.most[b]), free)
+        cols.append(col)
+        for use, limit, size in zip(uses, limits.tolist(), term.sizes.tolist(), strict=True):
+            if not math.isfinite(limit):
+                continue
+            # A bin that is over the limit has no free slot: the row must leave it alone.
+            over = max(0.0, model.linear.span(Linear.of([use], [1.0]))[1] - limit)
+            expr = Linear.of([use, col], [1.0, size])
+            if over > 0.0:
+                some = model.linear.integer_column(0, 1, _is_any(col))
+                model.linear.row(Linear.of([col, some], [1.0, -float(term.most[b])]), -math.inf, 0.0, 1.0)
+                expr, limit = expr + Linear.of([some], [over]), limit + over
+            model.linear.row(expr, -math.inf, limit)
+        coefs.append(-1.0)
+    return Linear(np.array(cols, dtype=np.int64), np.array(coefs), float(term.most.sum()))
+
+
+def _is_any(col: int) -> Define:
+    """1 where a column of whole numbers is not 0."""
+    return lambda v: float(v[col] > 0.5)
 
 
 @cost_of.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from drs.solvers.kernel.jit import inline, jit
-from drs.solvers.kernel.state import SPARE, add_bin_cost, near_delta
+from drs.solvers.kernel.state import SPARE, add_bin_cost, near_delta, slots_taken
 from drs.terms.fused_arrays import RANGE
 
 
@@ -72,6 +72,10 @@ def bin_delta(h, i, sign, b, out):  # type: ignore[no-untyped-def]
                 + h.load[b * h.n_columns + h.free_b[k]]
             )
             out[h.free_level[k]] += h.free_weight[b * h.n_free + k] * (over(now + x) - over(now))
+    for k in range(h.n_slots):
+        if h.slot_most[b * h.n_slots + k] > 0.0:
+            change = slots_taken(h, k, b, i, sign, -1) - slots_taken(h, k, b, -1, 0.0, -1)
+            out[h.slot_level[k]] += h.slot_weight[k] * change
     for k in range(h.n_used):
         x = h.demand[i * h.n_columns + h.used_col[k]]
         if x != 0.0:
@@ -326,6 +330,10 @@ def bin_swap_delta(h, i, j, b, out):  # type: ignore[no-untyped-def]
             now = h.free_offset[b * h.n_free + k] - h.free_ratio[k] * h.load[row_b + col_a]
             now += h.load[row_b + col_b]
             out[h.free_level[k]] += h.free_weight[b * h.n_free + k] * (over(now + x) - over(now))
+    for k in range(h.n_slots):
+        if h.slot_most[b * h.n_slots + k] > 0.0:
+            change = slots_taken(h, k, b, i, 1.0, j) - slots_taken(h, k, b, -1, 0.0, -1)
+            out[h.slot_level[k]] += h.slot_weight[k] * change
     for k in range(h.n_used):
         col = h.used_col[k]
         x = h.demand[row_i + col] - h.demand[row_j + col]

@@ -42,6 +42,7 @@ _ELEMENT = {
 SIZES = (
     "n_items", "n_walls", "n_columns", "n_over", "n_free", "n_used", "n_dev", "n_fix", "n_pair", "n_pen",
     "n_counters", "n_near", "n_move", "n_group", "n_bloc", "n_reach", "most", "n_waiting",
+    "n_slots", "n_slot_parts",
 )  # fmt: skip
 
 FIELDS: dict[str, Any] = {}
@@ -65,6 +66,7 @@ class Handle:
             len(fused.pair_level), len(fused.pen_level), len(fused.counter_map), len(fused.near_have),
             len(fused.move_level), len(fused.group_level), len(fused.bloc_ptr) - 1,
             len(fused.reach_ptr) - 1, state.members.shape[1], len(state.waiting),
+            len(fused.slot_level), len(fused.slot_col),
         )  # fmt: skip
         values: dict[str, Any] = {
             **fused._asdict(),

@@ -16,7 +16,7 @@ import numpy as np
 from drs.solvers.kernel.delta import counts_fit, fits, keep_best, over, price, settle, shift_delta, touch
 from drs.solvers.kernel.jit import inline, jit
 from drs.solvers.kernel.moves import WALL
-from drs.solvers.kernel.state import AROUND, TAKEN, below, deviation, put, somewhere, uniform
+from drs.solvers.kernel.state import AROUND, TAKEN, below, deviation, put, slots_taken, somewhere, uniform
 from drs.terms.fused_arrays import MAD
 
 
@@ -31,6 +31,8 @@ def bin_energy(h, b):  # type: ignore[no-untyped-def]
         x = h.free_offset[b * h.n_free + k] - h.free_ratio[k] * h.load[b * h.n_columns + h.free_a[k]]
         x += h.load[b * h.n_columns + h.free_b[k]]
         total += h.weight[h.free_level[k]] * h.free_weight[b * h.n_free + k] * over(x)
+    for k in range(h.n_slots):
+        total += h.weight[h.slot_level[k]] * h.slot_weight[k] * slots_taken(h, k, b, -1, 0.0, -1)
     for k in range(h.dev_ptr[b], h.dev_ptr[b + 1]):
         d = np.int64(h.dev_of[k])
         # the mean absolute deviation takes a scan of all bins, more than it would tell here

@@ -370,6 +370,21 @@ def rebuild(h):  # type: ignore[no-untyped-def]
     recount(h)
 
 
+@inline
+def slots_taken(h, k, b, i, sign, j):  # type: ignore[no-untyped-def]
+    """Slots of kind k that bin b lacks once item i came (sign 1) or left (-1), and item j left; -1 is no item."""
+    free = h.slot_most[b * h.n_slots + k]
+    for p in range(h.slot_ptr[k], h.slot_ptr[k + 1]):
+        col = h.slot_col[p]
+        left = h.slot_limit[b * h.n_slot_parts + p] - h.load[b * h.n_columns + col]
+        if i >= 0:
+            left -= sign * h.demand[i * h.n_columns + col]
+        if j >= 0:
+            left += h.demand[j * h.n_columns + col]
+        free = min(free, np.floor(left / h.slot_size[p] + 1e-9))
+    return h.slot_most[b * h.n_slots + k] - max(0.0, free)
+
+
 @jit
 def recount(h):  # type: ignore[no-untyped-def]
     """Compute the moments and the costs from the exact parts of the state, free of rounding."""
@@ -398,6 +413,8 @@ def recount(h):  # type: ignore[no-untyped-def]
             )
             if over > 0.0:
                 h.cost[h.free_level[k]] += h.free_weight[b * h.n_free + k] * over
+        for k in range(h.n_slots):
+            h.cost[h.slot_level[k]] += h.slot_weight[k] * slots_taken(h, k, b, -1, 0.0, -1)
         for k in range(h.n_used):
             if h.load[b * h.n_columns + h.used_col[k]] > 0.5:
                 h.cost[h.used_level[k]] += h.used_price[b * h.n_used + k]

@@ -1,229 +1,120 @@
-"""Advise: ask for moves, watch the search, read the plan and take it along."""
+"""Plan: the question, the answer with every move open to a change, and what another answer would cost."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from drs import plotting, solvers, words
-from drs.model import Snapshot, cpu
-from drs.options import ALSO, MODES, MOST_NEW, Option, Options, asked_by
-from drs.plotting.data import replayed_link_use
+from drs import plotting, words
+from drs.frame import frame as as_frame
 from drs.report import document, tables
 from drs.report.html import fate_of_violations, headline, render_report
 from drs.report.summary import problems
 from drs.result import Result
-from drs.ui.clusters import Cluster, words_of
-from drs.ui.job import Job
+from drs.ui import desk
+from drs.ui.ask import form
+from drs.ui.changes import editor, first_moves, price_of_changes
+from drs.ui.clusters import Cluster
 from drs.ui.parts import chart, heading, md, needs_cluster, rests_on, show_faults, tiles, violations_table
-from drs.ui.state import GOALS, AdviseAsk, filled, state, update, widget_keys
+from drs.ui.state import AdviseAsk, state, update
+from drs.ui.store import KeptJob, KeptPlan
+from drs.ui.work import ROLLING
 
 POLL_S = 0.5
-
-
-def form(cluster: Cluster) -> AdviseAsk:
-    """The controls; returns what they ask."""
-    ask = state().advise
-    left, middle, right = st.columns([2.2, 2, 1.3])
-    with left:
-        mode = st.selectbox(
-            "What is wanted",
-            list(MODES),
-            key=filled("advise.mode", ask.mode),
-            format_func=lambda mode: f"{mode}: {MODES[mode]}",
-        )
-    with middle:
-        goals = st.selectbox(
-            "Goal",
-            list(GOALS),
-            key=filled("advise.goals", ask.goals),
-            format_func=lambda g: _goal_words(g, cluster),
-            disabled=mode == "consolidate",
-        )
-    with right:
-        time_s = st.number_input(
-            "Time for the search, s", 1, 3600, key=filled("advise.time_s", ask.time_s), step=5
-        )
-    ask = dataclasses.replace(ask, asked=_asked(cluster, str(mode)))
-    with st.expander("Limits and solver", icon=":material/tune:"):
-        one, two, three, four, five = st.columns(5)
-        max_moves = one.number_input(
-            "Moves, at most",
-            0,
-            None,
-            key=filled("advise.max_moves", ask.max_moves),
-            placeholder="no limit",
-            step=1,
-        )
-        max_downtime_ms = two.number_input(
-            "Downtime of a VM, ms",
-            1.0,
-            None,
-            key=filled("advise.max_downtime_ms", ask.max_downtime_ms),
-            placeholder="no limit",
-            step=100.0,
-            format="%.0f",
-        )
-        max_migration_s = three.number_input(
-            "Duration of a move, s",
-            1.0,
-            None,
-            key=filled("advise.max_migration_s", ask.max_migration_s),
-            placeholder="no limit",
-            step=30.0,
-            format="%.0f",
-        )
-        known = tuple(getattr(solvers, "names", lambda: ("auto",))())
-        options = ["auto", *[name for name in known if name != "auto"]]
-        solver = four.selectbox("Solver", options, key=filled("advise.solver", ask.solver))
-        seed = five.number_input("Seed", 0, None, key=filled("advise.seed", ask.seed), step=1)
-    return dataclasses.replace(
-        ask,
-        mode=str(mode),
-        goals=str(goals),
-        time_s=int(time_s or 1),
-        max_moves=max_moves,
-        max_downtime_ms=max_downtime_ms,
-        max_migration_s=max_migration_s,
-        solver=str(solver),
-        seed=int(seed or 0),
-    )
-
-
-def _asked(cluster: Cluster, mode: str) -> Options:
-    """The controls of a mode's options; returns all options with what they say."""
-    asked = state().advise.asked
-    shown = [
-        option
-        for option in asked_by(mode)
-        if option.kind != "file" and (option.kind != "site" or len(_choices(cluster.snapshot, "site")) > 1)
-    ]
-    if not shown:
-        return asked
-    columns = st.columns([3.0 if option.repeatable else 1.5 for option in shown])
-    said = {
-        option.name: _control(column, option, cluster.snapshot, getattr(asked, option.name))
-        for column, option in zip(columns, shown, strict=True)
-    }
-    return dataclasses.replace(asked, **said)
-
-
-def _choices(snapshot: Snapshot, kind: str) -> list[str]:
-    """What an option of this kind can name."""
-    if kind == "site":
-        return sorted(set(snapshot.hosts.site.tolist()) - {""})
-    if kind == "baseline":
-        return list(cpu.BASELINES)
-    if kind == "also":
-        return list(ALSO)
-    table = {"host": "hosts", "datastore": "datastores", "cluster": "clusters", "new": "vms", "vm": "vms"}[
-        kind
-    ]
-    return list(getattr(snapshot, table).name.tolist())
-
-
-def _control(column: Any, option: Option, snapshot: Snapshot, value: Any) -> Any:
-    """One option's control; returns its value."""
-    keys = widget_keys(option)
-    if option.kind == "duration_s":
-        hours = column.number_input(
-            f"{option.title}, h", 0.1, None, key=filled(keys[0], None if value is None else value / 3600.0),
-            placeholder="none", step=1.0, format="%.1f", help=option.help,
-        )  # fmt: skip
-        return None if hours is None else 3600.0 * hours
-    if option.kind == "count":
-        return column.number_input(
-            option.title, int(option.least), None, key=filled(keys[0], value), step=1, help=option.help
-        )
-    if option.kind == "move":
-        text = column.text_area(
-            option.title, key=filled(keys[0], "\n".join(value)), placeholder="one VM=TARGET in a line",
-            help=option.help,
-        )  # fmt: skip
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
-    if option.kind in ("hours", "moment"):
-        return column.text_input(
-            option.title, key=filled(keys[0], value), placeholder=option.metavar, help=option.help
-        )
-    names = _choices(snapshot, option.kind)
-    if option.kind == "new":
-        like, _, count = value[0].rpartition("=") if value else ("", "", "1")
-        left, right = column.columns([3, 1])
-        like = _one(left, option, keys[0], names, like)
-        count = right.number_input("How many", 1, MOST_NEW, key=filled(keys[1], int(count)))
-        return (f"{like}={int(count or 1)}",) if like else ()
-    if option.repeatable:
-        return tuple(
-            column.multiselect(
-                option.title, names, key=filled(keys[0], list(value)), placeholder=option.unset
-            )
-        )
-    return _one(column, option, keys[0], names, value)
-
-
-def _one(column: Any, option: Option, key: str, names: list[str], value: str) -> str:
-    """A choice of one name, or none."""
-    chosen = column.selectbox(
-        option.title, ["", *names], key=filled(key, value), format_func=lambda name: name or option.unset
-    )
-    return str(chosen or "")
-
-
-def _goal_words(goal: str, cluster: Cluster) -> str:
-    if goal != "policy":
-        return GOALS[goal]
-    names = ", then ".join(one.type.replace("-", " ") for one in cluster.policy.goals)
-    return f"{GOALS[goal]} ({names})" if names else GOALS[goal]
+AGAIN = 3
+"""A search that goes on gets so many times its time."""
 
 
 def watch() -> None:
-    """The search under way, with its Stop button; ends in a full run of the page."""
+    """The search that this page waits for, with its Stop button; ends in a full run of the page."""
 
     @st.fragment(run_every=POLL_S)
     def look() -> None:
-        job = state().job
+        job = desk.store().job(state().job) if state().job else None
         if job is None:
             return
-        if job.done:
-            finish(job)
+        if not job.running:
             st.rerun()
-        progress = job.progress
-        if progress is None:
-            st.progress(0.0, text="Posing the problem …")
-        else:
-            gone, limit = words.seconds(round(progress.elapsed_s)), words.seconds(job.stop.time_s or math.inf)
-            said = f"{md(progress.stage)}: {gone} of {limit}"
-            said += f", score {words.number(progress.score)}"
-            if progress.bound > float("-inf"):
-                said += f", bound {words.number(progress.bound)}, gap {words.percent(progress.gap_ratio, 1)}"
-            st.progress(min(1.0, max(0.0, progress.fraction)), text=said)
-        if job.stop.interrupted:
+        st.progress(min(1.0, max(0.0, job.fraction)), text=_progress(job))
+        if job.stop:
             st.caption("Stopping with the best plan so far …")
         elif st.button("Stop with the best plan so far", key="advise.stop", icon=":material/stop_circle:"):
-            job.stop.interrupt()
+            desk.store().stop_job(state().desk, job.id)
+        st.caption(
+            "It goes on if you leave this page, reload it, or lose the network: the tasks at the left show it."
+        )
 
     look()
 
 
-def finish(job: Job) -> None:
-    """Takes over what a search found."""
-    trouble = tuple(words_of(job.error)) if job.error is not None else ()
-    plan = job.result.plan if job.result is not None else None
-    uses = (
-        ()
-        if job.result is None or plan is None
-        else replayed_link_use(plan, job.result.problem.policy.cost_profile)
+def _progress(job: KeptJob) -> str:
+    if not job.stage:
+        return "Starting …"
+    said = f"{md(job.stage)}: {words.seconds(round(job.elapsed_s))} of {words.seconds(job.time_s)}"
+    if job.score is not None:
+        said += f", score {words.number(job.score)}"
+        if job.bound is not None:
+            gap = (job.score - job.bound) / abs(job.score) if job.score > job.bound else 0.0
+            said += f", bound {words.number(job.bound)}, gap {words.percent(gap, 1)}"
+    return said
+
+
+def go_on(plan: KeptPlan, result: Result) -> None:
+    """Says that a search was stopped or ran out of time, and offers to go on."""
+    if result.status in ("optimal", "infeasible") and not result.interrupted:
+        return
+    why = (
+        "was stopped"
+        if result.interrupted
+        else "ended with its time, before it was proven that nothing better exists"
     )
-    update(job=None, result=job.result, uses=uses, trouble=trouble)
+    left, right = st.columns([4, 1.3], vertical_alignment="center")
+    left.info(f"The search {why}: a better plan may exist.", icon=":material/hourglass_bottom:")
+    time_s = float(plan.request.get("time_s") or 10.0)
+    if right.button(
+        f"Go on for {words.seconds(AGAIN * time_s)}",
+        key="advise.go_on",
+        icon=":material/fast_forward:",
+        disabled=bool(desk.running()),
+        help="A new plan for the same question. This one is kept.",
+    ):
+        request = {**plan.request, "time_s": AGAIN * time_s}
+        desk.begin_request(plan.key, request, plan.question, AGAIN * time_s, plan.id)
+        st.rerun()
 
 
-def answer(result: Result) -> None:
+def about(plan: KeptPlan) -> None:
+    """Name, history and end of a plan."""
+    with st.popover(plan.name, icon=":material/bookmark:"):
+        name = st.text_input("Name", plan.name, key=f"plan.name.{plan.id}", max_chars=80)
+        if name and name != plan.name:
+            desk.store().rename_plan(plan.desk, plan.id, name)
+            st.rerun()
+        st.caption(
+            f"Made {plan.made_at.replace('T', ' ')[:16]} UTC, solver {plan.request.get('solver', 'auto')}"
+        )
+        for each in desk.store().history(plan.desk, plan.id)[:-1]:
+            if st.button(
+                f"Made from {md(each.name)}: {md(each.question)}",
+                key=f"plan.back.{each.id}",
+                icon=":material/history:",
+            ):
+                update(plan=each.id)
+                st.rerun()
+        if st.button("Delete this plan", key="plan.delete", icon=":material/delete:"):
+            desk.store().forget_plan(plan.desk, plan.id)
+            update(plan="")
+            st.rerun()
+
+
+def answer(kept: KeptPlan, result: Result) -> None:
     """What the search found."""
     plan = result.plan
+    go_on(kept, result)
+    price_of_changes(kept)
     rests_on(result.snapshot)
     if result.status in ("infeasible", "no_solution"):
         show_faults(
@@ -252,8 +143,8 @@ def answer(result: Result) -> None:
         (
             "Duration",
             words.seconds(plan.makespan_s) if plan else "–",
-            f"≥ {words.seconds(plan.makespan_bound_s)}"
-            if plan and plan.makespan_bound_s
+            words.seconds_range(plan.makespan_low_s, plan.makespan_high_s)
+            if plan and plan.makespan_high_s
             else "of the whole plan",
         ),
         ("Max downtime", words.milliseconds(plan.max_downtime_ms) if plan else "–", "of any one VM"),
@@ -262,7 +153,7 @@ def answer(result: Result) -> None:
     for resource in ("cpu", "memory"):
         rows.append(
             (
-                f"{words.resource_title(resource)} σ",
+                f"{words.resource_title(resource, result.snapshot.memory_counts)} σ",
                 words.percent(after[resource]["std"], 1),
                 f"was {words.percent(before[resource]['std'], 1)}",
             )
@@ -273,11 +164,13 @@ def answer(result: Result) -> None:
     rows.append(("Rules broken", f"{after_n}", f"was {before_n}"))
     tiles(rows)
     downloads(result)
-    moves, loads, time, goals, rules = st.tabs(
-        ["Moves", "Hosts before and after", "Timeline", "Goals", "Rules"]
+    moves, more, loads, time, goals, rules = st.tabs(
+        ["Moves", "Why not more", "Hosts before and after", "Timeline", "Goals", "Rules"]
     )
     with moves:
-        _moves(result)
+        _moves(kept, result)
+    with more:
+        _more(result)
     with loads:
         for resource in result.snapshot.resources:
             if result.snapshot.capacity(resource).any():
@@ -306,24 +199,60 @@ def _conflicts(result: Result) -> None:
             st.markdown(f"    - would help: {md(relaxation.sentence)}")
 
 
-def _moves(result: Result) -> None:
+def _more(result: Result) -> None:
+    """What the first moves bring, and why the plan does no more."""
+    if result.plan is not None and len(result.plan.moves) > 1:
+        first_moves(result)
+    if result.not_more is not None:
+        st.markdown("##### Why not more")
+        for sentence in result.not_more.sentences():
+            st.markdown(f"- {md(sentence)}")
+    if result.findings:
+        st.markdown("##### What it makes worse than today")
+        for finding in result.findings[:50]:
+            st.markdown(f"- {md(str(finding))}")
+    if result.stage is not None:
+        st.markdown("##### This stage")
+        for sentence in result.stage.sentences():
+            st.markdown(f"- {md(sentence)}")
+    if result.timing is not None:
+        st.markdown("##### Time")
+        for sentence in result.timing.sentences():
+            st.markdown(f"- {md(sentence)}")
+
+
+def _starts(result: Result) -> None:
+    """VMs that have no host today and get one: restarts and placements, as rows."""
+    today, after, snapshot = result.problem.today.host_idx, result.placement.host_idx, result.snapshot
+    starts = [int(vm) for vm in ((today < 0) & (after >= 0)).nonzero()[0]]
+    waiting = [int(vm) for vm in ((today < 0) & (after < 0)).nonzero()[0]]
+    if not starts and not waiting:
+        return
+    ranks = result.problem.policy.restart
+    order = ranks.rank(snapshot)
+    rows = sorted([*starts, *waiting], key=lambda vm: (int(order[vm]), str(snapshot.vms.name[vm])))
+    st.markdown(f"##### Starts ({len(starts)}{f'; {len(waiting)} have no host' if waiting else ''})")
+    st.dataframe(
+        as_frame(
+            {
+                "VM": [str(snapshot.vms.name[vm]) for vm in rows],
+                "Starts on": [str(snapshot.hosts.name[after[vm]]) if after[vm] >= 0 else "nowhere" for vm in rows],
+                "Restart priority": [ranks.NAMES[int(order[vm])] for vm in rows],
+                "Memory, GiB": [round(float(snapshot.vms.memory_mib[vm]) / 1024, 1) for vm in rows],
+            }
+        ),
+        hide_index=True, width="stretch", key="advise.starts",
+    )  # fmt: skip
+
+
+def _moves(kept: KeptPlan, result: Result) -> None:
     plan = result.plan
+    _starts(result)
     if plan is None:
         st.caption("The moves have not been planned.")
         return
     if plan.moves:
-        st.dataframe(
-            tables.frame(tables.MOVES, tables.told(plan.moves, result.reasons)),
-            hide_index=True,
-            width="stretch",
-            key="advise.moves",
-            height=min(620, 40 + 35 * len(plan.moves)),
-            column_config={
-                "Step": st.column_config.NumberColumn(width=52),
-                "Wave": st.column_config.NumberColumn(width=52),
-                "Why": st.column_config.TextColumn(width=330),
-            },
-        )
+        editor(kept, result)
     else:
         st.caption("No moves.")
     if plan.stranded:
@@ -418,44 +347,107 @@ def plan_json(result: Result) -> bytes:
 
 def moves_csv(result: Result) -> bytes:
     """The moves as `drs advise --out` writes them."""
-    return b"" if result.plan is None else document.moves_csv(result.plan).encode()
+    return b"" if result.plan is None else document.moves_csv(result).encode()
+
+
+def campaign(plan: KeptPlan) -> None:
+    """A rolling campaign: its sentences, and a row for each step."""
+    said: Mapping[str, Any] = desk.campaign_of(plan)
+    if said["blocked"]:
+        show_faults(
+            "Not every host can be emptied",
+            [f"{b['host']}: {'; '.join(b['reasons'])}" for b in said["blocked"]],
+        )
+    rows = said["steps"]
+    tiles(
+        [
+            ("Steps", f"{len(rows)}", f"of {said['cluster']}"),
+            ("Duration", words.seconds(said["total_s"] or 0.0), "with maintenance"),
+            ("Moves", f"{said['n_moves']:,}", f"{said['n_moved_again']:,} of VMs that move again"),
+        ]
+    )
+    st.dataframe(
+        as_frame(
+            {
+                "Step": list(range(1, len(rows) + 1)),
+                "Hosts": [", ".join(step["hosts"]) for step in rows],
+                "Starts, min": [round(step["start_s"] / 60, 1) for step in rows],
+                "Back, min": [round(step["end_s"] / 60, 1) for step in rows],
+                "Moves": [len(step["advice"]["moves"]) for step in rows],
+                "Shut down": [", ".join(step["shut_down"]) for step in rows],
+            }
+        ),
+        hide_index=True, width="stretch", key="advise.steps",
+    )  # fmt: skip
+    for sentence in said["sentences"]:
+        st.markdown(f"- {md(sentence)}")
+    text = json.dumps(said, indent=2, ensure_ascii=False).encode()
+    st.download_button(
+        "rolling.json", text, "rolling.json", "application/json", key="advise.rolling", on_click="ignore"
+    )
+
+
+def _begin(cluster: Cluster, ask: AdviseAsk) -> None:
+    desk.begin(cluster, ask)
+    st.rerun()
+
+
+def _question(cluster: Cluster, ask_open: bool) -> None:
+    """The form, and the button that begins a search."""
+    with st.expander("Ask for a plan", icon=":material/edit:", expanded=ask_open):
+        ask = form(cluster)
+        update(advise=ask)
+        missing = (
+            ask.mode == "evacuate"
+            and not (ask.asked.evacuate or ask.asked.site)
+            and not (cluster.snapshot.hosts.state == "maintenance").any()
+        )
+        if missing:
+            st.caption("Choose at least one host to empty.")
+        if st.button(
+            "Find moves",
+            type="primary",
+            key="advise.run",
+            icon=":material/play_arrow:",
+            disabled=bool(desk.running()) or missing,
+        ):
+            _begin(cluster, ask)
 
 
 def page() -> None:
     """Draw the page."""
+    kept = desk.plan_in_hand()
+    waits = desk.store().job(state().job) if state().job else None
+    title = waits.question if waits is not None else kept.question if kept is not None else "Ask for a plan"
     heading(
-        "Advise",
-        "Moves that repair broken rules and even out the load, each with its reason, price and time.",
-    )
+        md(title),
+        "" if kept is not None or waits is not None
+        else "Moves that repair broken rules and even out the load, each with its reason, price and time.",
+    )  # fmt: skip
     cluster = needs_cluster()
-    ask = form(cluster)
-    update(advise=ask)
-    running = state().job is not None
-    missing = (
-        ask.mode == "evacuate"
-        and not (ask.asked.evacuate or ask.asked.site)
-        and not (cluster.snapshot.hosts.state == "maintenance").any()
-    )
-    if missing:
-        st.caption("Choose at least one host to empty.")
-    if st.button(
-        "Find moves",
-        type="primary",
-        key="advise.run",
-        icon=":material/play_arrow:",
-        disabled=running or missing,
-    ):
-        job = Job(ask.search(cluster), float(ask.time_s))
-        update(job=job, result=None, trouble=())
-        st.rerun()
     now = state()
-    if now.job is not None:
+    _question(cluster, kept is None and waits is None)
+    if waits is not None:
         watch()
         return
     if now.trouble:
         show_faults("This cannot be answered", now.trouble)
-    if now.result is not None:
-        answer(now.result)
+        return
+    if kept is None:
+        return
+    about(kept)
+    if kept.mode == ROLLING:
+        campaign(kept)
+        return
+    result = desk.result_of(kept)
+    if result is not None:
+        if (
+            result.snapshot.digest != cluster.snapshot.digest
+            and result.asked is not None
+            and (result.asked.today.structure != cluster.snapshot.structure)
+        ):
+            st.warning("The cluster has changed since this plan was made.", icon=":material/sync_problem:")
+        answer(kept, result)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ BANDWIDTH_MBPS = (
 KEYS = tuple(field.name for field in dataclasses.fields(MigrationAsk))
 
 
-def _nearest(value: float, options: tuple[int, ...]) -> int:
-    return min(options, key=lambda option: abs(math.log(max(option, 1e-9) / max(value, 1e-9))))
+def _with(options: tuple[int, ...], value: float) -> list[float]:
+    """The marks of a slider, with the exact figure of a VM or path among them; whole figures as such."""
+    return sorted({*map(float, options), float(value)})
 
 
 def from_cluster(cluster: Cluster) -> None:
@@ -64,9 +65,9 @@ def fill(cluster: Cluster, vm: str, host: str) -> None:
     rate, working_set = (float(column[i]) for column in dirtying(vms))
     ask = dataclasses.replace(
         state().migration,
-        memory_gib=_nearest(memory / 1024, MEMORY_GIB),
-        dirty_rate_mibps=int(min(4000, round(rate))),
-        working_set_percent=int(min(100, max(1, round(100 * working_set / max(memory, 1.0))))),
+        memory_gib=max(1 / 1024, memory / 1024),
+        dirty_rate_mibps=min(4000.0, rate),
+        working_set_percent=min(100.0, max(0.1, 100 * working_set / max(memory, 1.0))),
     )
     mine = snapshot.disks.vm_idx == i
     if mine.any():
@@ -80,9 +81,9 @@ def fill(cluster: Cluster, vm: str, host: str) -> None:
         if path.reachable:
             ask = dataclasses.replace(
                 ask,
-                bandwidth_mbps=_nearest(path.bandwidth_mbps, BANDWIDTH_MBPS),
-                rtt_ms=min(200.0, round(path.rtt_ms, 1)),
-                loss_percent=min(5.0, round(100 * path.loss_ratio, 2)),
+                bandwidth_mbps=float(path.bandwidth_mbps),
+                rtt_ms=min(200.0, float(path.rtt_ms)),
+                loss_percent=min(5.0, 100 * path.loss_ratio),
             )
     update(migration=ask)
     for name in KEYS:
@@ -97,26 +98,35 @@ def sliders() -> MigrationAsk:
         return filled(f"calculator.{name}", getattr(now, name))
 
     st.markdown("##### The VM")
-    memory_gib = st.select_slider("Memory, GiB", MEMORY_GIB, key=key("memory_gib"))
+    memory_gib = st.select_slider(
+        "Memory, GiB",
+        _with(MEMORY_GIB, now.memory_gib),
+        key=key("memory_gib"),
+        format_func=lambda gib: f"{gib:,.6g}",
+    )
     dirty = st.slider(
         "Dirty rate, MiB/s",
-        0,
-        4000,
+        0.0,
+        4000.0,
         key=key("dirty_rate_mibps"),
-        step=5,
+        step=0.5,
         help="Distinct memory written within one second.",
     )
     working_set = st.slider(
         "Working set, % of memory",
-        1,
-        100,
+        0.1,
+        100.0,
         key=key("working_set_percent"),
+        step=0.1,
         help="Where the dirtied memory stops to grow.",
     )
     zero = st.slider("Zero pages, %", 0, 95, key=key("zero_percent"))
     st.markdown("##### The path")
     bandwidth = st.select_slider(
-        "Bandwidth", BANDWIDTH_MBPS, key=key("bandwidth_mbps"), format_func=words.megabits
+        "Bandwidth",
+        _with(BANDWIDTH_MBPS, now.bandwidth_mbps),
+        key=key("bandwidth_mbps"),
+        format_func=words.megabits,
     )
     rtt = st.slider("Round trip, ms", 0.0, 200.0, key=key("rtt_ms"), step=0.1)
     loss = st.slider("Packet loss, %", 0.0, 5.0, key=key("loss_percent"), step=0.01)
@@ -139,11 +149,11 @@ def sliders() -> MigrationAsk:
         placeholder=f"{known[str(profile)].switch_ms:g} (the profile's)",
     )
     return MigrationAsk(
-        memory_gib=int(memory_gib),
-        dirty_rate_mibps=int(dirty),
-        working_set_percent=int(working_set),
+        memory_gib=float(memory_gib),
+        dirty_rate_mibps=float(dirty),
+        working_set_percent=float(working_set),
         zero_percent=int(zero),
-        bandwidth_mbps=int(bandwidth),
+        bandwidth_mbps=float(bandwidth),
         rtt_ms=float(rtt),
         loss_percent=float(loss),
         disk_gib=int(disk or 0),

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
 import streamlit as st
 
 from drs import api, pareto, plotting, words
+from drs.model import Placement
+from drs.options import Options
 from drs.pareto import Frontier
-from drs.plotting.data import replayed_link_use
 from drs.report.tables import MOVES, frame, told
+from drs.result import Asked, Result
 from drs.stop import OnProgress, Stop
-from drs.ui.app import PAGES
+from drs.ui import desk
 from drs.ui.clusters import Cluster, words_of
 from drs.ui.job import Job
-from drs.ui.parts import chart, heading, md, needs_cluster, show_faults, tiles
+from drs.ui.parts import chart, heading, md, needs_cluster, page_file, show_faults, tiles
 from drs.ui.state import filled, state, update
+from drs.ui.work import keep as work_keep
+from drs.ui.work import request_of
 
 KEY = "drs.frontier"
 POLL_S = 0.5
@@ -193,17 +198,41 @@ def _moves(found: Frontier, index: int) -> None:
     if st.button("Order and time these moves", key="frontier.plan", icon=":material/schedule:"):
         with st.spinner("Ordering the moves …"):
             result = found.result(index)
-            plan = api.plan(result, time_s=PLAN_S)
-            uses = replayed_link_use(plan, found.problem.policy.cost_profile)
-        update(result=replace(result, plan=plan), uses=uses, trouble=())
-    shown = state().result
-    if shown is not None and shown.plan is not None and shown.placement is point.placement:
+            result = replace(result, plan=api.plan(result, time_s=PLAN_S))
+            keep(result, point.n_moves, len(found.points))
+    shown = desk.result_in_hand()
+    if shown is not None and shown.plan is not None and same(shown.placement, point.placement):
         st.dataframe(
             frame(MOVES, told(shown.plan.moves, ())), hide_index=True, width="stretch", key="frontier.ordered"
         )
-        st.page_link(
-            str(PAGES / "schedule.py"), label="See the schedule", icon=":material/calendar_view_day:"
-        )
+        st.page_link(page_file("schedule"), label="See the schedule", icon=":material/calendar_view_day:")
+
+
+def same(one: Placement, other: Placement) -> bool:
+    """Whether two placements are the same."""
+    return np.array_equal(one.host_idx, other.host_idx)
+
+
+def keep(result: Result, n_moves: int, n_points: int) -> None:
+    """Keep an ordered point as a new plan, and take it in hand; the plan in hand before stays on the desk."""
+    cluster = needs_cluster()
+    policy = result.problem.policy
+    asked = Asked(
+        cluster.snapshot, cluster.rules, policy, "balance", Options(), result.solver, result.seed, PLAN_S
+    )
+    request = {
+        **request_of("balance", Options(), cluster.rules, policy, "auto", result.seed),
+        "time_s": PLAN_S,
+        "source": state().source,
+    }
+    question = (
+        f"Point of the frontier with {words.count(n_moves, 'move')}, of {words.count(n_points, 'plan')}"
+    )
+    result = replace(result, asked=asked)
+    plan = work_keep(
+        desk.store(), state().desk, desk.key_of(cluster), result, question, request, state().plan
+    )
+    update(plan=plan, trouble=())
 
 
 def page() -> None:

@@ -1,17 +1,31 @@
-"""Overview: open or upload a cluster, see the load of its hosts and what is broken today."""
+"""Cockpit: what wants somebody to act, the clusters, the hosts by load; a click leads to the thing itself."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from drs import plotting, words
 from drs.errors import DrsError
+from drs.frame import frame as as_frame
+from drs.model import Snapshot
+from drs.options import Options
+from drs.plotting.data import host_loads
 from drs.report.tables import IMMOVABLE, frame
+from drs.rules import Violation
+from drs.ui import desk
 from drs.ui.clusters import Cluster, Upload, from_uploads, words_of
-from drs.ui.parts import chart, heading, md, needs_cluster, rests_on, tiles, violations_table
-from drs.ui.state import UPLOADED, filled, open_cluster, state, update
+from drs.ui.items import in_scope, listing, look_at, short_names, vms_in_scope
+from drs.ui.parts import chart, heading, md, needs_cluster, page_file, rests_on, tiles, violations_table
+from drs.ui.state import STORED, AdviseAsk, filled, open_cluster, state, update
+
+TOP = 20
+MOST_CAUSES = 4
 
 
 def upload() -> None:
@@ -22,7 +36,7 @@ def upload() -> None:
         st.caption(
             "A zip of a snapshot folder, or its tables one by one (hosts.csv and vms.csv are needed; disks, "
             "datastores, mounts, links, loads, rules.toml and policy.toml if you have them), or an RVTools "
-            "workbook. Files stay in this process and are not kept."
+            "workbook. It is kept in the store of this app alone; the page About this data deletes it."
         )
         files = st.file_uploader(
             "Files",
@@ -36,10 +50,85 @@ def upload() -> None:
                 try:
                     cluster = from_uploads([Upload(item.name, item.getvalue()) for item in files])
                 except DrsError as error:
-                    update(faults=tuple(words_of(error)))
+                    was = state().cluster
+                    shown = f"Not opened; still showing {was.label}." if was else "Not opened."
+                    update(faults=(shown, *words_of(error)))
                 else:
-                    open_cluster(UPLOADED, cluster, uploaded=cluster)
+                    key = desk.store().keep_snapshot(
+                        state().desk, cluster.snapshot, cluster.rules, cluster.policy, cluster.label, "upload",
+                        cluster.warnings,
+                    )  # fmt: skip
+                    open_cluster(STORED + key, cluster)
             st.rerun()
+
+
+def wants(cluster: Cluster) -> None:
+    """What wants somebody to act, in one line, then by cause with what to do."""
+    groups = by_cause(mine(cluster))
+    if not groups:
+        st.success("Nothing wants you: no rule is broken today.", icon=":material/check_circle:")
+        return
+    causes = ", ".join(f"{md(cause)} ({len(found)})" for cause, found in groups[:4])
+    more = f" and {len(groups) - 4} more" if len(groups) > 4 else ""
+    verb = "wants" if len(groups) == 1 else "want"
+    st.markdown(f"**{words.count(len(groups), 'thing')} {verb} you:** {causes}{more}")
+    for number, (cause, found) in enumerate(groups[:MOST_CAUSES]):
+        left, show, repair = st.columns([5, 1, 1], vertical_alignment="center")
+        sentences = list(dict.fromkeys(violation.sentence for violation in found))
+        rest = f" … and {len(sentences) - 1} more" if len(sentences) > 1 else ""
+        left.markdown(f"{md(cause)} · {md(sentences[0])}{rest}")
+        hosts = list(dict.fromkeys(host for violation in found for host in violation.hosts))
+        vms = list(dict.fromkeys(vm for violation in found for vm in violation.vms))
+        if show.button(
+            "Show", key=f"overview.show.{number}", width="stretch", disabled=not (hosts or vms),
+            help=f"The first of {words.count(len(hosts), 'host') if hosts else words.count(len(vms), 'VM')}",
+        ):  # fmt: skip
+            look_at("host", hosts[0]) if hosts else look_at("vm", vms[0])
+        if repair.button(
+            "Repair", key=f"overview.repair.{number}", width="stretch", disabled=bool(desk.running()),
+            help="Asks for a plan that repairs what is broken in the clusters of this problem.",
+        ):  # fmt: skip
+            _repair(cluster, cause, found)
+    with st.expander(f"All {words.count(len(mine(cluster)), 'broken rule')}"):
+        violations_table(mine(cluster), "overview.violations")
+
+
+def mine(cluster: Cluster) -> tuple[Violation, ...]:
+    """What is broken in the cluster that the pages are about."""
+    snapshot = cluster.snapshot
+    if not state().scope:
+        return cluster.violations
+    hosts = set(snapshot.hosts.name[in_scope(snapshot)].tolist())
+    vms = set(snapshot.vms.name[vms_in_scope(snapshot)].tolist())
+    return tuple(
+        v for v in cluster.violations if (hosts & set(v.hosts)) or (not v.hosts and vms & set(v.vms))
+    )
+
+
+def by_cause(violations: Sequence[Violation]) -> list[tuple[str, list[Violation]]]:
+    """Broken rules by the rule that they break, the most first."""
+    groups: dict[str, list[Violation]] = {}
+    for violation in violations:
+        groups.setdefault(violation.rule, []).append(violation)
+    return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+
+
+def _repair(cluster: Cluster, cause: str, found: Sequence[Violation]) -> None:
+    """A plan for the clusters where the problem is."""
+    snapshot = cluster.snapshot
+    hosts = {host for violation in found for host in violation.hosts}
+    at = {
+        int(snapshot.hosts.cluster_idx[snapshot.hosts.position[h]])
+        for h in hosts
+        if h in snapshot.hosts.position
+    }
+    names = tuple(sorted(str(snapshot.clusters.name[c]) for c in at))
+    if len(names) == len(snapshot.clusters):
+        names = ()
+    ask = dataclasses.replace(AdviseAsk(), asked=Options(cluster=names))
+    where = f" in {words.some(list(names))}" if names else ""
+    desk.begin(cluster, ask, question=f"Repair {cause}{where}, then even out the load")
+    st.switch_page(page_file("advise"))
 
 
 def figures(cluster: Cluster) -> None:
@@ -53,18 +142,11 @@ def figures(cluster: Cluster) -> None:
         load = cluster.metrics[resource]
         rows.append(
             (
-                f"{words.resource_title(resource)} load, mean",
+                f"{words.resource_title(resource, snapshot.memory_counts)} load, mean",
                 words.percent(load["mean"]),
                 f"peak {words.percent(load['max'])}, σ {words.percent(load['std'])}",
             )
         )
-    rows.append(
-        (
-            "Rules broken",
-            f"{len(cluster.violations):,}",
-            "listed below" if cluster.violations else "all is well",
-        )
-    )
     rows.append(
         (
             "VM score",
@@ -88,7 +170,7 @@ def _states(cluster: Cluster) -> str:
 
 
 def loads(cluster: Cluster) -> None:
-    """Load of each host, its distribution and its history."""
+    """The hosts with the highest load, as bars that lead to them."""
     snapshot = cluster.snapshot
     names = {words.resource_title(resource): resource for resource in snapshot.resources}
     picked = st.segmented_control(
@@ -99,46 +181,106 @@ def loads(cluster: Cluster) -> None:
         label_visibility="collapsed",
     )
     resource = names.get(picked or "", "cpu")
-    chart(plotting.host_load(snapshot, resource=resource), "overview.load")
-    st.caption("Red: above capacity. Grey: not in service. σ is the spread that balancing lowers.")
-    left, right = st.columns(2)
-    with left:
-        chart(plotting.load_distribution(snapshot, resource=resource), "overview.distribution")
-    with right:
-        if snapshot.loads is not None and resource in ("cpu", "memory"):
-            chart(plotting.load_history(snapshot, resource=resource), "overview.history")
-        else:
-            chart(plotting.load_balance(snapshot), "overview.balance")
+    bars(snapshot, resource)
+    with st.expander("Distribution and history", icon=":material/bar_chart:"):
+        left, right = st.columns(2)
+        with left:
+            chart(plotting.load_distribution(snapshot, resource=resource), "overview.distribution")
+        with right:
+            if snapshot.loads is not None and resource in ("cpu", "memory"):
+                chart(plotting.load_history(snapshot, resource=resource), "overview.history")
+            else:
+                chart(plotting.load_balance(snapshot), "overview.balance")
 
 
-def problems(cluster: Cluster) -> None:
-    """What is broken today, and what no plan can move."""
-    titles = [
-        f"Problems found ({len(cluster.violations)})",
-        f"VMs that cannot move ({len(cluster.immovable)})",
-        f"Rules ({len(cluster.rules)})",
-        "Hosts",
-    ]
+def bars(snapshot: Snapshot, resource: str) -> None:
+    """The top hosts by load; a row leads to its host."""
+    load = host_loads(snapshot, resource=resource).before_ratio
+    of = np.flatnonzero(in_scope(snapshot))
+    top = of[np.argsort(-np.nan_to_num(load[of]), kind="stable")][:TOP]
+    names = [str(snapshot.hosts.name[i]) for i in top]
+    table: dict[str, Any] = {
+        "Host": short_names(names),
+        f"{words.resource_title(resource)} load": [float(load[i]) for i in top],
+    }
+    for other in ("cpu", "memory"):
+        if other != resource:
+            ratio = host_loads(snapshot, resource=other).before_ratio
+            table[f"{words.resource_title(other)} load"] = [float(ratio[i]) for i in top]
+    counts = np.bincount(snapshot.vms.host_idx[snapshot.vms.host_idx >= 0], minlength=snapshot.n_hosts)
+    table["VMs"] = [int(counts[i]) for i in top]
+    table["Cluster"] = [str(snapshot.clusters.name[snapshot.hosts.cluster_idx[i]]) for i in top]
+    table["State"] = [str(snapshot.hosts.state[i]) for i in top]
+    st.markdown(
+        f"##### The {words.count(len(top), 'host')} with the highest load"
+        if len(of) > TOP
+        else "##### Hosts by load"
+    )
+    columns = {
+        title: st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.2)
+        for title in table if title.endswith(" load")
+    }  # fmt: skip
+    listing(as_frame(table), "host", names, "overview.hosts", height=40 + 35 * min(len(top), 12), **columns)
+    st.caption("Choose a row to see what runs there and why it is hot.")
+
+
+def clusters(cluster: Cluster) -> None:
+    """The clusters as a table: hosts, VMs, spread, failures tolerated, broken rules."""
+    snapshot = cluster.snapshot
+    if len(snapshot.clusters) < 2:
+        return
+    ratio = {resource: host_loads(snapshot, resource=resource) for resource in ("cpu", "memory")}
+    home = snapshot.vms.host_idx
+    of_vm = np.where(home >= 0, snapshot.hosts.cluster_idx[np.maximum(home, 0)], -1)
+    broken = dict.fromkeys(snapshot.clusters.name.tolist(), 0)
+    for violation in cluster.violations:
+        at = {
+            int(snapshot.hosts.cluster_idx[snapshot.hosts.position[h]])
+            for h in violation.hosts
+            if h in snapshot.hosts.position
+        }
+        for c in at:
+            broken[str(snapshot.clusters.name[c])] += 1
+    rows: dict[str, list[Any]] = {title: [] for title in ("Cluster", "Hosts", "VMs", "CPU mean", "CPU σ",
+                                  "Memory mean", "Memory σ", "Host failures tolerated", "Rules broken")}  # fmt: skip
+    for c, name in enumerate(snapshot.clusters.name.tolist()):
+        members = snapshot.hosts.cluster_idx == c
+        rows["Cluster"].append(name)
+        rows["Hosts"].append(int(members.sum()))
+        rows["VMs"].append(int((of_vm == c).sum()))
+        for resource, title in (("cpu", "CPU"), ("memory", "Memory")):
+            values = ratio[resource].before_ratio[members & ratio[resource].usable]
+            rows[f"{title} mean"].append(float(values.mean()) if len(values) else None)
+            rows[f"{title} σ"].append(float(values.std()) if len(values) else None)
+        rows["Host failures tolerated"].append(int(snapshot.clusters.ha_failover_hosts[c]))
+        rows["Rules broken"].append(broken[name])
+    st.markdown("##### Clusters")
+    percent = st.column_config.NumberColumn(format="percent")
+    picked = st.dataframe(
+        as_frame(rows), hide_index=True, width="stretch", key="overview.clusters", on_select="rerun",
+        selection_mode="single-row", height=40 + 35 * min(8, len(snapshot.clusters)),
+        column_config={title: percent for title in rows if title.endswith((" mean", " σ"))},
+    )  # fmt: skip
+    chosen = picked["selection"]["rows"]
+    if chosen and rows["Cluster"][chosen[0]] != state().scope:
+        update(scope=rows["Cluster"][chosen[0]])
+        st.session_state.pop("sidebar.cluster", None)
+        st.rerun()
+
+
+def details(cluster: Cluster) -> None:
+    """What no plan can move, the rules, the resource pools."""
+    titles = [f"VMs that cannot move ({len(cluster.immovable)})", f"Rules ({len(cluster.rules)})"]
     if cluster.pools:
         titles.append(f"Resource pools ({len(cluster.pools)})")
-    broken, fixed, rules, hosts, *pools = st.tabs(titles)
-    with broken:
-        if cluster.violations:
-            violations_table(cluster.violations, "overview.violations")
-            st.page_link(
-                _page("advise"),
-                label="Let drs propose the moves that repair this",
-                icon=":material/arrow_forward:",
-            )
-        else:
-            st.success("No rule is broken today.", icon=":material/check_circle:")
+    fixed, rules, *pools = st.tabs(titles)
     with fixed:
         if cluster.immovable:
-            st.dataframe(
+            listing(
                 frame(IMMOVABLE, cluster.immovable),
-                hide_index=True,
-                width="stretch",
-                key="overview.immovable",
+                "vm",
+                [each.vm for each in cluster.immovable],
+                "overview.immovable",
             )
         else:
             st.caption("Every VM can move somewhere.")
@@ -157,8 +299,6 @@ def problems(cluster: Cluster) -> None:
             )
         else:
             st.caption("No rules of its own. Capacity, EVC, datastore and network visibility always hold.")
-    with hosts:
-        _hosts(cluster)
     for tab in pools:
         with tab:
             _pools(cluster)
@@ -183,53 +323,29 @@ def _pools(cluster: Cluster) -> None:
     st.dataframe(table, hide_index=True, width="stretch", key="overview.pools")
 
 
-def _hosts(cluster: Cluster) -> None:
-    from drs.plotting.data import host_loads
-
-    snapshot = cluster.snapshot
-    if not snapshot.n_hosts:
-        st.caption("No hosts.")
-        return
-    table: dict[str, object] = {
-        "host": snapshot.hosts.name.tolist(),
-        "cluster": [str(snapshot.clusters.name[i]) if i >= 0 else "" for i in snapshot.hosts.cluster_idx],
-        "site": snapshot.hosts.site.tolist(),
-        "state": snapshot.hosts.state.tolist(),
-        "EVC": snapshot.hosts.evc_max.tolist(),
-    }
-    shown = {}
-    for resource in snapshot.resources:
-        title = f"{words.resource_title(resource)} load"
-        table[title] = host_loads(snapshot, resource=resource).before_ratio
-        shown[title] = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
-    st.dataframe(table, hide_index=True, width="stretch", key="overview.hosts", column_config=shown)
-
-
-def _page(name: str) -> str:
-    from drs.ui.app import PAGES
-
-    return str(PAGES / f"{name}.py")
-
-
 def page() -> None:
     """Draw the page."""
     now = state()
     if now.cluster is None:
-        heading("Overview")
+        heading("Cockpit")
     else:
         heading(md(now.cluster.label), md(now.cluster.snapshot.description))
-    upload()
-    cluster = needs_cluster()
+    cluster = needs_cluster_or(upload)
     rests_on(cluster.snapshot)
     figures(cluster)
-    if cluster.warnings:
-        with st.expander(
-            words.count(len(cluster.warnings), "warning") + " while reading", icon=":material/warning:"
-        ):
-            for warning in cluster.warnings[:100]:
-                st.markdown(f"- {md(warning)}")
-    loads(cluster)
-    problems(cluster)
+    wants(cluster)
+    clusters(cluster)
+    if cluster.snapshot.n_hosts:
+        loads(cluster)
+    details(cluster)
+    upload()
+
+
+def needs_cluster_or(form: Callable[[], None]) -> Cluster:
+    """The open cluster; where there is none, the form to open one stands below what is wrong."""
+    if state().cluster is None:
+        form()
+    return needs_cluster()
 
 
 if __name__ == "__main__":

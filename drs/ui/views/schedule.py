@@ -7,9 +7,9 @@ import streamlit as st
 from drs import plotting, words
 from drs.planning import Plan
 from drs.report.tables import MOVES, frame, told
-from drs.ui.app import PAGES
-from drs.ui.parts import chart, heading, needs_cluster, tiles
-from drs.ui.state import filled, state
+from drs.ui import desk
+from drs.ui.parts import chart, heading, needs_cluster, page_file, tiles
+from drs.ui.state import filled
 
 
 def summary(plan: Plan) -> None:
@@ -39,14 +39,14 @@ def moment(plan: Plan) -> None:
     key = filled("schedule.at_s", 0)
     st.session_state[key] = min(st.session_state[key], end)
     at_s = st.slider("Moment, seconds from the start", 0, end, key=key)
-    chart(plotting.topology(plan.snapshot, plan, float(at_s), uses=state().uses), "schedule.topology")
+    chart(plotting.topology(plan.snapshot, plan, float(at_s), uses=desk.uses_in_hand()), "schedule.topology")
 
 
 def page() -> None:
     """Draw the page."""
     heading("Schedule and network", "When each VM moves, which links it loads, and what waits for what.")
     cluster = needs_cluster()
-    result = state().result
+    result = desk.result_in_hand()
     plan = result.plan if result is not None else None
     if plan is None or not plan.moves:
         st.info(
@@ -55,7 +55,7 @@ def page() -> None:
             else "The plan has no moves: this is the network as it is.",
             icon=":material/info:",
         )
-        st.page_link(str(PAGES / "advise.py"), label="Find moves first", icon=":material/arrow_forward:")
+        st.page_link(page_file("advise"), label="Find moves first", icon=":material/arrow_forward:")
         chart(plotting.topology(cluster.snapshot), "schedule.network")
         return
     summary(plan)
@@ -65,7 +65,7 @@ def page() -> None:
         chart(plotting.timeline(plan, links=bool(with_links)), "schedule.timeline")
     with links:
         nics = st.toggle("Count the hosts' own NICs", key=filled("schedule.nics", True))
-        chart(plotting.link_load(plan, nics=bool(nics), uses=state().uses), "schedule.use")
+        chart(plotting.link_load(plan, nics=bool(nics), uses=desk.uses_in_hand()), "schedule.use")
         st.caption("Found by an independent replay of the plan, second by second.")
     with network:
         moment(plan)

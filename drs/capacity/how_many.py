@@ -16,6 +16,7 @@ from drs.model.cpu import carried_keys, compatible
 from drs.model.selector import select
 from drs.problem.scope import clusters_of, hosts_of
 from drs.rules import KeepApart, KeepTogether, Rule
+from drs.words import percent
 
 RULE_OF_THUMB = 0.8
 """Averages at 80 % of a host."""
@@ -228,7 +229,7 @@ def _row(
         float(average.sum()) / (RULE_OF_THUMB * float(whole["cpu_mhz"])),
         float(snapshot.demand("memory")[vms].sum()) / (RULE_OF_THUMB * float(whole["memory_mib"])),
     )
-    binding = f"{resource}: {load:.0%} of the {len(found.hosts)} hosts that hold the VMs"
+    binding = f"{resource}: {percent(load)} of the {len(found.hosts)} hosts that hold the VMs"
     if load < 0.75:
         binding = f"what cannot share a host (rules, or VMs that are large beside it); {binding}"
     return {

@@ -15,6 +15,7 @@ from drs.problem.scope import clusters_of, hosts_of
 from drs.rules import Rule
 from drs.whatif.row import Base, answer
 from drs.whatif.scenarios import Scenario
+from drs.words import percent
 
 
 def ratio(
@@ -84,14 +85,14 @@ def ratio(
     else:
         sentence = f"{name}: {best['hosts_off']} of {len(member)} hosts can be off with N+{failures}"
         memory_top, cpu_top = best["memory_max_ratio"], best["cpu_max_ratio"]
-        sentence += f"; the fullest host is then at {memory_top:.0%} memory, {cpu_top:.0%} CPU"
+        sentence += f"; the fullest host is then at {percent(memory_top)} memory, {percent(cpu_top)} CPU"
     proof = "each point is a verified plan, all combinations of failures looked at; other hosts may be better"
     notes = (
         ()
         if np.isfinite(snapshot.hosts.power_idle_w[member]).all()
         else ("power is not known of every host",)
     )
-    binding = why or f"memory is at {figures['memory']['mean']:.0%} on average today"
+    binding = why or f"memory is at {percent(figures['memory']['mean'])} on average today"
     return Answer("ratio", float(best["hosts_off"]) if best else None, "hosts off", sentence, proof, False, binding,
                   tuple(rows), notes)  # fmt: skip
 

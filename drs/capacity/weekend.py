@@ -10,7 +10,7 @@ from drs.capacity.answer import Answer, listed
 from drs.model import Snapshot
 from drs.problem.policy import Policy
 from drs.rules import Rule
-from drs.words import seconds
+from drs.words import percent, seconds
 
 
 def weekend(
@@ -62,7 +62,7 @@ def weekend(
         binding = f"{blocked[0]} cannot be emptied: {'; '.join(told.blocked[0].reasons[:2])}"
     elif longest is not None:
         share = longest["plan_s"] / max(longest["end_s"] - longest["start_s"], 1e-9)
-        binding = f"{longest['hosts']} takes longest, {share:.0%} of it migrations, the rest service"
+        binding = f"{longest['hosts']} takes longest, {percent(share)} of it migrations, the rest service"
     else:
         binding = "nothing to do"
     proof = "each step is a verified plan, timed by the pre-copy model; a better order may exist"

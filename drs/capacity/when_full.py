@@ -11,6 +11,7 @@ from drs.capacity.answer import Answer
 from drs.errors import Fault, InputError
 from drs.model import Snapshot
 from drs.problem.scope import clusters_of, hosts_of
+from drs.words import percent
 
 MONTH_S = 365.25 * 86_400 / 12
 LEAST_S = 7 * 86_400
@@ -137,10 +138,12 @@ def when_full(
             f"without rebalancing its first host is full in {best['months_without_rebalancing']:.1f}"
         )
     rate_said, share = best["growth_percent_month"], best["full_within_ratio"]
-    proof = f"{source}, {rate_said:.2f} % a month; {share:.0%} of {draws:,} draws"
+    proof = f"{source}, {percent(rate_said / 100, 2)} a month; {percent(share)} of {draws:,} draws"
     proof += f" are full within {most_months} months"
     used = best["used_ratio"]
-    binding = f"{best['resource']} of {best['cluster']}: {used:.0%} of what N+{failures} leaves is used today"
+    binding = (
+        f"{best['resource']} of {best['cluster']}: {percent(used)} of what N+{failures} leaves is used today"
+    )
     notes = (
         ("memory grows as CPU does: the history has none",)
         if growth_percent is None and rates["memory"] is rates["cpu"]

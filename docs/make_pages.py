@@ -36,7 +36,8 @@ WRITTEN = "<!-- Written by docs/make_pages.py; change the code and run `make pag
 
 PUBLIC = (
     "drs", "drs.rules", "drs.goals", "drs.problem", "drs.problem.policy", "drs.terms", "drs.solvers", "drs.modes",
-    "drs.stop", "drs.precopy", "drs.datasets", "drs.whatif", "drs.automatic", "drs.testing", "drs.errors", "drs.units",
+    "drs.stop", "drs.precopy", "drs.datasets", "drs.whatif", "drs.automatic", "drs.capacity",
+    "drs.testing", "drs.errors", "drs.units",
 )  # fmt: skip
 """The modules whose public names are a promise to those who use the library."""
 
@@ -54,6 +55,7 @@ EXAMPLES = {
     "explain": ["drs explain small --vm web-shop-01 --host esx-a-05"],
     "diff": ["drs diff plan-a plan-a"],
     "what-if": ["drs what-if small scenarios.toml --out results.csv"],
+    "capacity": ["drs capacity small how-many", "drs capacity small when-full --growth 2"],
     "replay": ["drs replay medium --out history.parquet"],
     "apply": [
         "drs apply plan-a --to vcenter://vc01.example.org",

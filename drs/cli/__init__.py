@@ -15,6 +15,7 @@ from drs.cli import estimate
 from drs.cli import explain
 from drs.cli import diff
 from drs.cli import what_if
+from drs.cli import capacity
 from drs.cli import replay
 from drs.cli import apply
 from drs.cli import undo
@@ -27,7 +28,7 @@ from drs.cli import ui
 # isort: on
 from drs.cli.base import app
 
-__all__ = ["advise", "app", "apply", "calibrate", "check", "convert", "datasets", "diff", "estimate",
+__all__ = ["advise", "app", "apply", "calibrate", "capacity", "check", "convert", "datasets", "diff", "estimate",
            "explain", "export", "main", "replay", "rolling", "ui", "undo", "what_if"]  # fmt: skip
 
 

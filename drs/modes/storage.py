@@ -305,7 +305,10 @@ class _Disks:
         worth = emptier | faster | (request is not None and not request.also)
         mask = np.asarray(mask & (moving_out[:, None] | (same_pod & worth)))
         mask = mask & self.problem.taking_part[self.vm][:, None]
-        stays = (self.start >= 0) & ~(stores.state[here] == "maintenance")
+        # Whoever moves a disk is its VM's host, and one that is away moves nothing.
+        away = np.isin(snapshot.hosts.state[np.maximum(host, 0)], ("disconnected", "standby")) & (host >= 0)
+        mask = mask & ~away[:, None]
+        stays = (self.start >= 0) & (away | (stores.state[here] != "maintenance"))
         mask[np.flatnonzero(stays), self.start[stays]] = True
         return mask
 

@@ -143,3 +143,21 @@ def test_disks_go_to_the_datastores_that_are_asked_for() -> None:
     assert result.mode == "move" and "to far" in result.plan.moves[0].reason
     with pytest.raises(InputError, match="VMs or disks in one request"):
         drs.advise(snapshot, options=modes.Options(move=("z=far", "x=b")), time_s=20)
+
+
+def test_a_host_that_is_away_moves_no_disk() -> None:
+    """A powered-off VM on a disconnected host keeps its disk, whatever is asked; the other's leaves."""
+    tables = {
+        "hosts": pd.DataFrame(
+            {"host": ["a", "b"], "cpu_mhz": 1e4, "memory_mib": 65536.0, "state": ["connected", "disconnected"]}
+        ),
+        "vms": pd.DataFrame(
+            {"vm": ["x", "y"], "host": ["a", "b"], "memory_mib": 512.0, "cpu_demand_mhz": 10.0, "power": "off"}
+        ),
+        "datastores": pd.DataFrame({"datastore": ["d1", "d2"], "capacity_gib": 100.0, "free_gib": 50.0}),
+        "disks": pd.DataFrame({"vm": ["x", "y"], "disk": "d", "datastore": "d1", "size_gib": 10.0}),
+        "mounts": pd.DataFrame({"host": ["a", "a", "b", "b"], "datastore": ["d1", "d2"] * 2}),
+    }
+    result = drs.advise(tables, mode="storage", datastores=["d1"], rules=[], iterations=500)
+    assert [move.vm for move in result.plan.moves] == ["x"]
+    assert result.status != "optimal"

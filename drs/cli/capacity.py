@@ -49,13 +49,11 @@ def capacity(
     restarted: Annotated[
         bool, typer.Option("--restarted", help="how-many: VMs are powered on anew, so EVC does not count.")
     ] = False,
-    window: Annotated[
-        float, typer.Option("--window", parser=_duration_s, metavar="TIME", help="weekend: its length.")
-    ] = 48 * 3600.0,
+    window: Annotated[str, typer.Option("--window", metavar="TIME", help="weekend: its length.")] = "48h",
     service: Annotated[
-        float,
-        typer.Option("--service", parser=_duration_s, metavar="TIME", help="weekend, leave: of each host."),
-    ] = 3600.0,
+        str,
+        typer.Option("--service", metavar="TIME", help="weekend, leave: of each host."),
+    ] = "1h",
     swing_hosts: Annotated[
         int, typer.Option("--swing-hosts", min=1, help="leave: empty hosts at the start.")
     ] = 1,
@@ -89,6 +87,7 @@ def capacity(
     facts, own_rules, own_policy = inputs.read(source, rules, policy, check=inputs.clusters_known(cluster))
     named, catalogue = tuple(cluster or ()), _models(models)
     one = named[0] if named else ""
+    window_s, service_s = _duration_s(window), _duration_s(service)
     steps = 2000 if iterations is None else iterations
     given: dict[str, Any] = {"rules": own_rules}
     posed = {**given, "policy": own_policy}
@@ -99,12 +98,12 @@ def capacity(
                                            headroom_ratio=headroom, most_months=months, seed=seed),
         "survives": lambda: ask.survives(facts, cluster=named, failures=max(failures, 1) + 1, every=max(1, months // 6),
                                          growth_percent=growth or 0.0, months=months if growth else 0, **posed),
-        "weekend": lambda: ask.weekend(facts, cluster=one, window_s=window, service_s=service, iterations=steps,
+        "weekend": lambda: ask.weekend(facts, cluster=one, window_s=window_s, service_s=service_s, iterations=steps,
                                        seed=seed, **posed),
         "buy": lambda: ask.buy(facts, cluster=named, failures=failures,
                                model=next(iter(catalogue.values()), None) if catalogue else None, **posed),
         "ratio": lambda: ask.ratio(facts, cluster=one, failures=failures, iterations=steps, seed=seed, **posed),
-        "leave": lambda: ask.leave(facts, cluster=named, to=to, swing_hosts=swing_hosts, reinstall_s=service,
+        "leave": lambda: ask.leave(facts, cluster=named, to=to, swing_hosts=swing_hosts, reinstall_s=service_s,
                                    headroom_ratio=headroom, **given),
     }  # fmt: skip
     answer = calls[question]()

@@ -17,7 +17,7 @@ from drs.ui.store import KeptPlan
 from drs.ui.work import ROLLING
 
 MOST = 3
-COLOURS = ["#94a3b8", "#1d4ed8", "#d97706", "#0f766e"]
+COLOURS: list[Any] = ["#94a3b8", "#1d4ed8", "#d97706", "#0f766e"]
 """Today and the plans: they differ in lightness too."""
 TOP = 20
 

@@ -86,6 +86,7 @@ def options_of(request: Mapping[str, Any]) -> Options | RollingOptions:
 def begin(store: Store, job: str) -> None:
     """Begin a job: in a process of its own, which outlives this one."""
     if os.environ.get(THREADS_VARIABLE):
+        store.tell(job, pid=os.getpid())  # it ends with this process, and then is told as lost
         threading.Thread(target=work, args=(store, job), name=f"drs-{job}", daemon=True).start()
         return
     with (store.folder / "logs" / f"{job}.log").open("wb") as out:

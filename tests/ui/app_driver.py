@@ -28,7 +28,7 @@ def healthy(app: AppTest) -> AppTest:
     return app
 
 
-def finished(app: AppTest, timeout_s: float = 60.0) -> AppTest:
+def finished(app: AppTest, timeout_s: float = 240.0) -> AppTest:
     """The app once its search has ended."""
     job = app_state(app).job
     end = time.monotonic() + timeout_s

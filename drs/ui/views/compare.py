@@ -17,6 +17,8 @@ from drs.ui.store import KeptPlan
 from drs.ui.work import ROLLING
 
 MOST = 3
+COLOURS: list[Any] = ["#94a3b8", "#1d4ed8", "#d97706", "#0f766e"]
+"""Today and the plans: they differ in lightness too."""
 TOP = 20
 
 
@@ -36,7 +38,7 @@ def figures(plans: list[KeptPlan]) -> dict[str, list[Any]]:
         before = [plan.figures["goals"][name]["before"] for plan in plans if name in plan.figures["goals"]]
         told = {words.number(value) for value in before}
         add(
-            words.goal_title(name), told.pop() if len(told) == 1 else "not the same",
+            f"{words.goal_title(name)} (goal)", told.pop() if len(told) == 1 else "not the same",
             [
                 words.number(plan.figures["goals"][name]["after"]) if name in plan.figures["goals"] else "not asked"
                 for plan in plans
@@ -100,8 +102,9 @@ def loads(plans: list[KeptPlan], results: list[Result]) -> None:
     }
     for plan, each in zip(plans, after, strict=True):
         table[f"{_title(plan, plans)}, %"] = [100 * each[i] for i in shown]
+    shown_as = [name for name in table if name != "Host"]
     st.bar_chart(
-        as_frame(table), x="Host", y=[name for name in table if name != "Host"], stack=False, height=340
+        as_frame(table), x="Host", y=shown_as, stack=False, height=340, color=COLOURS[: len(shown_as)]
     )
     if len(highest) > TOP:
         st.caption(f"The {TOP} hosts with the highest load of any of them, of {len(highest):,}.")

@@ -19,7 +19,7 @@ from drs.io.columns import (
 )
 from drs.io.pools import build_pools, check_clusters
 from drs.io.raw import Faults, InputWarning, RawTable
-from drs.io.reader import Reader, as_names, positions, table_of
+from drs.io.reader import Reader, as_names, more_of, positions, table_of
 from drs.model.cpu import BASELINES, compatible, vendor_of
 from drs.model.provenance import UNSAID, Provenance
 from drs.model.snapshot import (
@@ -175,7 +175,7 @@ def _clusters(read: dict[str, Reader], given: RawTable | None) -> ClusterTable:
             texts = [*reader.text(column.column), *[column.default_text] * n]
             found[column.attribute] = as_names(texts)
     own = {each.name for each in dataclasses.fields(ClusterTable)}
-    more = {attribute: value for attribute, value in found.items() if attribute not in own}
+    more = more_of("clusters", found, own)
     return ClusterTable(**{key: value for key, value in found.items() if key in own}, more=more)
 
 

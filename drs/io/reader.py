@@ -298,10 +298,27 @@ def table_of(cls: type[T], read: Mapping[str, Reader], name: str, **made: Any) -
             found[column.attribute] = reader.number(column.column)
         else:
             found[column.attribute] = reader.names(column.column)
-    more = {attribute: value for attribute, value in found.items() if attribute not in own}
+    more = more_of(name, found, own)
     make: Any = cls
     table: T = make(**made, **{key: value for key, value in found.items() if key in own}, more=more)
     return table
+
+
+def more_of(table: str, found: Mapping[str, Any], own: set[str]) -> dict[str, Any]:
+    """The columns without a field that hold anything but their default: a table that is written and read again has the
+    same ones."""
+    said = {}
+    for column in tables()[table].values():
+        values = found.get(column.attribute)
+        if values is None or column.attribute in own:
+            continue
+        if column.numeric:
+            plain = np.array_equal(values, np.full(len(values), column.default_number), equal_nan=True)
+        else:
+            plain = bool((values == column.default_text).all())
+        if not plain:
+            said[column.attribute] = values
+    return said
 
 
 def epoch_s(value: object) -> int | None:

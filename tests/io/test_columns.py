@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from io_cases import GOOD, write
 
@@ -126,3 +127,17 @@ def test_a_planted_column_is_edited(tmp_path: Path) -> None:
     assert after.vms.more["when_emptied"].tolist() == ["restart", "restart", "migrate"]
     with pytest.raises(ValueError, match="read-only"):
         after.vms.more["when_emptied"][0] = "migrate"
+
+
+def test_what_is_written_and_read_again_is_the_same_cluster(tmp_path: Path) -> None:
+    """Columns that hold nothing but their default are no part of it; others stay."""
+    from drs import datasets, io
+
+    snapshot = datasets.make_cluster(3, 9, 2)
+    io.write_folder(snapshot, tmp_path / "plain")
+    again = io.read_folder(tmp_path / "plain")
+    assert again.digest == snapshot.digest and not again.hosts.more
+    derated = pd.read_csv(tmp_path / "plain" / "hosts.csv").assign(derate_ratio=[1.0, 0.5, 1.0])
+    derated.to_csv(tmp_path / "plain" / "hosts.csv", index=False)
+    third = io.read_folder(tmp_path / "plain")
+    assert third.hosts.more["derate_ratio"].tolist() == [1.0, 0.5, 1.0] and third.digest != snapshot.digest

@@ -149,10 +149,21 @@ def test_a_host_that_is_away_moves_no_disk() -> None:
     """A powered-off VM on a disconnected host keeps its disk, whatever is asked; the other's leaves."""
     tables = {
         "hosts": pd.DataFrame(
-            {"host": ["a", "b"], "cpu_mhz": 1e4, "memory_mib": 65536.0, "state": ["connected", "disconnected"]}
+            {
+                "host": ["a", "b"],
+                "cpu_mhz": 1e4,
+                "memory_mib": 65536.0,
+                "state": ["connected", "disconnected"],
+            }
         ),
         "vms": pd.DataFrame(
-            {"vm": ["x", "y"], "host": ["a", "b"], "memory_mib": 512.0, "cpu_demand_mhz": 10.0, "power": "off"}
+            {
+                "vm": ["x", "y"],
+                "host": ["a", "b"],
+                "memory_mib": 512.0,
+                "cpu_demand_mhz": 10.0,
+                "power": "off",
+            }
         ),
         "datastores": pd.DataFrame({"datastore": ["d1", "d2"], "capacity_gib": 100.0, "free_gib": 50.0}),
         "disks": pd.DataFrame({"vm": ["x", "y"], "disk": "d", "datastore": "d1", "size_gib": 10.0}),

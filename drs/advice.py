@@ -91,7 +91,7 @@ def _in_stages(result: Result, options: modes.Options, run: Run) -> Result:
         result = dataclasses.replace(result, curve=staged.curve(result))
     if not options.stage:
         return result
-    when = modes.when(result.problem.snapshot, result.problem.policy, options)
+    when = modes.when(result.problem.snapshot, result.problem.policy, options, result.mode)
     # A plan for a part of the moves takes no more than one for all did.
     part = staged.stage(
         result, options.stage, when, run.followed_by(None if run.stop.time_s is None else 5.0)
@@ -171,13 +171,15 @@ def _with_plan(
 ) -> Result:
     """Adds the plan; moves that no safe order reaches are given up and the rest is solved again."""
     problem, stop = result.problem, run.stop
-    when = modes.when(problem.snapshot, problem.policy, options)
+    when = modes.when(problem.snapshot, problem.policy, options, mode)
     whole = result
     # Scheduling comes after the search and gets a share of its own; under an iteration budget a fixed amount
     # of work, so that the clock is never read.
     budget_s = None if stop.time_s is None else min(5.0, max(1.0, 0.1 * stop.time_s))
     made, reasons = plan(result, run.followed_by(budget_s), when)
     told = list(result.warnings)
+    if mode == "recover" and problem.policy.windows.freeze and made.moves:
+        told.append("frozen hours do not hold while hosts are lost: moves that make room start at once")
     stranded: list[planning.Stranded] = []
     # What goes round again shares a fifth of the budget; under an iteration budget it has as many steps again.
     spare = stop.followed_by(None if stop.time_s is None else max(1.0, 0.2 * stop.time_s))

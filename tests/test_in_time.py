@@ -182,3 +182,26 @@ def test_faults_of_the_windows_in_the_policy_file(tmp_path: Path):
     told = str(caught.value)
     assert "[[windows.freeze]] 1: the required field between is missing" in told
     assert "[[windows.freeze]] 2, field host" in told and "did you mean hosts" in told
+
+
+def test_no_hour_is_frozen_while_hosts_are_lost():
+    """The other host has room for the lost VM once another one has left it, at any hour."""
+    import pandas as pd
+
+    hosts = pd.DataFrame({"host": ["a", "b", "c"], "cpu_mhz": 1e4, "memory_mib": [8192.0, 8192.0, 2048.0]})
+    vms = pd.DataFrame(
+        {
+            "vm": ["big", "mid", "small"],
+            "host": ["a", "b", "b"],
+            "memory_mib": [6144.0, 1024.0, 1536.0],
+            "cpu_demand_mhz": 100.0,
+        }
+    )
+    policy = Policy(windows=Windows((Freeze("00:00-23:59"),)))
+    ask = {"policy": policy, "rules": [], "iterations": 500, "start": "2026-06-01T12:00"}
+    snapshot = drs.read({"hosts": hosts, "vms": vms})
+    lost = drs.advise(snapshot, lost=["a"], policy=policy, rules=[], iterations=500)
+    assert lost.plan is not None and lost.plan.moves and lost.plan.moves[0].start_s == 0.0
+    assert any("frozen hours do not hold" in warning for warning in lost.warnings)
+    emptied = drs.advise(snapshot, evacuate=["a"], **ask)
+    assert emptied.plan is not None and not any(m.start_s < 3600.0 for m in emptied.plan.moves)

@@ -64,9 +64,13 @@ class When:
         return f"{said} and ends by {end:%Y-%m-%d %H:%M}, {seconds(self.within_s)} later."
 
 
-def when(snapshot: Snapshot, policy: Policy, options: Options) -> When:
-    """The time of a plan that is asked for."""
-    frozen = policy.windows.freeze
+NOT_FROZEN = "recover"
+"""The mode in which no hour is frozen: hosts are lost, and their VMs wait for room."""
+
+
+def when(snapshot: Snapshot, policy: Policy, options: Options, mode: str = "") -> When:
+    """The time of a plan that is asked for; `mode` as of `drs.advise`."""
+    frozen = () if mode == NOT_FROZEN else policy.windows.freeze
     within_s = math.inf if options.within_s is None else options.within_s
     if not (options.between or options.start or frozen):
         hurry = math.isfinite(within_s) or options.deadline_s is not None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drs.explain.imbalance import Imbalance, balance_goal, imbalances, spread
 from drs.goals.balance import threshold
+from drs.model.network import Network
 from drs.problem import Problem
 from drs.result import Result
 from drs.terms import MoveLimit
@@ -171,9 +172,27 @@ def _limits(result: Result) -> Iterator[str]:
     if most is not None and n >= most:
         yield f"max_moves = {most} allows no more moves"
     yield from _asleep(result)
+    yield from _cut_off(result)
     waits = {str(snapshot.clusters.automation[c]) for c in np.unique(snapshot.hosts.cluster_idx).tolist()}
     if levels := sorted(waits - {"full", ""}):
         yield f"automation {' and '.join(levels)}: moves are recommendations that wait for approval"
+
+
+def _cut_off(result: Result) -> Iterator[str]:
+    """Hosts of one cluster between which no migration has a route: no VM goes there, however uneven the load."""
+    snapshot, scope = result.snapshot, result.problem.scope
+    up = snapshot.hosts.state == "connected"
+    network = Network.of(snapshot) if up.any() else None
+    for c in np.unique(snapshot.hosts.cluster_idx[up]).tolist():
+        mine = np.flatnonzero((snapshot.hosts.cluster_idx == c) & up).astype(np.int32)
+        if network is None or len(mine) < 2 or (scope is not None and not scope[mine].any()):
+            continue
+        bandwidth = np.asarray(network.paths(np.full(len(mine), mine[0], dtype=np.int32), mine)[0])
+        away = mine[1:][~(bandwidth[1:] > 0)]
+        if len(away):
+            why = network.path(int(mine[0]), int(away[0])).reason or "no link joins them"
+            names = some([str(name) for name in snapshot.hosts.name[away]])
+            yield f"no VM of {snapshot.clusters.name[c]} goes between {snapshot.hosts.name[mine[0]]} and {names}: {why}"
 
 
 def _asleep(result: Result) -> Iterator[str]:

@@ -71,3 +71,17 @@ def test_disks_go_where_they_belong_and_the_move_says_why() -> None:
         snapshot, mode="storage", rules=[OnDatastores("db", "hdd", name="stay")], iterations=500
     )
     assert not nowhere.plan.moves
+
+
+def test_sites_that_no_link_joins_are_named() -> None:
+    """All load is on one site, and no migration has a route to the other: the answer says why it stays uneven."""
+    hosts = {"a1": {"site": "A"}, "a2": {"site": "A"}, "b1": {"site": "B"}}
+    vms = {f"vm{k}": ("a1", 500, 256) for k in range(8)}
+    apart = pd.DataFrame({"a": ["A"], "b": ["core"], "bandwidth_mbps": [10_000.0]})
+    cut = advise(cluster(hosts, vms, links=apart))
+    said = [line for line in cut.not_more.sentences() if "goes between a1 and b1" in line]
+    assert len(said) == 1 and "no link joins A and B" in said[0]
+    joined = pd.DataFrame({"a": ["A", "B"], "b": ["core"] * 2, "bandwidth_mbps": [10_000.0] * 2})
+    whole = advise(cluster(hosts, vms, links=joined))
+    assert not any("goes between" in line for line in whole.not_more.sentences())
+    assert (whole.placement.host_idx == 2).any()

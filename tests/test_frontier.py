@@ -115,7 +115,15 @@ def test_from_the_cheapest_repair_to_the_best_balance() -> None:
     assert first.n_moves > 0, "rules are broken in `small`"
     assert last.score < 0.5 * first.score
     frame = found.to_frame()
-    assert list(frame.columns) == ["n_moves", "cost", "score", "bound", "gap_ratio", "is_knee"]
+    assert list(frame.columns) == [
+        "n_moves",
+        "cost",
+        "score",
+        "bound",
+        "gap_ratio",
+        "is_knee",
+        "n_worse_than_today",
+    ]
     assert frame["is_knee"].sum() == 1
     plan = drs.plan(found.result(0))
     assert len(plan.moves) >= first.n_moves

@@ -68,14 +68,19 @@ def test_gap() -> None:
 FRONT_DOORS = {
     "api.py",  # solve, plan, advise
     "cli/advise.py",
+    "cli/check.py",  # --room
     "cli/rolling.py",
     "explain/conflict.py",  # explain.conflicts
     "modes/admission.py",
     "modes/rolling.py",
+    "modes/room.py",
     "pareto.py",
+    "solvers/exact/highs.py",  # a process that starts up, before any search
     "stop.py",
     "testing/conformance.py",  # check_solver: it stands in for the caller of an engine
     "ui/job.py",
+    "ui/work.py",  # a search that goes on without its page
+    "whatif/row.py",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,7 +54,7 @@ def what_if(
     """One row of metrics for each variation of the cluster."""
     from drs import whatif
 
-    with _ended_by_sigterm(), base.progress() as on_progress:
+    with _ended_by_signals() as look, base.progress() as on_progress:
         ran = whatif.stream(
             source,
             scenarios,
@@ -65,6 +65,7 @@ def what_if(
             resume=resume,
             part=whatif.Part(where, sample, limit, seed),
             max_scenarios=max_scenarios,
+            on_row=look,
             on_progress=on_progress,
         )
     from drs.frame import frame
@@ -85,10 +86,25 @@ def what_if(
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends a batch as Ctrl-C does: what is done is written."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[Callable[[Any], None]]:
+    """SIGTERM ends a batch as Ctrl-C does: what is done is written.
+
+    Yields what is to be called after each row: an interrupt that was lost on its way, as in a callback of compiled
+    code, ends the batch there.
+    """
+    seen: list[int] = []
+
+    def end(number: int, _: Any) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    def look(_: Any) -> None:
+        if seen:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield look
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -114,7 +114,7 @@ def run(
     if ran.interrupted and not rows:
         raise KeyboardInterrupt
     if out is not None and out.suffix == ".parquet":
-        return read(out)
+        return read(out).sort_values("number", ignore_index=True)  # rows come as they are done
     return frame(sorted(rows, key=lambda row: int(row["number"])))
 
 

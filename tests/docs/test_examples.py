@@ -149,7 +149,7 @@ def test_policies_and_rules_are_read(page: Path) -> None:
 
     for block in blocks(page, "toml"):
         document, faults = tomllib.loads(block), Faults()
-        if {"project", "scenario", "provenance"} & document.keys():
+        if {"project", "scenario", "provenance", "model"} & document.keys():
             continue
         if "rule" in document:
             rules_of(document, name_of(page), faults)
